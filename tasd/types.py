@@ -1,0 +1,64 @@
+"""What travels between the parts of the system, with its shapes.
+
+Dimension names: ``videos`` of an episode (support first, then query), ``time`` the frames of a
+video (8 in the paper), ``channels`` (2048 for ResNet-50), ``height`` and ``width`` of pixels or
+of feature maps, ``episodes`` in a batch of equally shaped episodes.
+"""
+
+from dataclasses import dataclass, field
+
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from tasd.episodes import Episode
+
+
+@dataclass(frozen=True)
+class EpisodeBatch:
+    """One episode, decoded, on the training device. Pixels are RGB, 0..255."""
+
+    episode: Episode
+    frames: UInt8[Tensor, "videos time height width 3"]
+    support_labels: Int64[Tensor, " support"]
+    query_labels: Int64[Tensor, " query"]
+    second: UInt8[Tensor, "views time height width 3"] | None = None
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a network says of some videos: A and F of the paper.
+
+    maps: the backbone's feature map A, or None where only frames were kept.
+    frames: the frame-level features F that matchers compare.
+    """
+
+    frames: Float[Tensor, "videos time channels"]
+    maps: Float[Tensor, "videos channels time height width"] | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """Features of a batch of equally shaped episodes, as a matcher sees them.
+
+    support_labels: 0..way-1, in any order; classes may have unequal numbers of shots.
+    query_labels, support_classes, query_classes: the truth within the episode and the index
+        among the training classes, given in training only, for a matcher's own losses.
+    """
+
+    way: int
+    support: Float[Tensor, "episodes support time channels"]
+    query: Float[Tensor, "episodes query time channels"]
+    support_labels: Int64[Tensor, "episodes support"]
+    support_maps: Float[Tensor, "episodes support channels time height width"] | None = None
+    query_maps: Float[Tensor, "episodes query channels time height width"] | None = None
+    query_labels: Int64[Tensor, "episodes query"] | None = None
+    support_classes: Int64[Tensor, "episodes support"] | None = None
+    query_classes: Int64[Tensor, "episodes query"] | None = None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A matcher's answer: class scores (higher is likelier) and its own unweighted losses."""
+
+    logits: Float[Tensor, "episodes query way"]
+    losses: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
