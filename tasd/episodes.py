@@ -76,7 +76,7 @@ class EpisodeSampler(Sequence[Episode]):
     training: random frame of each segment, random crop and flip (TSN sampling); otherwise the
         middle of each segment and the centre crop.
     second: whose second view the episode carries (pair modes SS and QS).
-    jitter: strength of colour jitter in training, 0 for none.
+    jitter: strength of colour jitter in training, 0 for none. flip: whether training flips.
     distinct_groups: for each video id the id of its source; support and query of one class
         then come from different sources.
 
@@ -93,6 +93,7 @@ class EpisodeSampler(Sequence[Episode]):
     training: bool = False
     second: SecondView = "none"
     jitter: float = 0.0
+    flip: bool = True
     distinct_groups: Mapping[str, str] | None = None
     source: str = "the store"  # named in messages
 
@@ -178,7 +179,7 @@ class EpisodeSampler(Sequence[Episode]):
             video,
             positions=tuple(float((s + u) / self.frames) for s, u in enumerate(inside)),
             crop=(float(top), float(left)),
-            flip=bool(flip < 0.5),
+            flip=self.flip and bool(flip < 0.5),
             jitter=tuple(float(1 + self.jitter * (2 * u - 1)) for u in colour),  # type: ignore[arg-type]
         )
 

@@ -43,6 +43,8 @@ class Task:
     support_labels: 0..way-1, in any order; classes may have unequal numbers of shots.
     query_labels, support_classes, query_classes: the truth within the episode and the index
         among the training classes, given in training only, for a matcher's own losses.
+    support_pixels, query_pixels: the frames as the backbone reads them, normalised; given in
+        training only, where a matcher's own loss needs them.
     """
 
     way: int
@@ -54,6 +56,8 @@ class Task:
     query_labels: Int64[Tensor, "episodes query"] | None = None
     support_classes: Int64[Tensor, "episodes support"] | None = None
     query_classes: Int64[Tensor, "episodes query"] | None = None
+    support_pixels: Float[Tensor, "episodes support time 3 rows columns"] | None = None
+    query_pixels: Float[Tensor, "episodes query time 3 rows columns"] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,3 +66,27 @@ class Scores:
 
     logits: Float[Tensor, "episodes query way"]
     losses: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the teacher says of the videos that it saw; None where no term asks for it.
+
+    The rows follow the pair modes: the support, or for SS and QS the same videos as the student.
+    """
+
+    projections: Float[Tensor, "projected out_dim"] | None = None
+    centre: Float[Tensor, " out_dim"] | None = None
+    maps: Float[Tensor, "videos channels time rows columns"] | None = None
+    relations: Float[Tensor, "frames channels rows columns"] | None = None
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Named, unweighted terms, the weighted total, and what the log wants to know."""
+
+    terms: dict[str, Float[Tensor, ""]]
+    total: Float[Tensor, ""]
+    accuracy: Float[Tensor, ""]
+    features: Features | None
+    relation_share: Float[Tensor, ""] | None = None  # ||phi(A) - A|| / ||A||

@@ -1,9 +1,11 @@
-"""Where the shared test data lies, and what is skipped without it."""
+"""Where the shared test data lies, and what is skipped without it; a small store for all."""
 
 import os
 from pathlib import Path
 
 import pytest
+
+from tests.stores import write_store
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +15,9 @@ def shared() -> Path:
     if not folder:
         pytest.skip("TASD_TEST_DATA is not set: it names the folder of real clips and golden files")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def small_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished `folder` store of 16 classes with 6 videos each; do not write into it."""
+    return write_store(tmp_path_factory.mktemp("store") / "folder")

@@ -1,1 +1,203 @@
-"""."""
+"""From a store and what to look at to pixels on the training device, decoded ahead of time.
+
+`open_views` serves batches of views, `episodes` whole episodes. DALI decodes where it is
+installed, Pillow and torch elsewhere; both do what `tasd.loader.augment` says and no more, so a
+batch is a function of its views, whatever the threads, prefetching or order.
+"""
+
+import functools
+import importlib
+import itertools
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from tasd.episodes import Episode, View
+from tasd.errors import UserError
+from tasd.loader.dali import dali_frames
+from tasd.loader.encoded import check_crop, encoded
+from tasd.loader.torch_reference import torch_frames
+from tasd.parts import pick
+from tasd.store import Store
+from tasd.types import EpisodeBatch
+
+__all__ = ["LOADERS", "EpisodeLoader", "Views", "episodes", "open_views", "why_no_dali"]
+
+# What decodes: encoded batches in, uint8 (views, time, size, size, 3) out.
+LOADERS: dict[str, Callable[..., Iterator[Tensor]]] = {"dali": dali_frames, "torch": torch_frames}
+
+
+class Views:
+    """Batches of views, decoded; each iteration begins at the first again. See `open_views`.
+
+    kind: the entry of `LOADERS` that decodes.
+    waited: seconds that the consumer has waited for batches so far.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        batches: Iterable[Sequence[View]],
+        *,
+        size: int,
+        device: torch.device,
+        kind: str,
+        threads: int,
+        prefetch: int,
+    ) -> None:
+        self.kind = kind
+        self.waited = 0.0
+        self._store, self._batches, self._size = store, batches, size
+        self._decode = functools.partial(
+            LOADERS[kind], size=size, device=device, threads=threads, prefetch=prefetch
+        )
+
+    def __iter__(self) -> Iterator[UInt8[Tensor, "views time size size 3"]]:
+        looked_up = (encoded(self._store, views, size=self._size) for views in self._batches)
+        decoded = self._decode(looked_up)
+        while True:
+            asked = time.perf_counter()
+            frames = next(decoded, None)
+            self.waited += time.perf_counter() - asked
+            if frames is None:
+                return
+            yield frames
+
+
+def open_views(
+    store: Store,
+    batches: Iterable[Sequence[View]],
+    *,
+    size: int,
+    device: torch.device | str,
+    kind: str = "auto",
+    threads: int = 2,
+    prefetch: int = 2,
+) -> Views:
+    """An iterable of decoded batches, uint8 (views, time, size, size, 3) on ``device``.
+
+    size: side of the square crop; frames are never resized here.
+    kind: an entry of `LOADERS`, or "auto": DALI where it is installed, else torch.
+    threads: that decode. prefetch: batches that are decoded ahead.
+
+    Raises `UserError` when a stored video is smaller than the crop, when the kind is unknown or
+    not installed and, while iterating, when a JPEG does not decode.
+    """
+    assert threads >= 1, threads
+    assert prefetch >= 1, prefetch
+    check_crop(store, size)
+    chosen = _chosen(kind)
+    where = _indexed(torch.device(device))
+    return Views(
+        store, batches, size=size, device=where, kind=chosen, threads=threads, prefetch=prefetch
+    )
+
+
+class EpisodeLoader:
+    """Episodes in their order, decoded; each iteration begins at the first again.
+
+    waited: seconds that the consumer has waited for batches so far.
+    Options and errors are those of `open_views`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        episodes: Iterable[Episode],
+        *,
+        size: int,
+        device: torch.device | str,
+        kind: str = "auto",
+        threads: int = 2,
+        prefetch: int = 2,
+    ) -> None:
+        self.waited = 0.0
+        self._episodes = episodes
+        self._open = functools.partial(
+            open_views,
+            store,
+            size=size,
+            device=device,
+            kind=kind,
+            threads=threads,
+            prefetch=prefetch,
+        )
+        self._open([])  # refuses now what it would refuse at the first episode
+
+    def __iter__(self) -> Iterator[EpisodeBatch]:
+        ahead, episodes = itertools.tee(self._episodes)
+        views = self._open(episode.views for episode in ahead)
+        before = self.waited
+        for frames, episode in zip(views, episodes, strict=False):  # frames are asked for first
+            self.waited = before + views.waited
+            yield _batch(episode, frames)
+
+
+def episodes(
+    store: Store,
+    episodes: Iterable[Episode],
+    *,
+    size: int,
+    device: torch.device | str,
+    kind: str = "auto",
+    threads: int = 2,
+    prefetch: int = 2,
+) -> EpisodeLoader:
+    """The decoded batches of ``episodes``; see `EpisodeLoader` and `open_views`."""
+    return EpisodeLoader(
+        store, episodes, size=size, device=device, kind=kind, threads=threads, prefetch=prefetch
+    )
+
+
+def _batch(episode: Episode, frames: UInt8[Tensor, "views time size size 3"]) -> EpisodeBatch:
+    videos = len(episode.support) + len(episode.query)
+    return EpisodeBatch(
+        episode=episode,
+        frames=frames[:videos],
+        support_labels=torch.tensor(episode.support_labels, device=frames.device),
+        query_labels=torch.tensor(episode.query_labels, device=frames.device),
+        second=frames[videos:] if episode.second else None,
+    )
+
+
+def _chosen(kind: str) -> str:
+    """The entry of `LOADERS` that ``kind`` means on this machine."""
+    if kind == "auto":
+        return "dali" if why_no_dali() is None else _without_dali()
+    pick(LOADERS, kind, what="loader")
+    if kind == "dali" and (reason := why_no_dali()) is not None:
+        raise UserError(
+            f"the loader 'dali' was asked for and cannot be imported ({reason}); install "
+            "tasd[train] on Linux, or choose the loader 'torch'"
+        )
+    return kind
+
+
+@functools.cache
+def why_no_dali() -> str | None:
+    """What keeps NVIDIA DALI from being imported here; None where it is at hand."""
+    try:
+        importlib.import_module("nvidia.dali")
+    except (ImportError, OSError) as error:  # OSError: a library that it links to
+        return str(error)
+    return None
+
+
+@functools.cache
+def _without_dali() -> str:
+    """The loader of machines without DALI; cached, so that it is said once."""
+    logging.getLogger(__name__).warning(
+        "NVIDIA DALI is not at hand (%s): frames are decoded by Pillow, more slowly", why_no_dali()
+    )
+    return "torch"
+
+
+def _indexed(device: torch.device) -> torch.device:
+    """``cuda`` alone means the current GPU; DALI wants its number."""
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device

@@ -1,1 +1,1 @@
-"""."""
+"""The loss terms: unweighted scalars, and the modules that some of them own."""

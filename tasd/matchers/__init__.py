@@ -1,1 +1,62 @@
-"""."""
+"""How videos are compared: one paper a file, one line in `MATCHERS` each."""
+
+import inspect
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from tasd.errors import UserError
+from tasd.matchers.base import Matcher, Published
+from tasd.matchers.bimhm import BiMHM
+from tasd.matchers.prototype import Prototype
+from tasd.parts import pick
+
+MATCHERS: dict[str, type[Matcher]] = {
+    "bimhm": BiMHM,
+    "prototype": Prototype,
+}
+
+# Facts of the run that some matchers need, not choices of the user.
+CIRCUMSTANCES = ("classes", "frames")
+
+__all__ = ["MATCHERS", "Matcher", "Published", "build", "option_names"]
+
+
+def build(
+    name: str, channels: int, *, classes: int | None = None, frames: int = 8, **options: Any
+) -> Matcher:
+    """The matcher called ``name`` for features of ``channels`` channels.
+
+    classes: number of training classes, for the heads of matchers that classify; None builds
+        no such heads.
+    frames: number of frames of a video, for matchers whose weights depend on it.
+    options: as the matcher's class documents them. Raises `UserError` for an unknown name,
+        an unknown option, or a value that the option does not take.
+    """
+    matcher = pick(MATCHERS, name, what="matcher")
+    for option, value in options.items():
+        options[option] = _checked(name, option, value)
+    accepted = inspect.signature(matcher.__init__).parameters
+    facts = {"classes": classes, "frames": frames}
+    options |= {fact: facts[fact] for fact in CIRCUMSTANCES if fact in accepted}
+    return matcher(channels, **options)
+
+
+def option_names(name: str) -> tuple[str, ...]:
+    """What may be set of the matcher called ``name``."""
+    parameters = inspect.signature(pick(MATCHERS, name, what="matcher").__init__).parameters
+    fixed = ("self", "channels", *CIRCUMSTANCES)
+    return tuple(parameter for parameter in parameters if parameter not in fixed)
+
+
+def _checked(name: str, option: str, value: Any) -> Any:
+    """The value as the option's type; lists become tuples, and "3" is no number."""
+    if option not in option_names(name):
+        there_are = ", ".join(option_names(name)) or "none"
+        raise UserError(f"matcher {name!r} has no option {option!r}; it has: {there_are}")
+    kind = get_type_hints(MATCHERS[name].__init__, include_extras=True)[option]
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise UserError(f"option {option!r} of matcher {name!r} is {value!r}: {reason}") from None

@@ -1,0 +1,190 @@
+"""How many frames a container promises, read from its header in microseconds.
+
+Only a hint: frames can be chosen in the same pass that decodes them when their count is known,
+and asking ffmpeg for it would mean starting a second process. What is decoded is counted, and a
+wrong hint costs a second pass, never a wrong choice. So whatever cannot be read here is None.
+"""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+# A hostile file may nest and repeat boxes without end; real ones need a few dozen.
+MOST_BOXES = 1000
+MOST_FRAMES = 10_000_000  # four days at 25 a second
+MP4_LONG_SIZE = 1
+# Matroska's element ids.
+EBML = b"\x1a\x45\xdf\xa3"
+SEGMENT, INFO, TRACKS, TRACK, CLUSTER = 0x18538067, 0x1549A966, 0x1654AE6B, 0xAE, 0x1F43B675
+TIMESTAMP_SCALE, DURATION, TRACK_TYPE, FRAME_DURATION = 0x2AD7B1, 0x4489, 0x83, 0x23E383
+NUMBERS = (TIMESTAMP_SCALE, DURATION, TRACK_TYPE, FRAME_DURATION)
+
+
+class _Unreadable(Exception):
+    pass
+
+
+def promised_frames(path: Path) -> int | None:
+    """Frames of the first video track by the header of an MP4, MOV, AVI, Matroska or WebM file."""
+    try:
+        count = _frames(path)
+    except (OSError, struct.error, OverflowError, ValueError, _Unreadable):
+        return None
+    return count if count and 0 < count <= MOST_FRAMES else None
+
+
+def _frames(path: Path) -> int | None:
+    with path.open("rb") as file:
+        start = file.read(12)
+        file.seek(0, 2)
+        end = file.tell()
+        if start[:4] == b"RIFF" and start[8:] == b"AVI ":
+            return _avi_frames(file, end)
+        if start[:4] == EBML:
+            return _mkv_frames(file, end)
+        if start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+            return _mp4_frames(file, end)
+    return None
+
+
+def _mp4_frames(file: BinaryIO, end: int) -> int | None:
+    for kind, start, stop in _boxes(file, 0, end):
+        if kind == b"moov":
+            tracks = [box for box in _boxes(file, start, stop) if box[0] == b"trak"]
+            for _, track, track_end in tracks:
+                media, media_end = _inside(file, track, track_end, b"mdia")
+                handler, _ = _inside(file, media, media_end, b"hdlr")
+                if _read(file, handler + 8, "4s") == (b"vide",):
+                    return _samples(file, *_inside(file, media, media_end, b"minf"))
+    return None
+
+
+def _samples(file: BinaryIO, start: int, stop: int) -> int | None:
+    """Entries of the time-to-sample table: (count, duration) pairs."""
+    table = _inside(file, *_inside(file, start, stop, b"stbl"), b"stts")
+    (entries,) = _read(file, table[0] + 4, ">I")
+    if entries > (table[1] - table[0]) // 8:
+        return None
+    pairs = _read(file, table[0] + 8, f">{2 * entries}I")
+    return int(sum(pairs[::2]))
+
+
+def _inside(file: BinaryIO, start: int, stop: int, wanted: bytes) -> tuple[int, int]:
+    for kind, inner, inner_stop in _boxes(file, start, stop):
+        if kind == wanted:
+            return inner, inner_stop
+    raise _Unreadable
+
+
+def _boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, start and end of the content of each box: 4 bytes of size, 4 of kind, content."""
+    for _ in range(MOST_BOXES):
+        if start + 8 > stop:
+            return
+        size, kind = _read(file, start, ">I4s")
+        content = start + 8
+        if size == MP4_LONG_SIZE:
+            (size,) = _read(file, content, ">Q")
+            content += 8
+        size = size or stop - start  # 0: to the end of the file
+        if size < content - start:
+            return
+        yield kind, content, min(start + size, stop)
+        start += size
+
+
+def _avi_frames(file: BinaryIO, end: int) -> int | None:
+    """The length of the first video stream: RIFF > LIST hdrl > LIST strl > strh."""
+    for header, header_end in _avi_lists(file, 12, end, b"hdrl"):
+        for stream, stream_end in _avi_lists(file, header, header_end, b"strl"):
+            for kind, start, _ in _chunks(file, stream, stream_end):
+                if kind == b"strh" and _read(file, start, "4s") == (b"vids",):
+                    (length,) = _read(file, start + 32, "<I")
+                    return int(length)
+    return None
+
+
+def _avi_lists(file: BinaryIO, start: int, stop: int, wanted: bytes) -> Iterator[tuple[int, int]]:
+    for kind, inner, inner_stop in _chunks(file, start, stop):
+        if kind == b"LIST" and _read(file, inner, "4s") == (wanted,):
+            yield inner + 4, inner_stop
+
+
+def _chunks(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
+    for _ in range(MOST_BOXES):
+        if start + 8 > stop:
+            return
+        kind, size = _read(file, start, "<4sI")
+        yield kind, start + 8, min(start + 8 + size, stop)
+        start += 8 + size + size % 2
+
+
+def _mkv_frames(file: BinaryIO, end: int) -> int | None:
+    """Duration of the whole over that of a frame; right to a few frames where both are said."""
+    for kind, start, stop in _elements(file, 0, end):
+        if kind == SEGMENT:
+            told = _mkv_durations(file, start, stop)
+            total = told.get(DURATION, 0) * told.get(TIMESTAMP_SCALE, 1e6)
+            return round(total / told[FRAME_DURATION]) if told.get(FRAME_DURATION) else None
+    return None
+
+
+def _mkv_durations(file: BinaryIO, start: int, stop: int) -> dict[int, float]:
+    told: dict[int, float] = {}
+    for kind, inner, inner_stop in _elements(file, start, stop):
+        if kind == INFO:
+            told |= _mkv_numbers(file, inner, inner_stop)
+        elif kind == TRACKS:
+            tracks = [box for box in _elements(file, inner, inner_stop) if box[0] == TRACK]
+            told |= _first_video(_mkv_numbers(file, *track[1:]) for track in tracks)
+        elif kind == CLUSTER:
+            break
+    return told
+
+
+def _first_video(tracks: Iterator[dict[int, float]]) -> dict[int, float]:
+    return next((track for track in tracks if track.get(TRACK_TYPE) == 1), {})
+
+
+def _mkv_numbers(file: BinaryIO, start: int, stop: int) -> dict[int, float]:
+    """The numbers among the children of an element."""
+    numbers: dict[int, float] = {}
+    for kind, inner, inner_stop in _elements(file, start, stop):
+        if kind in NUMBERS and inner_stop - inner <= 8:
+            file.seek(inner)
+            raw = file.read(inner_stop - inner)
+            if kind == DURATION:
+                (numbers[kind],) = struct.unpack(">f" if len(raw) == 4 else ">d", raw)
+            else:
+                numbers[kind] = int.from_bytes(raw)
+    return numbers
+
+
+def _elements(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+    """Kind, start and end of the content of each EBML element."""
+    for _ in range(MOST_BOXES):
+        if start + 2 > stop:
+            return
+        file.seek(start)
+        head = file.read(12)
+        kind_length, size_length = _vint_length(head, 0), _vint_length(head, _vint_length(head, 0))
+        raw = head[kind_length : kind_length + size_length]
+        size = int.from_bytes(raw) & ((1 << 7 * size_length) - 1)
+        if size == (1 << 7 * size_length) - 1:  # unknown: a live recording
+            size = stop
+        content = start + kind_length + size_length
+        yield int.from_bytes(head[:kind_length]), content, min(content + size, stop)
+        start = content + size
+
+
+def _vint_length(head: bytes, at: int) -> int:
+    """How many bytes a number takes: one more than its leading zero bits."""
+    if at >= len(head) or not head[at]:
+        raise _Unreadable
+    return 9 - head[at].bit_length()
+
+
+def _read(file: BinaryIO, position: int, layout: str) -> tuple[Any, ...]:
+    file.seek(position)
+    return struct.unpack(layout, file.read(struct.calcsize(layout)))

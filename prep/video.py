@@ -1,0 +1,261 @@
+"""The only file that speaks to ffmpeg: a few videos in, their chosen frames out as JPEGs.
+
+One process, one pass: frames are counted as they are decoded, the chosen ones are resized in the
+colours they were coded in and leave through a pipe of their own, one for each video. What ffmpeg
+says while it works tells the rest: when each frame is shown, how many were decoded, what hurt.
+
+The files may come from anywhere, so ffmpeg may open nothing but the file it is given, as one of
+the containers listed here, within limits of time, memory and picture size.
+"""
+
+import contextlib
+import os
+import selectors
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import ffmpeg
+
+from prep.select import Resize, resize_expressions
+from prep.transcript import Transcript
+from tasd.errors import UserError
+
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]
+
+# Containers of one file. Not among them: concat, hls, dash, image2, sdp and other texts that
+# name further files, and devices.
+CONTAINERS = (
+    "3gp,amv,asf,avi,dirac,dv,flv,gxf,h261,h263,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mp4,mpeg,"
+    "mpegts,mpegvideo,mxf,nsv,nut,nuv,obu,ogg,rm,roq,vc1,webm,wtv"
+)
+JPEG_QUALITY = 2  # of ffmpeg's 2 to 31; about 95 of libjpeg's 100
+# For each chosen frame: its number among the decoded ones, and its time as ticks and their length.
+FRAME_LINE = "{ni} {pts} {tb}"
+READ_BYTES = 1 << 18
+
+
+@dataclass(frozen=True)
+class Ffmpeg:
+    """An ffmpeg program, and what it calls its version."""
+
+    program: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the decoding of one video may take before it is given up.
+
+    seconds: of waiting, and of processor time, plus seconds_per_mib for each MiB of the file.
+    memory_mib: of one ffmpeg process. pixels: of one picture. output_mib: of chosen frames.
+    """
+
+    seconds: float = 60.0
+    seconds_per_mib: float = 10.0
+    memory_mib: int = 2048
+    pixels: int = 8192 * 8192
+    output_mib: int = 256
+
+
+@dataclass(frozen=True)
+class Request:
+    """One video, and which of its frames are wanted: a ``select`` expression; all without one."""
+
+    path: Path
+    select: str = ""
+
+
+@dataclass
+class Run:
+    """What one ffmpeg process did, video by video, and what it said.
+
+    streams: the chosen frames, JPEG after JPEG. lines: a line about each of them.
+    failure: why the process as a whole did not succeed; empty when it did.
+    stopped: it did not end by itself.
+    """
+
+    streams: list[bytearray]
+    lines: list[bytearray]
+    said: Transcript = field(default_factory=Transcript)
+    failure: str = ""
+    stopped: bool = False
+
+
+def find_ffmpeg(program: str | None = None) -> Ffmpeg:
+    """The program named here, else by ``TASD_FFMPEG``, else the one of imageio-ffmpeg.
+
+    Raises `UserError` where it cannot be run.
+    """
+    import imageio_ffmpeg
+
+    chosen = program or os.environ.get("TASD_FFMPEG")
+    try:
+        chosen = chosen or str(imageio_ffmpeg.get_ffmpeg_exe())
+        said = subprocess.run([chosen, "-version"], capture_output=True, text=True, timeout=60)
+        words = said.stdout.split()
+        if words[:2] == ["ffmpeg", "version"]:
+            return Ffmpeg(chosen, words[2])
+    except (OSError, RuntimeError, subprocess.TimeoutExpired):
+        pass
+    raise UserError(
+        f"ffmpeg cannot be run as {chosen or 'ffmpeg'!r}; "
+        "name a program of version 6 or later with --ffmpeg, or install imageio-ffmpeg"
+    )
+
+
+def run_ffmpeg(
+    requests: Sequence[Request], *, tool: Ffmpeg, resize: Resize, size: int, limits: Limits
+) -> Run:
+    """Decode some videos in one process. What goes wrong with them is told in the `Run`."""
+    run = Run([bytearray() for _ in requests], [bytearray() for _ in requests])
+    with _pipes(1 + 2 * len(requests)) as (reads, writes):
+        talk, *frames = writes
+        streams, lines = frames[: len(requests)], frames[len(requests) :]
+        outputs = [
+            _output(request, stream, line, resize=resize, size=size, limits=limits)
+            for request, stream, line in zip(requests, streams, lines, strict=True)
+        ]
+        process = subprocess.Popen(
+            _command(tool, outputs),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=talk,
+            pass_fds=frames,
+        )
+        while writes:
+            os.close(writes.pop())
+        try:
+            _follow(process, run, reads, requests, limits)
+        finally:
+            process.kill()
+            process.wait()
+    return run
+
+
+def _output(
+    request: Request, stream: int, line: int, *, resize: Resize, size: int, limits: Limits
+) -> ffmpeg.nodes.OutputStream:
+    source = ffmpeg.input(
+        f"file:{request.path}",
+        protocol_whitelist="file,pipe",
+        format_whitelist=CONTAINERS,
+        max_pixels=limits.pixels,
+        threads=1,
+        # A change of picture size within a video must not start its count of frames anew.
+        reinit_filter=0,
+    )
+    # A filter graph for each output, for the same reason: not one for all of them.
+    return ffmpeg.output(
+        source["V:0"],  # the first stream of moving pictures: cover art is not one
+        f"pipe:{stream}",
+        vf=_filters(request.select, resize=resize, size=size),
+        fps_mode="passthrough",
+        enc_time_base="demux",  # the ticks of the container: times are not rounded to a frame rate
+        stats_enc_pre=f"pipe:{line}",
+        stats_enc_pre_fmt=FRAME_LINE,
+        format="mjpeg",
+        threads=1,
+        **{"q:v": JPEG_QUALITY},
+    )
+
+
+def _filters(select: str, *, resize: Resize, size: int) -> str:
+    width, height = resize_expressions(resize, size)
+    # Readers of JPEG take the colours of BT.601 in full range for granted.
+    scale = f"scale=w='{width}':h='{height}':out_range=pc:out_color_matrix=bt601"
+    chosen = [f"select='{select}'"] if select else []
+    return ",".join([*chosen, scale, "setsar=1", "format=yuvj420p"])
+
+
+def _command(tool: Ffmpeg, outputs: Sequence[ffmpeg.nodes.OutputStream]) -> list[str]:
+    merged = ffmpeg.merge_outputs(*outputs) if len(outputs) > 1 else outputs[0]
+    quiet = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+verbose")
+    command: list[str] = merged.global_args(*quiet).compile(cmd=tool.program)
+    return command
+
+
+@contextlib.contextmanager
+def _pipes(count: int) -> Iterator[tuple[list[int], list[int]]]:
+    """The reading and the writing ends of some pipes; those still in the lists are closed."""
+    reads: list[int] = []
+    writes: list[int] = []
+    try:
+        for _ in range(count):
+            read, write = os.pipe()
+            reads.append(read)
+            writes.append(write)
+        yield reads, writes
+    finally:
+        for end in reads + writes:
+            os.close(end)
+
+
+def _follow(
+    process: subprocess.Popen[bytes],
+    run: Run,
+    reads: Sequence[int],
+    requests: Sequence[Request],
+    limits: Limits,
+) -> None:
+    """Read all that a process has to give until it ends or reaches a limit."""
+    mib = sum(_file_bytes(request.path) for request in requests) / 2**20
+    seconds = limits.seconds + mib * limits.seconds_per_mib
+    deadline = time.monotonic() + seconds
+    _limit(process.pid, seconds=seconds, memory=limits.memory_mib << 20)
+    try:
+        if not _drain(run, reads, deadline, most=limits.output_mib << 20):
+            run.failure = f"its frames take more than {limits.output_mib} MiB; ask for fewer"
+            run.stopped = True
+            return
+        code = process.wait(max(deadline - time.monotonic(), 0.1))
+    except (TimeoutError, subprocess.TimeoutExpired):
+        run.failure, run.stopped = f"decoding it took more than {seconds:.0f} seconds", True
+        return
+    if code:
+        run.failure = f"ffmpeg ended with {f'signal {-code}' if code < 0 else f'code {code}'}"
+        run.stopped = code < 0
+
+
+def _drain(run: Run, reads: Sequence[int], deadline: float, *, most: int) -> bool:
+    """Read every pipe to its end; False when the frames are more than is allowed."""
+    takers = [run.said.hear, *(into.extend for into in [*run.streams, *run.lines])]
+    with selectors.DefaultSelector() as selector:
+        for read, taker in zip(reads, takers, strict=True):
+            selector.register(read, selectors.EVENT_READ, taker)
+        while selector.get_map():
+            ready = selector.select(max(deadline - time.monotonic(), 0))
+            if not ready:
+                raise TimeoutError
+            for key, _ in ready:
+                piece = os.read(key.fd, READ_BYTES)
+                key.data(piece)
+                if not piece:
+                    selector.unregister(key.fd)
+            if sum(map(len, run.streams)) > most:
+                return False
+    return True
+
+
+def _limit(process: int, *, seconds: float, memory: int) -> None:
+    """Hold a process to its share; Linux alone can do that to one that runs already."""
+    if resource is None or not hasattr(resource, "prlimit"):
+        return
+    try:
+        resource.prlimit(process, resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 2))
+        resource.prlimit(process, resource.RLIMIT_DATA, (memory, memory))
+        resource.prlimit(process, resource.RLIMIT_CORE, (0, 0))
+    except (ProcessLookupError, PermissionError):
+        pass  # it has ended already
+
+
+def _file_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,19 @@
+"""The command line: ``tasd`` and ``python -m tasd``."""
+
+import sys
+
+
+def main() -> None:
+    """Run a command; what a person can mend is told in one line, exit code 1."""
+    from tasd.cli import app
+    from tasd.errors import UserError
+
+    try:
+        app()
+    except UserError as error:
+        print(f"tasd: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

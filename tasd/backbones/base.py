@@ -1,0 +1,78 @@
+"""What every backbone is: stages in a row, and the constants its weights expect."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from torchvision.models import WeightsEnum
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Published weights and the normalisation that belongs to them (RGB, pixels in 0..1)."""
+
+    weights: WeightsEnum
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Backbone(nn.Module):
+    """Stages run one after the other on the frames, or on whole clips where ``clips`` is set.
+
+    stages: name -> module, the names as in torchvision's state dict, without pool and classifier.
+    channels: C of the feature map A.
+    pretrained: by the name that ``network.weights`` uses.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[tuple[str, nn.Module]],
+        channels: int,
+        *,
+        pretrained: Mapping[str, Pretrained],
+        clips: bool = False,
+    ) -> None:
+        super().__init__()
+        self.stages = [name for name, _ in stages]
+        for name, stage in stages:
+            self.add_module(name, stage)
+        self.channels = channels
+        self.pretrained = pretrained
+        self.clips = clips
+        self.gradient_checkpointing = False
+        self.batchnorm_frozen = False
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Training mode; frozen BatchNorm stays in eval mode, its statistics untouched."""
+        super().train(mode)
+        if self.batchnorm_frozen:
+            for module in self.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+    def forward(
+        self, frames: Float[Tensor, "videos time 3 height width"]
+    ) -> Float[Tensor, "videos channels time rows columns"]:
+        """The feature map A of some clips of normalised frames."""
+        videos, time = frames.shape[:2]
+        if self.clips:
+            return self._run(frames.transpose(1, 2))
+        maps = self._run(frames.flatten(0, 1))
+        return maps.unflatten(0, (videos, time)).transpose(1, 2)
+
+    def _run(self, maps: Tensor) -> Tensor:
+        for name in self.stages:
+            stage = getattr(self, name)
+            if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
+                maps = checkpoint(stage, maps, use_reentrant=False)
+            else:
+                maps = stage(maps)
+        return maps

@@ -1,0 +1,15 @@
+"""MobileNetV2 (Sandler et al., Inverted Residuals and Linear Bottlenecks, CVPR 2018)."""
+
+from torchvision import models
+
+from tasd.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, Pretrained
+
+
+def mobilenet_v2() -> Backbone:
+    """1,280 channels; the pretrained network that a CPU can train."""
+    network = models.mobilenet_v2()
+    weights = models.MobileNet_V2_Weights.IMAGENET1K_V1
+    imagenet = Pretrained(weights, IMAGENET_MEAN, IMAGENET_STD)
+    return Backbone(
+        [("features", network.features)], network.last_channel, pretrained={"imagenet": imagenet}
+    )

@@ -1,0 +1,129 @@
+"""Weights for a backbone: from a file, from torchvision's download, or none."""
+
+import urllib.error
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from tasd.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone
+from tasd.errors import UserError
+
+BatchNorm = Literal["auto", "frozen", "live"]
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What the weights expect of the pixels (RGB, 0..1)."""
+
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+
+def frozen(source: str, batchnorm: BatchNorm) -> bool:
+    """Whether BatchNorm keeps its statistics: with pretrained weights, unless asked otherwise.
+
+    An episode is a five-class batch, a poor sample for statistics; but frozen random statistics
+    give a dead network, so that "none" is always live. Raises `UserError`.
+    """
+    if source == "none" and batchnorm == "frozen":
+        raise UserError(
+            "network.batchnorm = 'frozen' needs pretrained weights: with network.weights = 'none' "
+            "the random statistics would silence the network; use 'auto' or 'live'"
+        )
+    return source != "none" and batchnorm != "live"
+
+
+def load(backbone: Backbone, source: str, *, batchnorm: BatchNorm = "auto") -> Normalisation:
+    """Fill ``backbone`` from ``source``: a published name, the path of a file, or "none".
+
+    Raises `UserError`.
+    """
+    if source == "none":
+        return Normalisation()
+    if source in backbone.pretrained:
+        state = _download(backbone, source)
+    else:
+        state = _read(Path(source), names=[*backbone.pretrained, "none"])
+    _fill(backbone, state, source=source)
+    if batchnorm == "live" and _folded(backbone):
+        raise UserError(
+            f"{source}: BatchNorm is folded into its weights (every running variance is 1, every "
+            "mean 0), so that network.batchnorm = 'live' would undo them; use 'auto' or 'frozen'"
+        )
+    published = next(iter(backbone.pretrained.values()))
+    return Normalisation(published.mean, published.std)
+
+
+def _download(backbone: Backbone, name: str) -> dict[str, Tensor]:
+    weights = backbone.pretrained[name].weights
+    url: str = weights.url
+    place = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    try:
+        state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
+    except (urllib.error.URLError, OSError, RuntimeError) as error:
+        reason = getattr(error, "reason", error)
+        raise UserError(
+            f"cannot download the {name} weights ({reason}): fetch {url} yourself and put it at "
+            f"{place}, or name a file with --weights FILE, or train from scratch with "
+            "--weights none"
+        ) from None
+    return state
+
+
+def _read(path: Path, *, names: list[str]) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise UserError(
+            f"--weights {path}: there is no such file; give a state dict (.pth, .safetensors) or "
+            f"one of: {', '.join(names)}"
+        )
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"--weights {path} cannot be read as a state dict ({first}); save plain tensors with "
+            "torch.save(model.state_dict(), FILE)"
+        ) from None
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise UserError(
+            f"--weights {path} holds no state dict of plain tensors; save one with "
+            "torch.save(model.state_dict(), FILE)"
+        )
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def _fill(backbone: Backbone, state: dict[str, Tensor], *, source: str) -> None:
+    own = backbone.state_dict()
+    counters = {key for key in own if key.endswith("num_batches_tracked")}
+    missing = sorted(own.keys() - counters - state.keys())
+    wrong = sorted(k for k in own.keys() & state.keys() if own[k].shape != state[k].shape)
+    if missing or wrong:
+        example = missing[0] if missing else wrong[0]
+        raise UserError(
+            f"--weights {source} does not fit the backbone: {len(missing)} of its {len(own)} "
+            f"tensors are missing and {len(wrong)} have another shape (for one {example!r}); give "
+            "the weights of this backbone in torchvision's layout, or another --backbone"
+        )
+    broken = sorted(key for key in own if key in state and not torch.isfinite(state[key]).all())
+    if broken:
+        raise UserError(f"--weights {source}: {broken[0]!r} holds values that are not finite")
+    backbone.load_state_dict({key: state.get(key, own[key]).to(own[key].dtype) for key in own})
+
+
+def _folded(backbone: Backbone) -> bool:
+    norms = [m for m in backbone.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    return bool(norms) and all(
+        norm.running_mean is not None
+        and norm.running_var is not None
+        and bool((norm.running_mean == 0).all())
+        and bool((norm.running_var == 1).all())
+        for norm in norms
+    )

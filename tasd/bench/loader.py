@@ -1,0 +1,167 @@
+"""The loader beside the field's two usual ways, on the same episodes, in one run.
+
+Rounds are interleaved, so that whatever else the machine does falls on all alike; a speed is
+the median of ratios within a round, and a time the median over rounds.
+"""
+
+import itertools
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.table import Table
+from torch import Tensor
+
+from tasd.bench.field_loader import MEAN, STD, FieldLoader, jpeg_files, video_files
+from tasd.episodes import EpisodeSampler
+from tasd.loader import EpisodeLoader
+from tasd.progress import track
+from tasd.store import Store
+
+OURS, OURS_FLOAT = "tasd", "tasd, normalised too"
+FIELD, FIELD_VIDEOS = "Pillow, .jpg files, DataLoader", "decord, videos, DataLoader"
+
+
+@dataclass(frozen=True)
+class WayFigures:
+    """One way of loading; ``speed`` is against Pillow and .jpg files in the same rounds."""
+
+    way: str
+    milliseconds: float
+    frames_per_second: float
+    speed: float
+
+
+@dataclass(frozen=True)
+class LoaderFigures:
+    """What was measured, on what; milliseconds are of one episode."""
+
+    videos: int
+    frames: int
+    size: int
+    device: str
+    cores: int
+    rounds: int
+    episodes: int
+    ways: tuple[WayFigures, ...]
+
+
+def bench_loader(
+    store: Store,
+    *,
+    videos: Path | None = None,
+    way: int = 5,
+    shot: int = 1,
+    queries: int = 5,
+    frames: int = 8,
+    size: int = 224,
+    device: torch.device | str = "cpu",
+    kind: str = "auto",
+    threads: int = 2,
+    workers: int = 2,
+    rounds: int = 5,
+    episodes: int = 8,
+    seed: int = 0,
+) -> LoaderFigures:
+    """Time every way on the same ``episodes``, ``rounds`` times, one way after the other.
+
+    Episodes come from the classes that have enough videos, whatever their split.
+    videos: root of the data set that the store was prepared from, for decord; without it that
+    way is left out. threads: of our loader. workers: processes of each DataLoader.
+
+    Raises `UserError` where decord or a video is missing, or the store is too small.
+    """
+    target = torch.device(device)
+    enough = {name: ids for name, ids in store.classes().items() if len(ids) >= shot + queries}
+    drawn = list(
+        EpisodeSampler(enough, way, shot, queries, episodes + 1, seed, frames, training=True)
+    )
+    ours = EpisodeLoader(store, drawn, size=size, device=target, kind=kind, threads=threads)
+    ways: dict[str, Iterable[object]] = {OURS: ours, OURS_FLOAT: _Normalised(ours)}
+    with tempfile.TemporaryDirectory(prefix="tasd-bench-") as folder:
+        files = jpeg_files(store, drawn, size=size, folder=Path(folder))
+        ways[FIELD] = FieldLoader(files, device=target, workers=workers)
+        if videos is not None:
+            clips = video_files(store, drawn, size=size, root=videos)
+            ways[FIELD_VIDEOS] = FieldLoader(clips, device=target, workers=workers)
+        seconds = _interleaved(ways, rounds=rounds, device=target)
+    seen = len(drawn[0].views)
+    return LoaderFigures(
+        videos=seen,
+        frames=seen * frames,
+        size=size,
+        device=str(target),
+        cores=len(os.sched_getaffinity(0)),
+        rounds=rounds,
+        episodes=episodes,
+        ways=way_figures(seconds, frames=seen * frames, episodes=episodes),
+    )
+
+
+def way_figures(
+    seconds: Mapping[str, Sequence[float]], *, frames: int, episodes: int
+) -> tuple[WayFigures, ...]:
+    """The figures of each way from its seconds in each round of ``episodes``."""
+    found = []
+    for name, taken in seconds.items():
+        one = statistics.median(taken) / episodes
+        ratios = [field / own for field, own in zip(seconds[FIELD], taken, strict=True)]
+        found.append(WayFigures(name, 1000 * one, frames / one, statistics.median(ratios)))
+    return tuple(found)
+
+
+def loader_table(figures: LoaderFigures) -> Table:
+    """The figures for a person to read."""
+    table = Table(
+        title=f"one episode: {figures.videos} videos, {figures.frames} frames of {figures.size} "
+        f"pixels; {figures.cores} cores, {figures.device}, {figures.rounds} rounds"
+    )
+    table.add_column("way")
+    for heading in ("ms", "frames/s", "speed"):
+        table.add_column(heading, justify="right")
+    for way in figures.ways:
+        rate = f"{way.frames_per_second:,.0f}"
+        table.add_row(way.way, f"{way.milliseconds:,.1f}", rate, f"{way.speed:.2f}x")
+    return table
+
+
+def _interleaved(
+    ways: Mapping[str, Iterable[object]], *, rounds: int, device: torch.device
+) -> dict[str, list[float]]:
+    """Seconds of each way in each round; another one goes first in each."""
+    names = list(ways)
+    turns = itertools.product(range(rounds), range(len(names)))
+    order = [names[sum(turn) % len(names)] for turn in turns]
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for name in track(order, total=len(order), what="bench loader", unit="runs"):
+        seconds[name].append(_seconds(ways[name], device))
+    return seconds
+
+
+def _seconds(way: Iterable[object], device: torch.device) -> float:
+    """From the first batch to the last: what it takes to start processes is nobody's loss."""
+    batches = iter(way)
+    next(batches)
+    began = time.perf_counter()
+    for batch in batches:
+        del batch
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - began
+
+
+class _Normalised:
+    """Our batches as the field hands them over: float32, normalised, channels first."""
+
+    def __init__(self, loader: EpisodeLoader) -> None:
+        self._loader = loader
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for batch in self._loader:
+            mean, std = (255 * torch.tensor(v, device=batch.frames.device) for v in (MEAN, STD))
+            yield ((batch.frames - mean) / std).movedim(-1, 2)

@@ -1,0 +1,216 @@
+"""Every setting of a run: a frozen tree, one branch for each part that it configures.
+
+A recipe (`tasd.recipes`) makes a `Config`; command line options and ``--set a.b=c`` replace
+single leaves. Unknown keys, wrong types and settings that would have no effect are errors.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tasd.errors import UserError
+
+PairMode = Literal["CS", "SS", "QS"]
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class EpisodeOptions(_Options):
+    """The shape of a training episode."""
+
+    way: int = Field(5, ge=2)
+    shot: int = Field(1, ge=1)
+    queries: int = Field(5, ge=1, description="query videos per class")
+
+
+class DataOptions(_Options):
+    """What the loader reads of each video."""
+
+    frames: int = Field(8, ge=1)
+    crop: int = Field(224, ge=32, description="side of the crop in pixels")
+    flip: bool = True
+    jitter: float = Field(0.0, ge=0, lt=1, description="strength of colour jitter")
+    loader: Literal["auto", "dali", "torch"] = "auto"
+    threads: int = Field(2, ge=1, description="decoding threads")
+
+
+class NetworkOptions(_Options):
+    """Backbone and temporal encoder; student and teacher alike."""
+
+    backbone: str = "resnet50"
+    weights: str = Field("imagenet", description="'imagenet', 'kinetics400', 'none' or a file")
+    batchnorm: Literal["auto", "frozen", "live"] = "auto"
+    depth: int = Field(4, ge=0, description="layers of the temporal encoder")
+    heads: int = Field(8, ge=1)
+    feedforward: int = Field(2048, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    gradient_checkpointing: bool = False
+    allow_pretrained_overlap: bool = Field(
+        False, description="accept weights that have seen the test classes; marks every result"
+    )
+
+
+class MatcherOptions(_Options):
+    """The matcher and its own options, which the matcher itself checks."""
+
+    name: str = "bimhm"
+    options: dict[str, Any] = {}
+    losses: dict[str, float] = Field({}, description="weight of each loss of the matcher's own")
+
+
+class DistillOptions(_Options):
+    """Weights and forms of the distillation terms; a term of weight 0 builds no parameters."""
+
+    ce: float = Field(1.0, ge=0, description="Eq. 2, between projections")
+    at: float = Field(1.0, ge=0, description="Eq. 9, between attention maps")
+    am: float = Field(0.5, ge=0, description="Eq. 10, between masked maps")
+    pr: float = Field(0.5, ge=0, description="Eq. 11, between pixel relations")
+    ce_pairs: PairMode = "CS"
+    map_pairs: PairMode = "SS"
+    hidden: int = Field(2048, ge=1)
+    bottleneck: int = Field(256, ge=1)
+    out_dim: int = Field(4096, ge=2)
+    student_temperature: float = Field(0.1, gt=0)
+    teacher_temperature: float = Field(0.04, gt=0)
+    centre_momentum: float = Field(0.9, ge=0, lt=1)
+    mask_temperature: float = Field(1.0, gt=0)
+    form: Literal["mean", "sum"] = "mean"
+    root: Literal["pair", "batch"] = "pair"
+    states: int = Field(256, ge=1, description="C1 of the GloRe unit")
+    nodes: int = Field(32, ge=1, description="C2 of the GloRe unit")
+    projection: Literal["learned_from_map", "fixed"] = "learned_from_map"
+    ema: Literal["cosine", "constant"] = "cosine"
+    ema_start: float | None = Field(None, gt=0, le=1, description="lambda of Eq. 1 at the start")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The terms that are on, by name."""
+        every = {"ce": self.ce, "at": self.at, "am": self.am, "pr": self.pr}
+        return {name: weight for name, weight in every.items() if weight > 0}
+
+    @property
+    def uses_maps(self) -> bool:
+        """Whether any term compares feature maps."""
+        return bool(self.weights.keys() & {"at", "am", "pr"})
+
+
+class OptimiserOptions(_Options):
+    """Optimiser and schedule; the schedule counts optimiser steps."""
+
+    name: Literal["adamw", "adam"] = "adamw"
+    lr: float = Field(5e-4, gt=0)
+    backbone_scale: float = Field(0.04, ge=0, description="backbone's lr / lr, when pretrained")
+    weight_decay: float = Field(1e-4, ge=0)
+    clip: float | None = Field(1.0, gt=0, description="largest norm of the gradient")
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup: int | None = Field(None, ge=0, description="episodes; default min(500, episodes/10)")
+
+
+class TrainingOptions(_Options):
+    """Length, precision and what is watched on the way."""
+
+    episodes: int = Field(30_000, ge=1)
+    episodes_per_step: int | None = Field(None, ge=1, description="default: the number of ranks")
+    seed: int = 0
+    precision: Literal["bf16", "float32"] = "bf16"
+    channels_last: bool = True
+    compile: bool = False
+    auxiliary: float = Field(0.1, ge=0, description="weight of the training-class classifier")
+    validation_every: int | None = Field(None, ge=1, description="default max(50, episodes/60)")
+    validation_episodes: int = Field(500, ge=2)
+    checkpoint_every: int | None = Field(None, ge=1, description="keep one every N episodes too")
+    gradients_every: int | None = Field(None, ge=1, description="default max(10, episodes/100)")
+    skip_nonfinite: int = Field(0, ge=0, description="steps with a non-finite loss tolerated")
+
+
+class Config(_Options):
+    """All of a run."""
+
+    recipe: str
+    dataset: str
+    episode: EpisodeOptions = EpisodeOptions()
+    data: DataOptions = DataOptions()
+    network: NetworkOptions = NetworkOptions()
+    matcher: MatcherOptions = MatcherOptions()
+    distill: DistillOptions = DistillOptions()
+    optimiser: OptimiserOptions = OptimiserOptions()
+    training: TrainingOptions = TrainingOptions()
+
+    def save_text(self) -> str:
+        """What config.json holds."""
+        return self.model_dump_json(indent=2) + "\n"
+
+
+# A setting, and the setting that must be on for it to have any effect.
+_NEEDS = {
+    "distill.ce_pairs": ("ce",),
+    "distill.hidden": ("ce",),
+    "distill.bottleneck": ("ce",),
+    "distill.out_dim": ("ce",),
+    "distill.student_temperature": ("ce",),
+    "distill.teacher_temperature": ("ce",),
+    "distill.centre_momentum": ("ce",),
+    "distill.mask_temperature": ("am",),
+    "distill.map_pairs": ("at", "am", "pr"),
+    "distill.form": ("at", "am", "pr"),
+    "distill.root": ("at", "am", "pr"),
+    "distill.states": ("pr",),
+    "distill.nodes": ("pr",),
+    "distill.projection": ("pr",),
+    "distill.ema": ("ce", "at", "am", "pr"),
+    "distill.ema_start": ("ce", "at", "am", "pr"),
+}
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """``a.b=c`` as ("a.b", value); the value is read as JSON where it is JSON, else as text."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"--set {text!r} is not of the form a.b=c, as in --set optimiser.lr=1e-4")
+    try:
+        return key.strip(), json.loads(value)
+    except json.JSONDecodeError:
+        return key.strip(), value.strip()
+
+
+def replace(config: Config, settings: Sequence[tuple[str, Any]]) -> Config:
+    """``config`` with single leaves replaced; each is checked. Raises `UserError`."""
+    tree = config.model_dump()
+    for key, value in settings:
+        *parents, leaf = key.split(".")
+        branch, walked = tree, ""
+        for parent in parents:
+            if not isinstance(branch.get(parent), dict):
+                raise _unknown(key, branch, walked)
+            branch, walked = branch[parent], f"{walked}.{parent}".lstrip(".")
+        # The options and losses of a matcher are open: the matcher itself checks their names.
+        if leaf not in branch and parents[:1] != ["matcher"]:
+            raise _unknown(key, branch, walked)
+        branch[leaf] = value
+    changed = validate(tree, source="--set")
+    for key, _ in settings:
+        needed = _NEEDS.get(key, ())
+        if needed and not any(term in changed.distill.weights for term in needed):
+            terms = " or ".join(f"distill.{term}" for term in needed)
+            raise UserError(f"{key} has no effect while {terms} is 0; set it above 0 or leave it")
+    return changed
+
+
+def validate(tree: Any, *, source: str) -> Config:
+    """A `Config` from plain data, its mistakes told in one line. Raises `UserError`."""
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = first["msg"][0].lower() + first["msg"][1:]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{source}: {place} = {first['input']!r} will not do: {reason}") from None
+
+
+def _unknown(key: str, branch: dict[str, Any], walked: str) -> UserError:
+    where = f"{walked} has" if walked else "there are"
+    return UserError(f"there is no setting {key!r}; {where}: {', '.join(branch)}")

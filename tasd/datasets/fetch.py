@@ -1,0 +1,151 @@
+"""Downloading CMN's lists of Kinetics videos: pinned, checked, cached."""
+
+import hashlib
+import http.client
+import os
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasd.errors import UserError
+
+# Compound memory networks (Zhu and Yang, ECCV 2018); no licence is given, so no copy is shipped.
+CMN_URL = (
+    "https://raw.githubusercontent.com/ffmpbgrnn/CMN/"
+    "23b5ef3e6defd4ee93e97131eb3c0b7926481f56/kinetics-100"
+)
+CMN_SHA256 = {
+    "train": "d0cbdcaa6fd4a28c8a514e85dd47407a4124ba3d8187aadd0a41c47636d592ae",
+    "val": "e3144200327ce31bc5be0e1efb1107c6c7f2912c95eb2457095374b2c22bf74a",
+    "test": "9c2351cf070ad7d052f1fb2885e5e4b246da7a38d06cb730bf7473eeb7173d09",
+}
+LARGEST = 16 << 20  # bytes; the lists have under 300 kB
+PAUSES = (1.0, 2.0, 4.0)  # seconds before the second, third and fourth attempt
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait: seconds without a byte, seconds for a whole file, pauses between tries."""
+
+    silence: float = 15.0
+    whole: float = 60.0
+    pauses: tuple[float, ...] = PAUSES
+
+
+class _Failure(Exception):
+    """One attempt that failed; ``again`` says whether another may do better."""
+
+    def __init__(self, reason: str, *, again: bool) -> None:
+        super().__init__(reason)
+        self.again = again
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: below TASD_HOME, else below the user's cache."""
+    home = os.environ.get("TASD_HOME")
+    return Path(home) if home else Path.home() / ".cache" / "tasd"
+
+
+def cmn_list_path(split: str) -> Path:
+    """Where the list of a split is cached, or may be put by hand."""
+    return cache_folder() / "lists" / "kinetics" / f"{split}.list"
+
+
+def cached_cmn_lists() -> dict[str, Path]:
+    """Those of CMN's lists that are cached. Raises `UserError` for one with other content."""
+    found = {split: path for split in CMN_SHA256 if (path := cmn_list_path(split)).is_file()}
+    for split, path in found.items():
+        got = hashlib.sha256(path.read_bytes()).hexdigest()
+        if got != CMN_SHA256[split]:
+            raise UserError(
+                f"{path} is not CMN's {split} list (sha256 {got[:12]}..., not "
+                f"{CMN_SHA256[split][:12]}...); delete it and run tasd splits fetch kinetics"
+            )
+    return found
+
+
+def fetch_cmn_lists(
+    *,
+    base_url: str = CMN_URL,
+    patience: Patience | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, Path]:
+    """Download what is not cached yet; returns where each list lies. Raises `UserError`."""
+    found = cached_cmn_lists()
+    for split, sha256 in CMN_SHA256.items():
+        if split not in found:
+            found[split] = cmn_list_path(split)
+            url = f"{base_url.rstrip('/')}/{split}.list"
+            fetch(url, found[split], sha256=sha256, patience=patience, sleep=sleep)
+    return found
+
+
+def fetch(
+    url: str,
+    path: Path,
+    *,
+    sha256: str,
+    patience: Patience | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Put what lies at ``url`` at ``path``, if it is what the hash names. Raises `UserError`."""
+    patience = patience or Patience()
+    for pause in (*patience.pauses, None):
+        try:
+            content = _download(url, patience)
+            _check(content, sha256)
+            break
+        except _Failure as failure:
+            if pause is None or not failure.again:
+                raise UserError(
+                    f"{url} could not be fetched: {failure}; to do it by hand, save it as {path}"
+                ) from None
+            sleep(pause)
+    _save(path, content)
+
+
+def _download(url: str, patience: Patience) -> bytes:
+    """One attempt. A server that trickles is cut off as one that is silent."""
+    end = time.monotonic() + patience.whole
+    content = bytearray()
+    try:
+        with urllib.request.urlopen(url, timeout=patience.silence) as answer:
+            while piece := answer.read1(1 << 16):
+                content += piece
+                if len(content) > LARGEST:
+                    raise _Failure(f"more than {LARGEST} bytes came", again=False)
+                if time.monotonic() > end:
+                    raise _Failure(f"not all of it came in {patience.whole:g} s", again=True)
+            announced = answer.headers.get("Content-Length")
+    except urllib.error.HTTPError as error:
+        busy = error.code >= 500 or error.code in (408, 429)
+        raise _Failure(f"HTTP {error.code} {error.reason}", again=busy) from None
+    except urllib.error.URLError as error:
+        raise _Failure(str(error.reason), again=True) from None
+    except TimeoutError:
+        raise _Failure(f"no answer for {patience.silence:g} s", again=True) from None
+    except (OSError, http.client.HTTPException) as error:
+        raise _Failure(str(error) or type(error).__name__, again=True) from None
+    if announced is not None and len(content) < int(announced):
+        raise _Failure(f"only {len(content)} of {announced} bytes came", again=True)
+    return bytes(content)
+
+
+def _check(content: bytes, sha256: str) -> None:
+    got = hashlib.sha256(content).hexdigest()
+    if got != sha256:
+        raise _Failure(f"its sha256 is {got[:12]}..., not {sha256[:12]}...", again=False)
+
+
+def _save(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}; set TASD_HOME") from None

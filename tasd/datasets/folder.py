@@ -1,0 +1,120 @@
+"""A person's own videos, ``<class>/<video>``, and how their classes are split."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tasd.datasets.base import Dataset, normal
+from tasd.datasets.splits import SPLIT_NAMES, class_lines
+from tasd.errors import UserError
+
+FOLDER = Dataset(
+    name="folder",
+    layout="<class>/<video>.mp4, or <class>/<video>/*.jpg",
+    published=False,
+    group=str,
+)
+
+SHARES = {"train": 64, "val": 16, "test": 20}
+# An episode needs two classes; five are what people compare.
+LEAST, ENOUGH = 2, 5
+
+Splits = dict[str, tuple[str, ...]]
+
+
+def split_classes(
+    names: Sequence[str],
+    *,
+    seed: int,
+    counts: Mapping[str, int | None] | None = None,
+    kept: Mapping[str, Sequence[str]] | None = None,
+) -> Splits:
+    """Deal classes out to train, val and test: the same for the same names and seed.
+
+    counts: how many classes a split gets; those that say nothing share the rest by `SHARES`.
+    kept: an earlier answer; its classes stay where they are, so that a class that was
+        trained on never becomes a test class when classes are added.
+
+    Raises `UserError` where there are too few.
+    """
+    wanted = _counts(len(set(names)), {**dict.fromkeys(SPLIT_NAMES), **(counts or {})})
+    splits = {
+        split: [n for n in (kept or {}).get(split, ()) if n in names] for split in SPLIT_NAMES
+    }
+    dealt = {name for members in splits.values() for name in members}
+    for name in sorted(set(names) - dealt, key=lambda name: _rank(seed, name)):
+        split = max(SPLIT_NAMES, key=lambda split: wanted[split] - len(splits[split]))
+        if len(splits[split]) < wanted[split]:
+            splits[split].append(name)
+    return {split: tuple(sorted(splits[split])) for split in SPLIT_NAMES}
+
+
+def read_split(path: Path, names: Sequence[str]) -> Splits:
+    """A person's own split: a JSON file, or a folder of train.txt, val.txt and test.txt.
+
+    Raises `UserError` for a class that is not there, or that stands in two splits.
+    """
+    listed = _listed(path)
+    seen: dict[str, str] = {}
+    for split in SPLIT_NAMES:
+        for name in listed[split]:
+            if name not in names:
+                raise UserError(
+                    f"class {name!r} of {split} in {path} is no folder of the data; "
+                    f"there are: {_some(names)}"
+                )
+            if seen.setdefault(name, split) != split:
+                raise UserError(
+                    f"class {name!r} stands in {seen[name]} and in {split} of {path}; the splits "
+                    "of few-shot learning share no class: leave it in one"
+                )
+    return {split: tuple(sorted(set(listed[split]))) for split in SPLIT_NAMES}
+
+
+def _listed(path: Path) -> dict[str, list[str]]:
+    if path.is_dir():
+        return {s: [normal(n) for n in class_lines(path / f"{s}.txt")] for s in SPLIT_NAMES}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {split: [normal(name) for name in content[split]] for split in SPLIT_NAMES}
+    except OSError as error:
+        raise UserError(f"the split {path} cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(
+            f'{path} is not a split: write {{"train": [...], "val": [...], "test": [...]}} with '
+            "the names of class folders, or name a folder with train.txt, val.txt and test.txt"
+        ) from None
+
+
+def _counts(classes: int, given: Mapping[str, int | None]) -> dict[str, int]:
+    asked = {split: count for split, count in given.items() if count is not None}
+    open_splits = [split for split in SPLIT_NAMES if split not in asked]
+    rest = classes - sum(asked.values())
+    if min([rest, *asked.values()]) < 0 or rest < LEAST * len(open_splits):
+        wish = ", ".join(f"{count} for {split}" for split, count in asked.items())
+        raise UserError(
+            f"the folder has {classes} classes{', asked were ' + wish if wish else ''}; train, val "
+            f"and test need at least {LEAST} each, no class in two: add classes or ask for fewer"
+        )
+    return {**asked, **_shared(rest, open_splits)}
+
+
+def _shared(rest: int, splits: Sequence[str]) -> dict[str, int]:
+    """``rest`` classes by `SHARES`, five in each where there are enough; train takes the odd."""
+    if not splits:
+        return {}
+    least = min(ENOUGH, rest // len(splits))
+    whole = sum(SHARES[split] for split in splits)
+    first, *others = splits
+    counts = {split: max(least, rest * SHARES[split] // whole) for split in others}
+    return {first: rest - sum(counts.values()), **counts}
+
+
+def _rank(seed: int, name: str) -> bytes:
+    return hashlib.sha256(f"class split/{seed}/{name}".encode()).digest()
+
+
+def _some(names: Sequence[str], most: int = 10) -> str:
+    shown = sorted(names)
+    return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "")

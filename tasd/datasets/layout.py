@@ -1,0 +1,99 @@
+"""Where the class folders of a data set lie: its downloads put them at different depths."""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tasd.datasets.base import VIDEO_SUFFIXES, Dataset, Problem, class_key
+
+# Folders between the root and the classes: root/kinetics400/train_256/<class>.
+DEEPEST = 3
+_PARENT = re.compile(r"(train|val|valid|validate|validation|test|part)([_-].*)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file or folder; ``path`` lies below the root, with forward slashes."""
+
+    path: str
+    found: os.DirEntry[str]
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.found.name
+
+    @property
+    def is_video(self) -> bool:
+        """Whether its name is that of a video file."""
+        return suffix(self.name) in VIDEO_SUFFIXES and not self.found.is_dir()
+
+
+@dataclass
+class Folders:
+    """Lists folders below a root, and remembers what could not be listed."""
+
+    root: Path
+    problems: list[Problem] = field(default_factory=list)
+
+    def list(self, path: str) -> list[Entry]:
+        """What the folder holds, by name; no hidden files, no names that are not text."""
+        try:
+            with os.scandir(self.root / path) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            self.problems.append(Problem("unreadable", path or ".", reason))
+            return []
+        prefix = f"{path}/" if path else ""
+        shown = [Entry(prefix + e.name, e) for e in found if not e.name.startswith(".")]
+        return [entry for entry in shown if self._is_text(entry)]
+
+    def _is_text(self, entry: Entry) -> bool:
+        try:
+            entry.name.encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(entry.path).decode("utf-8", "backslashreplace")
+            self.problems.append(Problem("name", shown, "its name is not UTF-8: rename it"))
+            return False
+        return True
+
+
+@dataclass
+class Layout:
+    """The folders of classes of the splits, those of other names, and videos outside them."""
+
+    known: list[Entry] = field(default_factory=list)
+    others: list[Entry] = field(default_factory=list)
+    loose: list[Entry] = field(default_factory=list)
+
+
+def find_layout(dataset: Dataset, folders: Folders) -> Layout:
+    """Look for class folders below the root; those of a person's own data lie right there."""
+    layout = Layout()
+    _look(dataset, folders, layout, path="", depth=DEEPEST if dataset.published else 0)
+    return layout
+
+
+def _look(dataset: Dataset, folders: Folders, layout: Layout, *, path: str, depth: int) -> None:
+    entries = folders.list(path)
+    layout.loose += [entry for entry in entries if entry.is_video]
+    inside = [entry for entry in entries if entry.found.is_dir()]
+    known = [entry for entry in inside if class_key(entry.name) in dataset.classes]
+    layout.known += known
+    for entry in inside:
+        if entry in known:
+            continue
+        # Beside known classes, only train/ and the like may hold more of them.
+        if depth and _PARENT.fullmatch(entry.name):
+            _look(dataset, folders, layout, path=entry.path, depth=depth - 1)
+        elif depth == 0 or known or any(below.is_video for below in folders.list(entry.path)):
+            layout.others.append(entry)
+        else:
+            _look(dataset, folders, layout, path=entry.path, depth=depth - 1)
+
+
+def suffix(name: str) -> str:
+    """``.mp4`` of ``clip.MP4``."""
+    return os.path.splitext(name)[1].lower()

@@ -1,0 +1,50 @@
+"""How much of a data set is on the disk, class by class, before anything is decoded."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tasd.datasets.base import Dataset
+from tasd.datasets.lists import Listed, Selection
+from tasd.datasets.splits import class_splits
+
+
+@dataclass(frozen=True)
+class Presence:
+    """One class: how many of its videos are there, of how many a list names (None: no list)."""
+
+    split: str
+    class_name: str
+    found: int
+    listed: int | None
+
+
+def presence(
+    dataset: Dataset, selection: Selection, listed: Sequence[Listed] | None = None
+) -> tuple[Presence, ...]:
+    """Every class of the splits, or of the list, in the order of the splits; then the others."""
+    found = Counter(video.class_name for video in selection.videos)
+    # Two lines may name one video; what counts is which lines have none.
+    missing = Counter(line.class_name for line in selection.missing)
+    wanted = None if listed is None else Counter(line.class_name for line in listed)
+    splits = class_splits(dataset.name) if dataset.published else {}
+    names = [(split, name) for split, names in splits.items() for name in names]
+    known = {name for _, name in names}
+    others = sorted((set(found) | set(wanted or ())) - known)
+    rows = names + [("", name) for name in others]
+    if wanted is None:
+        return tuple(Presence(split, name, found[name], None) for split, name in rows)
+    return tuple(
+        Presence(split, name, wanted[name] - missing[name], wanted[name])
+        for split, name in rows
+        if wanted[name]
+    )
+
+
+def totals(rows: Iterable[Presence]) -> dict[str, tuple[int, int]]:
+    """Found and listed videos of each split."""
+    sums: dict[str, tuple[int, int]] = {}
+    for row in rows:
+        found, listed = sums.get(row.split, (0, 0))
+        sums[row.split] = (found + row.found, listed + (row.listed or 0))
+    return sums

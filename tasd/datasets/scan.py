@@ -1,0 +1,144 @@
+"""Finding the videos of a data set, whatever the layout of its download. Reads no video."""
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tasd.datasets.base import (
+    FRAME_SUFFIXES,
+    Dataset,
+    Problem,
+    Scan,
+    SourceVideo,
+    class_key,
+    normal,
+)
+from tasd.datasets.layout import Entry, Folders, Layout, find_layout, suffix
+from tasd.errors import UserError
+
+
+def scan(dataset: Dataset, root: Path, *, every_class: bool = False) -> Scan:
+    """The videos below ``root``, sorted, and what is wrong with the rest.
+
+    A published data set gives the classes of its splits; those of other names only where
+    ``every_class`` asks for them, or where there are no others.
+
+    Raises `UserError` where there is no such folder or no video in it.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root} is not a folder; {dataset.name} lies as {dataset.layout}")
+    folders = Folders(root)
+    layout = find_layout(dataset, folders)
+    found: list[SourceVideo] = []
+    for entry in _class_folders(dataset, layout, folders, every_class=every_class):
+        found += _class_folder(entry.path, dataset.class_name(entry.name), folders)
+    beside = _beside(dataset, layout.loose, folders)
+    videos = _distinct([*found, *(video for video in beside if video.class_name)], folders)
+    loose = tuple(video for video in beside if not video.class_name)
+    if not videos and not loose:
+        raise UserError(_nothing(dataset, folders))
+    folders.problems += _absent_classes(dataset, videos)
+    return Scan(videos, loose, tuple(folders.problems))
+
+
+def _class_folders(
+    dataset: Dataset, layout: Layout, folders: Folders, *, every_class: bool
+) -> list[Entry]:
+    if not dataset.published:
+        return layout.others
+    taken = every_class or not layout.known
+    for entry in layout.others:
+        fate = "taken all the same" if taken else "left out"
+        reason = f"no class of the splits of {dataset.name}: {fate}"
+        folders.problems.append(Problem("no split", entry.path, reason))
+    return layout.known + layout.others if taken else layout.known
+
+
+def _class_folder(path: str, class_name: str, folders: Folders) -> list[SourceVideo]:
+    """The videos of one class: files, and folders of extracted frames."""
+    known = len(folders.problems)
+    found: list[SourceVideo] = []
+    for entry in folders.list(path):
+        if not entry.found.is_dir():
+            found += _file(entry, class_name, folders)
+        elif class_key(entry.name) == class_key(class_name):
+            # An archive unpacked into a folder of its own name.
+            found += _class_folder(entry.path, class_name, folders)
+        else:
+            found += _frames(entry, class_name, folders)
+    if not found and len(folders.problems) == known:
+        folders.problems.append(Problem("no videos", path, "no video in this folder"))
+    return found
+
+
+def _file(entry: Entry, class_name: str, folders: Folders) -> list[SourceVideo]:
+    status = _status(entry, folders) if entry.is_video else None
+    if status is None or not stat.S_ISREG(status.st_mode):
+        return []
+    stem = normal(os.path.splitext(entry.name)[0])
+    return [SourceVideo(class_name, stem, entry.path, status.st_size)]
+
+
+def _frames(entry: Entry, class_name: str, folders: Folders) -> list[SourceVideo]:
+    """A folder of extracted JPEG frames is one video; its size is theirs together."""
+    frames = [below for below in folders.list(entry.path) if suffix(below.name) in FRAME_SUFFIXES]
+    sizes = [status.st_size for frame in frames if (status := _status(frame, folders))]
+    if not sizes:
+        reason = "a folder within a class folder, without JPEG frames"
+        folders.problems.append(Problem("no videos", entry.path, reason))
+        return []
+    return [SourceVideo(class_name, normal(entry.name), entry.path, sum(sizes), "frames")]
+
+
+def _status(entry: Entry, folders: Folders) -> os.stat_result | None:
+    try:
+        return entry.found.stat()
+    except OSError as error:
+        nowhere = entry.found.is_symlink() and isinstance(error, FileNotFoundError)
+        reason = "a link to nothing" if nowhere else error.strerror or str(error)
+        folders.problems.append(Problem("unreadable", entry.path, reason))
+        return None
+
+
+def _beside(dataset: Dataset, entries: Sequence[Entry], folders: Folders) -> list[SourceVideo]:
+    """Videos outside any class folder; some names tell the class, the others have class ""."""
+    videos: list[SourceVideo] = []
+    for entry in entries:
+        told = dataset.class_in_name(entry.name) or ""
+        known = class_key(told) in dataset.classes
+        videos += _file(entry, dataset.class_name(told) if known else "", folders)
+    return videos
+
+
+def _distinct(found: Sequence[SourceVideo], folders: Folders) -> tuple[SourceVideo, ...]:
+    """The videos in order, no two with one id: where stems collide the suffix stays."""
+    stems = Counter(video.id for video in found)
+    kept: dict[str, SourceVideo] = {}
+    for video in sorted(found, key=lambda video: video.path):
+        if stems[video.id] > 1:
+            video = replace(video, name=normal(video.path.rsplit("/", 1)[-1]))
+        if video.id in kept:
+            reason = f"left out: {kept[video.id].path} has the same class and name"
+            folders.problems.append(Problem("duplicate", video.path, reason))
+        else:
+            kept[video.id] = video
+    return tuple(sorted(kept.values(), key=lambda video: (video.class_name, video.name)))
+
+
+def _absent_classes(dataset: Dataset, videos: Sequence[SourceVideo]) -> list[Problem]:
+    present = {video.class_name for video in videos}
+    absent = sorted(set(dataset.classes.values()) - present)
+    if len(absent) == len(dataset.classes):
+        return []
+    return [Problem("no videos", name, "a class of the splits without a video") for name in absent]
+
+
+def _nothing(dataset: Dataset, folders: Folders) -> str:
+    first = f" ({folders.problems[0].path}: {folders.problems[0].reason})"
+    return (
+        f"no video of {dataset.name} below {folders.root}{first if folders.problems else ''}; "
+        f"it should lie as {dataset.layout}"
+    )

@@ -1,0 +1,38 @@
+"""Which classes train, validate and test: the published splits, one class name a line."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+from tasd.errors import UserError
+from tasd.parts import pick
+
+SPLIT_NAMES = ("train", "val", "test")
+# Data sets whose split is published; that of a person's own folder lies in its manifest.
+PUBLISHED = {name: name for name in ("kinetics", "ucf101", "hmdb51")}
+
+
+@cache
+def class_splits(dataset: str) -> Mapping[str, tuple[str, ...]]:
+    """The class names of train, val and test. Raises `UserError` for a data set without them."""
+    folder = splits_folder() / pick(PUBLISHED, dataset, what="data set with a published split")
+    return MappingProxyType({split: class_lines(folder / f"{split}.txt") for split in SPLIT_NAMES})
+
+
+def splits_folder() -> Path:
+    """Where the class lists lie: inside an installed package, at the top of a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "_splits"
+    return installed if installed.is_dir() else package.parent / "splits"
+
+
+def class_lines(path: Path) -> tuple[str, ...]:
+    """The class names of a file, one a line. Raises `UserError` where it cannot be read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"the class list {path} cannot be read ({error}); it holds one class name a line"
+        ) from None
+    return tuple(line.strip() for line in text.splitlines() if line.strip())

@@ -1,0 +1,151 @@
+"""Several ranks on one set of episodes, started by torchrun; one rank alone needs nothing."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from tasd.errors import UserError
+
+# A rank that dies ends the others: their next collective fails at once, or after this long.
+TIMEOUT = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class World:
+    """Which rank this is, of how many, and on which device it computes."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Rank 0 writes files and speaks."""
+        return self.rank == 0
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean over ranks; the value itself where there is one rank."""
+        if self.size == 1:
+            return value
+        total = value.detach().clone()
+        dist.all_reduce(total)
+        return total / self.size
+
+    def largest(self, value: int) -> int:
+        """The largest of the ranks' numbers: how they agree on a signal or a failure."""
+        if self.size == 1:
+            return value
+        flag = torch.tensor(value, device=self.device)
+        dist.all_reduce(flag, op=dist.ReduceOp.MAX)
+        return int(flag)
+
+    def gathered(self, rows: Tensor, *, counts: list[int]) -> Tensor:
+        """The ranks' rows one below the other; rank r brings ``counts[r]`` of them."""
+        if self.size == 1:
+            return rows
+        padded = rows.new_zeros((max(counts), *rows.shape[1:]))
+        padded[: len(rows)] = rows
+        parts = [torch.empty_like(padded) for _ in range(self.size)]
+        dist.all_gather(parts, padded)
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    def close(self) -> None:
+        """Leave the group."""
+        if self.size > 1 and dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def start(device: str) -> World:
+    """Join the group that torchrun describes, or be alone. ``device``: auto, cpu, cuda, cuda:N.
+
+    Raises `UserError`.
+    """
+    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    chosen = pick_device(device, local_rank=int(os.environ.get("LOCAL_RANK", "0")))
+    if size > 1:
+        backend = "nccl" if chosen.type == "cuda" else "gloo"
+        dist.init_process_group(backend, timeout=TIMEOUT)
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    return World(rank, size, chosen)
+
+
+def pick_device(device: str, *, local_rank: int = 0) -> torch.device:
+    """The device that a name means; "auto" is a GPU where there is one. Raises `UserError`."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise UserError(f"--device {device}: use auto, cpu, cuda or cuda:N") from None
+    if chosen.type == "cuda":
+        if not torch.cuda.is_available():
+            raise UserError(
+                f"--device {device}: no CUDA device is usable here (tasd doctor tells why); use "
+                "--device cpu"
+            )
+        index = local_rank if chosen.index is None else chosen.index
+        if index >= torch.cuda.device_count():
+            raise UserError(
+                f"--device {device}: GPU {index} was asked for, there are "
+                f"{torch.cuda.device_count()}"
+            )
+        return torch.device("cuda", index)
+    if chosen.type != "cpu":
+        raise UserError(f"--device {device}: use auto, cpu, cuda or cuda:N")
+    return chosen
+
+
+class StepBuffers:
+    """Running statistics that move once per optimiser step, by the mean over its episodes.
+
+    Left alone, live BatchNorm statistics would depend on how a step's episodes are shared out:
+    each episode here starts from the step's own statistics, and the moves are averaged.
+    """
+
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        norms = [
+            norm
+            for module in modules
+            for norm in module.modules()
+            if isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.training
+        ]
+        self.buffers = [
+            buffer
+            for norm in norms
+            for buffer in (norm.running_mean, norm.running_var)
+            if buffer is not None
+        ]
+        self.moves: list[Tensor] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """Remember where the step starts."""
+        self.start = [buffer.clone() for buffer in self.buffers]
+        self.moves = [torch.zeros_like(buffer) for buffer in self.buffers]
+
+    @torch.no_grad()
+    def after_episode(self) -> None:
+        """Put this episode's move aside and go back to the start."""
+        for buffer, start, move in zip(self.buffers, self.start, self.moves, strict=True):
+            move += buffer - start
+            buffer.copy_(start)
+
+    @torch.no_grad()
+    def after_step(self, world: World, *, episodes: int) -> None:
+        """Move by the mean over the ``episodes`` that this rank had, and over ranks."""
+        for buffer, start, move in zip(self.buffers, self.start, self.moves, strict=True):
+            buffer.copy_(start + world.mean(move / episodes))
+        self.begin()
+
+    @torch.no_grad()
+    def undo(self) -> None:
+        """Forget the step."""
+        for buffer, start in zip(self.buffers, self.start, strict=True):
+            buffer.copy_(start)
+        self.begin()

@@ -1,0 +1,31 @@
+"""Where stores and runs are kept when nobody says otherwise."""
+
+import os
+from pathlib import Path
+
+from tasd.errors import UserError
+
+
+def home() -> Path:
+    """The folder named by $TASD_HOME, else the current one."""
+    return Path(os.environ.get("TASD_HOME") or ".")
+
+
+def default_store(dataset: str) -> Path:
+    """Where `tasd prep DATASET` writes: ``stores/<dataset>`` below `home`."""
+    return home() / "stores" / dataset
+
+
+def only_store() -> Path:
+    """The one finished store below `home`. Raises `UserError` where there is none, or several."""
+    folder = home() / "stores"
+    found = sorted(path.parent for path in folder.glob("*/manifest.json"))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        named = ", ".join(str(path) for path in found)
+        raise UserError(f"there are several stores ({named}); choose one with --store")
+    raise UserError(
+        f"there is no store in {folder}; prepare one with tasd prep kinetics|ucf101|hmdb51|folder "
+        "--root DIR, or name one with --store"
+    )

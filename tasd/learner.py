@@ -1,0 +1,174 @@
+"""The student and every loss term: the one module that is trained."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tasd.config import Config, PairMode
+from tasd.losses.attention import attention_transfer
+from tasd.losses.distill import Pairs, same_class_pairs, same_video_pairs, self_distillation
+from tasd.losses.episode import AuxiliaryClassifier, metric_cross_entropy
+from tasd.losses.mask import masked_imitation
+from tasd.losses.relation import AdaptiveConvolution, relation_distillation, relation_share
+from tasd.model import Model
+from tasd.types import EpisodeBatch, Features, Losses, Scores, Targets, Task
+
+
+@dataclass(frozen=True)
+class _Distilled:
+    terms: dict[str, Float[Tensor, ""]]
+    relation_share: Float[Tensor, ""] | None = None
+
+
+class Learner(nn.Module):
+    """The student's forward pass on one episode and the total loss.
+
+    L = L_M + w_CE L_CE + w_AT L_AT + w_AM L_AM + w_PR L_PR, and beside these the auxiliary
+    classifier's loss and the matcher's own where the recipe gives them a weight. The student
+    reads support and query; the adaptive convolution f of Eq. 11 and the classifier are its alone.
+    """
+
+    def __init__(
+        self, config: Config, *, classes: tuple[str, ...], initialise: bool = True
+    ) -> None:
+        """``classes``: the training classes, in the order of the classifier's outputs.
+
+        ``initialise=False`` loads no pretrained weights: a checkpoint fills everything.
+        """
+        super().__init__()
+        self.options = config.distill
+        self.class_index = {name: index for index, name in enumerate(classes)}
+        self.student = Model(config, classes=len(classes), initialise=initialise)
+        channels = self.student.backbone.channels
+        auxiliary = config.training.auxiliary
+        self.adaptive = AdaptiveConvolution(channels) if self.options.pr else None
+        self.classifier = AuxiliaryClassifier(channels, len(classes)) if auxiliary else None
+        self.weights = {
+            "metric": 1.0,
+            **self.options.weights,
+            **({"auxiliary": auxiliary} if auxiliary else {}),
+            **config.matcher.losses,
+        }
+
+    def forward(self, batch: EpisodeBatch, targets: Targets | None = None) -> Losses:
+        """All terms of one episode; ``targets`` come from the teacher where a term needs them."""
+        features = self.student(batch.frames)
+        with torch.autocast(batch.frames.device.type, enabled=False):
+            scores = self._match(features, batch)
+            labels = batch.query_labels[None]
+            terms = {"metric": metric_cross_entropy(scores.logits, labels)}
+            distilled = self._distil(features, batch, targets) if targets else _Distilled({})
+            terms |= distilled.terms
+            if self.classifier is not None:
+                terms["auxiliary"] = self.classifier(features.frames, self._classes(batch))
+            terms |= {name: loss for name, loss in scores.losses.items() if name in self.weights}
+            total = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
+        return Losses(
+            terms=terms,
+            total=total,
+            accuracy=(scores.logits.argmax(dim=-1) == labels).float().mean(),
+            features=features,
+            relation_share=distilled.relation_share,
+        )
+
+    def _match(self, features: Features, batch: EpisodeBatch) -> Scores:
+        shots = len(batch.support_labels)
+        frames, classes, maps = features.frames, self._classes(batch), None
+        if self.student.matcher.needs_maps and features.maps is not None:
+            maps = features.maps[None]
+        scores: Scores = self.student.matcher(
+            Task(
+                way=batch.episode.way,
+                support=frames[None, :shots],
+                query=frames[None, shots:],
+                support_labels=batch.support_labels[None],
+                support_maps=None if maps is None else maps[:, :shots],
+                query_maps=None if maps is None else maps[:, shots:],
+                query_labels=batch.query_labels[None],
+                support_classes=classes[None, :shots],
+                query_classes=classes[None, shots:],
+            )
+        )
+        return scores
+
+    def _classes(self, batch: EpisodeBatch) -> Tensor:
+        """The index among the training classes of each video of the episode."""
+        own = [self.class_index[name] for name in batch.episode.classes]
+        labels = torch.cat([batch.support_labels, batch.query_labels])
+        return torch.tensor(own, device=labels.device)[labels]
+
+    def _distil(self, features: Features, batch: EpisodeBatch, targets: Targets) -> _Distilled:
+        terms = {}
+        if targets.projections is not None and targets.centre is not None:
+            pairs = _pairs(self.options.ce_pairs, batch)
+            projected = self.student.project(_of(features.frames, self.options.ce_pairs, batch))
+            terms["ce"] = self_distillation(
+                projected[pairs.student],
+                targets.projections[pairs.teacher],
+                centre=targets.centre,
+                student_temperature=self.options.student_temperature,
+                teacher_temperature=self.options.teacher_temperature,
+            )
+        if not self.options.uses_maps:
+            return _Distilled(terms)
+        assert features.maps is not None
+        maps = _of(features.maps, self.options.map_pairs, batch)
+        pairs = _pairs(self.options.map_pairs, batch)
+        terms |= self._imitate(maps, pairs, targets)
+        if targets.relations is None:
+            return _Distilled(terms)
+        related = self._relate(maps, pairs, targets.relations)
+        return _Distilled(terms | related.terms, related.relation_share)
+
+    def _imitate(self, maps: Tensor, pairs: Pairs, targets: Targets) -> dict[str, Tensor]:
+        """The terms on A itself: attention transfer and masked imitation."""
+        if targets.maps is None:
+            return {}
+        student, teacher = _paired(maps, pairs.student), _paired(targets.maps, pairs.teacher)
+        form, root = self.options.form, self.options.root
+        terms = {}
+        if self.options.at:
+            terms["at"] = attention_transfer(student, teacher, form=form, root=root)
+        if self.options.am:
+            temperature = self.options.mask_temperature
+            terms["am"] = masked_imitation(
+                student, teacher, temperature=temperature, form=form, root=root
+            )
+        return terms
+
+    def _relate(self, maps: Tensor, pairs: Pairs, teacher: Tensor) -> _Distilled:
+        """The term on phi(A), frame by frame."""
+        assert self.adaptive is not None
+        time = maps.shape[2]
+        related = self.student.relate(maps)
+        share = relation_share(related, maps.transpose(1, 2).flatten(0, 1))
+        adapted = self.adaptive(related)
+        loss = relation_distillation(
+            _paired(teacher.unflatten(0, (-1, time)), pairs.teacher).flatten(0, 1),
+            _paired(adapted.unflatten(0, (-1, time)), pairs.student).flatten(0, 1),
+            form=self.options.form,
+            root=self.options.root,
+        )
+        return _Distilled({"pr": loss}, share)
+
+
+def _of(rows: Tensor, mode: PairMode, batch: EpisodeBatch) -> Tensor:
+    """The student's rows that a pair mode compares: its support for SS, else its queries."""
+    shots = len(batch.support_labels)
+    return rows[:shots] if mode == "SS" else rows[shots:]
+
+
+def _pairs(mode: PairMode, batch: EpisodeBatch) -> Pairs:
+    """Which of the student's rows goes with which of the teacher's (Table 3)."""
+    if mode == "CS":
+        return same_class_pairs(batch.query_labels, batch.support_labels)
+    videos = batch.support_labels if mode == "SS" else batch.query_labels
+    return same_video_pairs(len(videos), device=videos.device)
+
+
+def _paired(rows: Tensor, index: Tensor) -> Tensor:
+    """``rows[index]``, without a copy where the index is 0, 1, 2 ..."""
+    straight = torch.arange(len(rows), device=rows.device)
+    return rows if torch.equal(index, straight) else rows[index]

@@ -1,0 +1,142 @@
+"""The loader in NVIDIA DALI: one pipeline for CPU and GPU that decodes only the crop.
+
+DALI is imported where a pipeline is built, so that machines without it can import this file.
+It draws nothing at random: crop, colour and flip come with each batch as argument inputs.
+"""
+
+import itertools
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+from torch.utils.dlpack import from_dlpack
+
+from tasd.loader.encoded import EncodedBatch
+from tasd.loader.torch_reference import decoded
+
+MOST_FRAMES = 4096  # of a batch in one pipeline; larger batches get a pipeline of their own
+
+
+def dali_frames(
+    batches: Iterator[EncodedBatch],
+    *,
+    size: int,
+    device: torch.device,
+    threads: int,
+    prefetch: int,
+) -> Iterator[UInt8[Tensor, "views time size size 3"]]:
+    """Decode with DALI, on the GPU where ``device`` is one, ``prefetch`` batches ahead."""
+    # Colour is built only where asked: on a CPU it costs more than decoding does.
+    for (colour, room), alike in itertools.groupby(batches, key=_pipeline_key):
+        pending: deque[EncodedBatch] = deque()  # handed to DALI, not yet out: keeps JPEGs alive
+        pipeline = _pipeline(
+            _inputs(alike, pending),
+            colour=colour,
+            most=(room + 1) * MOST_FRAMES,
+            size=size,
+            device=device,
+            threads=threads,
+            prefetch=prefetch,
+        )
+        copies = _Copies()
+        while (frames := _next(pipeline, pending)) is not None:
+            batch = pending.popleft()
+            frames = copies.of(frames) if frames.is_cuda else frames.to(device)
+            yield frames.reshape(batch.views, batch.time, *frames.shape[1:])
+
+
+def _pipeline_key(batch: EncodedBatch) -> tuple[bool, int]:
+    return batch.treatment.colour is not None, len(batch.frames) // MOST_FRAMES
+
+
+def _inputs(
+    batches: Iterator[EncodedBatch], pending: deque[EncodedBatch]
+) -> Iterator[tuple[Any, ...]]:
+    for batch in batches:
+        pending.append(batch)
+        jpegs, drawn = [frame.jpeg for frame in batch.frames], batch.treatment
+        colour = () if drawn.colour is None else (drawn.colour,)
+        yield jpegs, drawn.corner, drawn.flip, *colour
+
+
+def _pipeline(
+    source: Iterator[tuple[Any, ...]],
+    *,
+    size: int,
+    colour: bool,
+    most: int,
+    device: torch.device,
+    threads: int,
+    prefetch: int,
+) -> Any:
+    from nvidia.dali import Pipeline, fn, types
+
+    on_gpu = device.type == "cuda"
+    pipeline = Pipeline(
+        batch_size=most,
+        num_threads=threads,
+        device_id=device.index if on_gpu else None,
+        prefetch_queue_depth=prefetch,
+        exec_dynamic=True,  # what leaves the pipeline stays valid for as long as it is held
+    )
+    with pipeline:
+        jpegs, corner, flip, *colours = fn.external_source(
+            source,
+            num_outputs=3 + colour,
+            dtype=[types.UINT8, types.INT32, types.INT32, types.FLOAT][: 3 + colour],
+            ndim=[1, 1, 0, 2][: 3 + colour],
+            no_copy=True,
+        )
+        frames = fn.decoders.image_slice(
+            jpegs,
+            device="mixed" if on_gpu else "cpu",
+            start=corner,
+            shape=(size, size),
+            axis_names="HW",
+            adjust_orientation=False,  # prep has turned the frames already
+            jpeg_fancy_upsampling=True,  # the GPU's pixels as the CPU's
+            affine=False,  # several ranks on one machine would crowd the same cores
+        )
+        for matrix in colours:
+            frames = fn.coord_transform(frames, MT=matrix, dtype=types.UINT8)
+        pipeline.set_outputs(fn.flip(frames, horizontal=flip))
+    return pipeline
+
+
+def _next(pipeline: Any, pending: deque[EncodedBatch]) -> Tensor | None:
+    """The next batch (frames, size, size, 3) as DALI's own memory, or None at the end."""
+    try:
+        (frames,) = pipeline.run()
+    except StopIteration:
+        return None
+    except RuntimeError:
+        # DALI names a sample at best, never a video: the slow decoder finds the broken one.
+        for frame in (frame for batch in pending for frame in batch.frames):
+            decoded(frame)
+        raise
+    tensor: Tensor = from_dlpack(frames.as_tensor())
+    return tensor
+
+
+class _Copies:
+    """Copies of a pipeline's GPU frames in torch's memory.
+
+    Training reads frames long after Python has let go of them; torch's allocator knows its own
+    stream, DALI's would hand the memory to the next batch. The copy of an episode takes some
+    20 microseconds. The original is held until the copy is through.
+    """
+
+    def __init__(self) -> None:
+        self._held: deque[tuple[Tensor, torch.cuda.Event]] = deque()
+
+    def of(self, frames: Tensor) -> Tensor:
+        while self._held and self._held[0][1].query():  # type: ignore[no-untyped-call]
+            self._held.popleft()
+        with torch.cuda.device(frames.device):
+            copy, through = frames.clone(), torch.cuda.Event()  # type: ignore[no-untyped-call]
+            through.record()
+        self._held.append((frames, through))
+        return copy

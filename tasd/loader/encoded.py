@@ -1,0 +1,70 @@
+"""A batch before it is decoded: JPEGs of the store beside what is to be done to each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasd.episodes import View
+from tasd.errors import UserError
+from tasd.loader.augment import Treatment, treatment
+from tasd.store import Store, Video
+
+
+@dataclass(frozen=True)
+class EncodedFrame:
+    """One JPEG and where it came from, for the message when it does not decode."""
+
+    jpeg: NDArray[np.uint8]
+    video: str
+    index: int
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class EncodedBatch:
+    """All that a decoder needs for one batch; ``frames`` go view by view."""
+
+    views: int
+    time: int
+    frames: tuple[EncodedFrame, ...]
+    treatment: Treatment
+
+
+def encoded(store: Store, views: Sequence[View], *, size: int) -> EncodedBatch:
+    """Look up the frames of ``views``; the JPEGs stay where the store mapped them."""
+    assert views, "a batch has at least one view"
+    time = len(views[0].positions)
+    assert all(len(view.positions) == time for view in views), "views of unequal length"
+    videos = [_video(store, view) for view in views]
+    frames = [
+        EncodedFrame(jpeg, view.video, index, video.size)
+        for view, video in zip(views, videos, strict=True)
+        for index, jpeg in _jpegs(store, view, video)
+    ]
+    drawn = treatment(views, [video.size for video in videos], size=size, time=time)
+    return EncodedBatch(len(views), time, tuple(frames), drawn)
+
+
+def _video(store: Store, view: View) -> Video:
+    if view.video not in store.videos:
+        store.jpegs(view.video, [])  # refuses, saying why
+    return store.videos[view.video]
+
+
+def _jpegs(store: Store, view: View, video: Video) -> list[tuple[int, NDArray[np.uint8]]]:
+    indices = view.frames(video.frames)
+    return list(zip(indices, store.jpegs(view.video, indices), strict=True))
+
+
+def check_crop(store: Store, size: int) -> None:
+    """Refuse a crop that some stored video is too small for, before the first batch."""
+    for name, video in store.videos.items():
+        if min(video.size) < size:
+            height, width = video.size
+            raise UserError(
+                f"a crop of {size} pixels does not fit video {name!r} of {store.path}, stored "
+                f"at {width}x{height}: crop {min(video.size)} or less, or prepare the store "
+                "with larger frames"
+            )

@@ -1,0 +1,120 @@
+"""Attention masks, and the imitation of the teacher's feature map under them.
+
+A mask is a softmax over one dimension's attention, times the length of that dimension, so that
+its mean is 1. It is made of the sum of student's and teacher's attention: where either of the two
+looks, imitation counts for more. Masks are constants, no gradient passes through them.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tasd.losses.attention import channel_attention, spatial_attention, temporal_attention
+from tasd.losses.norm import EPSILON, Form, Root, l2_norm
+from tasd.losses.precision import outside_autocast, wide_dtype
+
+
+def spatial_mask(
+    student_maps: Float[Tensor, "pairs channels time height width"],
+    teacher_maps: Float[Tensor, "pairs channels time height width"],
+    *,
+    temperature: float = 1.0,
+) -> Float[Tensor, "pairs height width"]:
+    """M^s: softmax over the height x width positions of a pair. Eq. (6)."""
+    attention = (spatial_attention(m.detach()) for m in (student_maps, teacher_maps))
+    total = torch.stack(tuple(attention)).sum(0)
+    return _mask(total.flatten(1), temperature).view_as(total)
+
+
+def temporal_mask(
+    student_maps: Float[Tensor, "pairs channels time height width"],
+    teacher_maps: Float[Tensor, "pairs channels time height width"],
+    *,
+    temperature: float = 1.0,
+) -> Float[Tensor, "pairs time"]:
+    """M^t: softmax over the frames of a pair.
+
+    Eq. 7 prints G^c in the teacher's term: channels and frames cannot be added, so it is G^t.
+    Eq. (7).
+    """
+    student, teacher = student_maps.detach(), teacher_maps.detach()
+    return _mask(temporal_attention(student) + temporal_attention(teacher), temperature)
+
+
+def channel_mask(
+    student_maps: Float[Tensor, "pairs channels time height width"],
+    teacher_maps: Float[Tensor, "pairs channels time height width"],
+    *,
+    temperature: float = 1.0,
+) -> Float[Tensor, "pairs channels"]:
+    """M^c: softmax over the channels of a pair. Eq. (8)."""
+    student, teacher = student_maps.detach(), teacher_maps.detach()
+    return _mask(channel_attention(student) + channel_attention(teacher), temperature)
+
+
+def masked_imitation(
+    student_maps: Float[Tensor, "pairs channels time height width"],
+    teacher_maps: Float[Tensor, "pairs channels time height width"],
+    *,
+    temperature: float = 1.0,
+    form: Form = "mean",
+    root: Root = "pair",
+    epsilon: float = EPSILON,
+) -> Float[Tensor, ""]:
+    """L_AM: the student's map is to be the teacher's, most of all where the masks are large.
+
+    Eq. 10 prints no sum, which a loss needs; and the default form is not the bare root of a sum:
+    `norm` says why and what each form is. The teacher is a constant. Eq. (10).
+    """
+    maps = student_maps, teacher_maps.detach()
+    squares: Tensor = _MaskedSquares.apply(  # type: ignore[no-untyped-call]
+        *maps,
+        spatial_mask(*maps, temperature=temperature)[:, None, None],
+        temporal_mask(*maps, temperature=temperature)[:, None, :, None, None],
+        channel_mask(*maps, temperature=temperature)[:, :, None, None, None],
+    )
+    elements = student_maps[0].numel()
+    return l2_norm(squares, elements=elements, form=form, root=root, epsilon=epsilon)
+
+
+def _mask(attention: Tensor, temperature: float) -> Tensor:
+    with outside_autocast(attention):
+        return attention.shape[1] * (attention / temperature).softmax(1)
+
+
+class _MaskedSquares(torch.autograd.Function):
+    """Each pair's sum of squared differences under three constant masks.
+
+    Plain autograd would keep the difference for the backward and there write out the product of
+    the masks at the size of the maps. Here forward and backward each work in place on a single
+    tensor of that size and nothing is kept but the maps, which live anyway.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, student: Tensor, teacher: Tensor, space: Tensor, time: Tensor, channel: Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(student, teacher, space, time, channel)
+        return (
+            _difference(student, teacher)
+            .square_()
+            .mul_(space)
+            .sum((3, 4), keepdim=True)
+            .mul_(time)
+            .sum(2, keepdim=True)
+            .mul_(channel)
+            .sum((1, 2, 3, 4))
+        )
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        student, teacher, space, time, channel = ctx.saved_tensors
+        slope = 2 * gradients[0][:, None, None, None, None] * channel
+        gradient = _difference(student, teacher).mul_(space).mul_(time).mul_(slope)
+        return gradient.to(student.dtype), None, None, None, None
+
+
+def _difference(student: Tensor, teacher: Tensor) -> Tensor:
+    return student.to(wide_dtype(student), copy=True).sub_(teacher)

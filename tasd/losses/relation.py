@@ -1,0 +1,145 @@
+"""Global pixel relations of a frame, and their distillation."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tasd.losses.norm import EPSILON, Form, Root, l2_norm
+from tasd.losses.precision import outside_autocast, widened
+
+Projection = Literal["learned_from_map", "fixed"]
+
+
+class GloRe(nn.Module):
+    """Chen et al., "Graph-Based Global Reasoning Networks", CVPR 2019: the phi of Eq. 11.
+
+    The pixels of a frame are gathered into a few nodes, the nodes reason with one another by a
+    graph convolution, and what they find is handed back to the pixels and added to them. (Our
+    paper cites CenterNet for the unit, by mistake; the "relation filter module" of its section
+    3.3 belongs to another paper's instance branch and is left out.)
+
+    projection: how pixels belong to nodes. "learned_from_map", as published: a 1x1 convolution
+        of the map, B. "fixed", as in our paper's text: one matrix M (positions, nodes) for all
+        frames, which needs ``positions``, the height x width of the maps, and serves no other.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        states: int = 256,
+        nodes: int = 32,
+        projection: Projection = "learned_from_map",
+        positions: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.state = nn.Linear(channels, states)
+        self.assignment: nn.Module
+        if projection == "fixed":
+            assert positions is not None, "a fixed projection needs the number of positions"
+            self.assignment = FixedAssignment(positions, nodes)
+        else:
+            assert positions is None, "only a fixed projection has a number of positions"
+            self.assignment = nn.Linear(channels, nodes)
+        self.between_nodes = nn.Linear(nodes, nodes)
+        self.between_states = nn.Linear(states, states, bias=False)
+        self.extend = nn.Linear(states, channels, bias=False)
+        self.norm = nn.BatchNorm1d(channels, eps=1e-4)
+
+    def forward(
+        self, frames: Float[Tensor, "frames channels height width"]
+    ) -> Float[Tensor, "frames channels height width"]:
+        """The map with each pixel's relation to all others added to it."""
+        with outside_autocast(frames):
+            frames = widened(frames)
+            pixels = _pixels(frames)
+            assignment = self.assignment(pixels)
+            nodes = self.state(pixels).mT @ assignment / pixels.shape[1]
+            related = self.extend(assignment @ self.reason(nodes).mT)
+            change: Tensor = self.norm(related.flatten(0, 1))
+            return frames + change.view_as(pixels).mT.reshape(frames.shape)
+
+    def reason(
+        self, nodes: Float[Tensor, "frames states nodes"]
+    ) -> Float[Tensor, "frames states nodes"]:
+        """Graph convolution: between the nodes with a residual, ReLU, then between the states."""
+        mixed = (self.between_nodes(nodes) + nodes).relu()
+        between: Tensor = self.between_states(mixed.mT)
+        return between.mT
+
+
+class FixedAssignment(nn.Module):
+    """The projection matrix M of section 3.3: learned, and the same for every frame."""
+
+    def __init__(self, positions: int, nodes: int) -> None:
+        super().__init__()
+        self.matrix = nn.Parameter(torch.empty(positions, nodes))
+        nn.init.uniform_(self.matrix, -(positions**-0.5), positions**-0.5)
+
+    def forward(
+        self, pixels: Float[Tensor, "frames positions channels"]
+    ) -> Float[Tensor, "frames positions nodes"]:
+        """The matrix once for each frame, whatever it shows."""
+        assert pixels.shape[1] == len(self.matrix), "the map's size is not the matrix's"
+        return self.matrix.expand(len(pixels), -1, -1)
+
+
+class AdaptiveConvolution(nn.Module):
+    """The f of Eq. 11: a 1x1 convolution of the student's relations, the identity at the start."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.pointwise = nn.Linear(channels, channels)
+        nn.init.eye_(self.pointwise.weight)
+        nn.init.zeros_(self.pointwise.bias)
+
+    def forward(
+        self, frames: Float[Tensor, "frames channels height width"]
+    ) -> Float[Tensor, "frames channels height width"]:
+        """The same linear map of the channels at every pixel."""
+        with outside_autocast(frames):
+            pixels: Tensor = self.pointwise(_pixels(widened(frames)))
+        return pixels.mT.reshape(frames.shape)
+
+
+def relation_distillation(
+    teacher: Float[Tensor, "frames channels height width"],
+    student: Float[Tensor, "frames channels height width"],
+    *,
+    form: Form = "mean",
+    root: Root = "pair",
+    epsilon: float = EPSILON,
+) -> Float[Tensor, ""]:
+    """L_PR, of the teacher's phi(t_i) and the student's f(phi(s_i)), frame i with frame i.
+
+    The default form takes the mean over a frame's elements, which Eq. 11 does not print: `norm`
+    says why and what each form is. The teacher is a constant. Eq. (11).
+    """
+    with outside_autocast(student):
+        difference = widened(student) - widened(teacher.detach())
+        squares = difference.square().sum((1, 2, 3))
+    elements = student[0].numel()
+    return l2_norm(squares, elements=elements, form=form, root=root, epsilon=epsilon)
+
+
+@torch.no_grad()
+def relation_share(
+    related: Float[Tensor, "frames channels height width"],
+    frames: Float[Tensor, "frames channels height width"],
+) -> Float[Tensor, ""]:
+    """How much phi adds to the map, ||phi(A) - A|| / ||A||, to be logged.
+
+    Eq. 11 is also made small by a phi that adds nothing: this figure shows it shrink.
+    """
+    frames = widened(frames)
+    added = widened(related) - frames
+    share: Tensor = torch.linalg.vector_norm(added) / torch.linalg.vector_norm(frames)
+    return share
+
+
+def _pixels(frames: Tensor) -> Tensor:
+    # A 1x1 convolution as a matrix product over pixels: channels_last maps need no copy, and CUDA
+    # keeps float32, where its convolutions fall back to TF32 by default.
+    return frames.flatten(2).mT

@@ -1,0 +1,97 @@
+"""Positions and attention, as the matchers of this field build them."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+BASE = 10_000.0
+
+
+def waves(
+    positions: int, exponents: Float[Tensor, " channels"]
+) -> Float[Tensor, "positions channels"]:
+    """sin(p / 10000^e) in the even channels, cos in the odd, for p = 0, 1, 2 ..."""
+    steps = torch.arange(positions, dtype=exponents.dtype, device=exponents.device)
+    angles = steps[:, None] * torch.exp(-math.log(BASE) * exponents)
+    even = torch.arange(len(exponents), device=exponents.device) % 2 == 0
+    return torch.where(even, angles.sin(), angles.cos())
+
+
+class PairedPositions(nn.Module):
+    """x + scale * waves(p, 2j / channels), a sine and a cosine for each frequency; dropout."""
+
+    def __init__(self, channels: int, *, scale: float = 0.1, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.channels = channels
+        self.scale = scale
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Float[Tensor, "*videos time channels"]) -> Float[Tensor, "..."]:
+        """Tokens with their places, as they came in shape."""
+        channel = torch.arange(self.channels, dtype=x.dtype, device=x.device)
+        table = waves(x.shape[-2], (channel - channel % 2) / self.channels)
+        marked: Tensor = self.dropout(x + self.scale * table)
+        return marked
+
+
+class ScaledPositions(nn.Module):
+    """x sqrt(channels / a) + b * waves(p, 2c / channels); dropout.
+
+    The exponents are twice the usual ones, so that each channel has a frequency of its own. The
+    factor on x is what tells the published settings apart.
+    """
+
+    def __init__(self, channels: int, *, a: float, b: float, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.channels = channels
+        self.a, self.b = a, b
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Float[Tensor, "*videos time channels"]) -> Float[Tensor, "..."]:
+        """Tokens with their places, as they came in shape."""
+        channel = torch.arange(self.channels, dtype=x.dtype, device=x.device)
+        table = waves(x.shape[-2], 2 * channel / self.channels)
+        marked: Tensor = self.dropout(x * math.sqrt(self.channels / self.a) + self.b * table)
+        return marked
+
+
+class SelfAttention(nn.Module):
+    """x + Wo MHA(LayerNorm(x)) + bo over the tokens of a video."""
+
+    def __init__(self, channels: int, *, heads: int, dropout: float = 0.2) -> None:
+        super().__init__()
+        assert channels % heads == 0, f"{heads} heads do not divide {channels} channels"
+        self.heads = heads
+        self.norm = nn.LayerNorm(channels)
+        self.to_qkv = nn.Linear(channels, 3 * channels, bias=False)
+        self.to_out = nn.Linear(channels, channels)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Float[Tensor, "*videos time channels"]) -> Float[Tensor, "..."]:
+        """Tokens that have looked at each other, as they came in shape."""
+        query, key, value = self.to_qkv(self.norm(x)).chunk(3, dim=-1)
+        mixed = multi_head(query, key, value, heads=self.heads)
+        attended: Tensor = x + self.dropout(self.to_out(mixed))
+        return attended
+
+
+def multi_head(
+    query: Float[Tensor, "*batch queries channels"],
+    key: Float[Tensor, "*batch keys channels"],
+    value: Float[Tensor, "*batch keys channels"],
+    *,
+    heads: int,
+    dropout: float = 0.0,
+) -> Float[Tensor, "*batch queries channels"]:
+    """Scaled dot-product attention; a head is a contiguous block of channels."""
+
+    def split(x: Tensor) -> Tensor:
+        return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads).transpose(-2, -3)
+
+    mixed = functional.scaled_dot_product_attention(
+        split(query), split(key), split(value), dropout_p=dropout
+    )
+    return mixed.transpose(-2, -3).flatten(-2)

@@ -1,0 +1,209 @@
+"""Hybrid relations: frames look at their video, videos at their episode, then sets are matched."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tasd.matchers.arithmetic import class_means, cosine_distances, shot_means
+from tasd.matchers.attention import ScaledPositions, SelfAttention, multi_head
+from tasd.matchers.base import Matcher, Positive, Published, Setting, Width, check_heads
+from tasd.matchers.bimhm import Shots, bidirectional_hausdorff
+from tasd.types import Features, Scores, Task
+
+
+class TaskRelation(nn.Module):
+    """LayerNorm(x + Wo MHA(x)) over the videos of an episode, one query at a time."""
+
+    def __init__(self, channels: int, *, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(channels, channels, bias=False)
+        self.key = nn.Linear(channels, channels, bias=False)
+        self.value = nn.Linear(channels, channels, bias=False)
+        self.out = nn.Linear(channels, channels)
+        self.norm = nn.LayerNorm(channels)
+        self.dropout = nn.Dropout(0.05)
+        deviation = (2 / (channels + channels // heads)) ** 0.5
+        for projection in (self.query, self.key, self.value):
+            nn.init.normal_(projection.weight, std=deviation)
+        nn.init.xavier_normal_(self.out.weight)
+
+    def forward(
+        self,
+        support: Float[Tensor, "episodes support channels"],
+        query: Float[Tensor, "episodes query channels"],
+    ) -> Float[Tensor, "episodes query support_and_query channels"]:
+        """For every query: the supports' tokens and its own, last, before the ReLU."""
+        # Projections first: a video's are the same whichever query it is seen with.
+        seen = (
+            self._with_each_query(project(support), project(query))
+            for project in (self.query, self.key, self.value)
+        )
+        mixed = multi_head(*seen, heads=self.heads, dropout=0.1 if self.training else 0.0)
+        tokens = self._with_each_query(support, query)
+        related: Tensor = self.norm(tokens + self.dropout(self.out(mixed)))
+        return related
+
+    @staticmethod
+    def _with_each_query(support: Tensor, query: Tensor) -> Tensor:
+        """(episodes, query, support + 1, channels)"""
+        supports = support[:, None].expand(-1, query.shape[1], -1, -1)
+        return torch.cat([supports, query[:, :, None]], dim=2)
+
+
+@dataclass(frozen=True)
+class Related:
+    """Features that know their episode: the supports' differ from query to query."""
+
+    support: Float[Tensor, "episodes query support time channels"]
+    query: Float[Tensor, "episodes query time channels"]
+
+
+class HyRSM(Matcher):
+    """Wang, Zhang, Qing, Tang, Zuo, Gao, Jin, Sang: "Hybrid Relation Guided Set Matching for
+    Few-shot Action Recognition", CVPR 2022.
+
+    Attention over the frames of each video, then over the videos of the episode, makes features
+    that are specific to the task; each query has its own supports. They are compared as sets of
+    frames by the bidirectional mean Hausdorff metric.
+
+    position_a, position_b: the features are multiplied by sqrt(channels / a) and the position
+    table by b; the published settings are (10, 1) and, for Kinetics, (channels, 0.01).
+    shots: several shots are averaged before the videos look at each other ("prototype", the
+    published 5-shot head), or all take part and the distances are averaged ("mean", the
+    published 1-shot head).
+    classes: builds the frame classifier of the loss ``classifier``.
+
+    Against the published code: one class for any number of shots, even unequal ones. The layer
+    on top of [frame, relation] is applied to the two halves apart, W [f; r] = Wf f + Wr r, so
+    that the frames' half is a matter of the video alone.
+    """
+
+    PUBLISHED = Published(
+        paper="Wang et al., Hybrid Relation Guided Set Matching, CVPR 2022",
+        accuracy={"kinetics": (73.7, 86.1), "ucf101": (83.9, 94.7), "hmdb51": (60.3, 76.0)},
+        settings={
+            "kinetics": Setting(
+                options={"position_a": 2048.0, "position_b": 0.01},
+                losses={"classifier": 0.4},
+                training={
+                    "optimiser": "adam",
+                    "lr": 2.2e-5,
+                    "weight_decay": 5e-4,
+                    "episodes": 1200,
+                    "episodes_per_step": 4,
+                    "queries": 7,
+                },
+            ),
+            "ucf101": Setting(
+                options={"position_a": 10.0, "position_b": 1.0},
+                losses={"classifier": 0.15},
+                training={
+                    "optimiser": "adam",
+                    "lr": 5e-5,
+                    "weight_decay": 5e-4,
+                    "episodes": 2500,
+                    "episodes_per_step": 4,
+                    "queries": 7,
+                },
+            ),
+            "hmdb51": Setting(
+                options={"position_a": 10.0, "position_b": 1.0},
+                losses={"classifier": 0.15},
+                training={
+                    "optimiser": "adam",
+                    "lr": 5e-5,
+                    "weight_decay": 5e-4,
+                    "episodes": 2000,
+                    "episodes_per_step": 2,
+                    "queries": 7,
+                },
+            ),
+        },
+    )
+    task_level = True
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        heads: Width = 8,
+        position_a: Positive = 10.0,
+        position_b: float = 1.0,
+        shots: Shots = "prototype",
+        classes: int | None = None,
+    ) -> None:
+        super().__init__(channels)
+        check_heads("hyrsm", channels, heads)
+        self.shots: Shots = shots
+        self.positions = ScaledPositions(channels, a=position_a, b=position_b)
+        self.intra_video = SelfAttention(channels, heads=heads)
+        self.task_relation = TaskRelation(channels, heads=heads)
+        self.combine = nn.Linear(2 * channels, channels)
+        self.classifier = None if classes is None else nn.Linear(channels, classes)
+        self.loss_names = () if classes is None else ("classifier",)
+
+    def match(self, task: Task) -> Scores:
+        """Also the classifier's loss over the frames, where their classes are known."""
+        support, query = self.within(task.support), self.within(task.query)
+        scores = self.compare(replace(task, support=self.pack(support), query=self.pack(query)))
+        if self.classifier is None or task.support_classes is None or task.query_classes is None:
+            return scores
+        frames = torch.cat([support, query], dim=1)
+        classes = torch.cat([task.support_classes, task.query_classes], dim=1)
+        of_frames = classes[:, :, None].expand(frames.shape[:3]).flatten()
+        loss = functional.cross_entropy(self.classifier(frames).flatten(0, 2), of_frames)
+        return replace(scores, losses={"classifier": loss})
+
+    def within(
+        self, frames: Float[Tensor, "*videos time channels"]
+    ) -> Float[Tensor, "*videos time channels"]:
+        """Frames that have looked at the other frames of their video."""
+        return functional.relu(self.intra_video(self.positions(frames)))
+
+    def pack(
+        self, frames: Float[Tensor, "*videos time channels"]
+    ) -> Float[Tensor, "*videos rows channels"]:
+        """The video's token, then the frames' half of the combining layer: time + 1 rows."""
+        half = functional.linear(frames, self.combine.weight[:, : self.channels])
+        return torch.cat([frames.mean(dim=-2, keepdim=True), half], dim=-2)
+
+    def prepare(self, features: Features) -> Features:
+        """All that does not need the episode."""
+        return Features(self.pack(self.within(features.frames)))
+
+    def compare(self, task: Task) -> Scores:
+        """Minus the set distance between the query and its own version of each class."""
+        support, by_shot = task.support, self.shots == "mean"
+        if not by_shot:
+            support = class_means(support, task.support_labels, way=task.way)
+        distances = self.set_distances(self.relate(support, task.query))
+        if not by_shot:
+            return Scores(-distances)
+        return Scores(-shot_means(distances, task.support_labels, way=task.way))
+
+    def relate(
+        self,
+        support: Float[Tensor, "episodes support rows channels"],
+        query: Float[Tensor, "episodes query rows channels"],
+    ) -> Related:
+        """Adds to every frame what its video learns from the others."""
+        relation = functional.relu(self.task_relation(support[:, :, 0], query[:, :, 0]))
+        learnt = functional.linear(
+            relation, self.combine.weight[:, self.channels :], self.combine.bias
+        )
+        return Related(
+            support=support[:, None, :, 1:] + learnt[:, :, :-1, None],
+            query=query[:, :, 1:] + learnt[:, :, -1, None],
+        )
+
+    @staticmethod
+    def set_distances(related: Related) -> Float[Tensor, "episodes query support"]:
+        """The metric, where each query brings its own supports."""
+        # (episodes * query, 1, ...) against (episodes * query, support, ...)
+        own = related.query.flatten(0, 1)[:, None]
+        frames = cosine_distances(own, related.support.flatten(0, 1))
+        return bidirectional_hausdorff(frames).reshape(related.support.shape[:3])

@@ -1,0 +1,148 @@
+"""Temporal-relational cross-transformers: tuples of frames look for their like in a class."""
+
+import itertools
+import math
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tasd.matchers.arithmetic import Shots, frame_tuples, shots_by_class
+from tasd.matchers.attention import PairedPositions
+from tasd.matchers.base import Cardinalities, Matcher, Published, Rate, Setting, Width
+from tasd.types import Features, Scores, Task
+
+
+def linear_of_tuples(
+    linear: nn.Linear,
+    frames: Float[Tensor, "videos time channels"],
+    tuples: Int64[Tensor, "tuples cardinality"],
+) -> Float[Tensor, "videos tuples width"]:
+    """``linear`` of the concatenated frames of every tuple.
+
+    W [a; b] = W1 a + W2 b: each frame is multiplied once for each place that it can take in a
+    tuple, not once for each tuple that it is in.
+    """
+    channels = frames.shape[2]
+    total: Tensor = linear.bias
+    for place, chosen in enumerate(tuples.unbind(dim=1)):
+        weight = linear.weight[:, place * channels : (place + 1) * channels]
+        total = total + functional.linear(frames, weight)[:, chosen]
+    return total
+
+
+def tuple_counts(total: int, cardinalities: tuple[int, ...]) -> list[int]:
+    """How many tuples of each cardinality there are, if there are ``total`` in all."""
+    for time in itertools.count(max(cardinalities)):
+        counts = [math.comb(time, cardinality) for cardinality in cardinalities]
+        if sum(counts) >= total:
+            break
+    assert sum(counts) == total, f"{total} tuples are not those of any number of frames"
+    return counts
+
+
+class TupleAttention(nn.Module):
+    """A cross-transformer over the tuples of one cardinality."""
+
+    def __init__(self, channels: int, *, cardinality: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.cardinality = cardinality
+        self.positions = PairedPositions(channels, dropout=dropout)
+        self.key = nn.Linear(cardinality * channels, width)
+        self.value = nn.Linear(cardinality * channels, width)
+        self.norm_key = nn.LayerNorm(width)
+
+    def forward(
+        self, frames: Float[Tensor, "videos time channels"]
+    ) -> Float[Tensor, "videos tuples keys_and_values"]:
+        """Key and value of every tuple, side by side."""
+        assert frames.shape[1] >= self.cardinality, "a video has fewer frames than a tuple"
+        tuples = frame_tuples(frames.shape[1], self.cardinality, like=frames)
+        placed = self.positions(frames)
+        keys = self.norm_key(linear_of_tuples(self.key, placed, tuples))
+        return torch.cat([keys, linear_of_tuples(self.value, placed, tuples)], dim=2)
+
+
+def cross_distances(
+    query: Float[Tensor, "episodes query tuples keys_and_values"],
+    support: Float[Tensor, "episodes support tuples keys_and_values"],
+    shots: Shots,
+) -> Float[Tensor, "episodes query way"]:
+    """Squared distance of a query's values to the prototypes that its keys pick from a class.
+
+    Each query tuple has its own prototype: the values of all tuples of all shots of the class,
+    weighed by the softmax over how well their keys match. Mean over the query's tuples.
+    """
+    episodes, queries, tuples, both = query.shape
+    way, most = shots.index.shape[1:]
+    query_keys, query_values = query.flatten(1, 2).chunk(2, dim=2)
+    # (episodes, way, shots * tuples, width)
+    keys, values = shots.of(support).flatten(2, 3).chunk(2, dim=3)
+    match = query_keys[:, None] @ keys.mT / math.sqrt(both // 2)
+    absent = ~shots.given[:, :, None, :, None].expand(-1, -1, 1, most, tuples).flatten(3)
+    weights = match.masked_fill(absent, -math.inf).softmax(dim=3)
+    gaps = query_values[:, None] - weights @ values
+    squares = gaps.square().sum(dim=3).reshape(episodes, way, queries, tuples)
+    return squares.mean(dim=3).transpose(1, 2)
+
+
+class TRX(Matcher):
+    """Perrett, Masullo, Burghardt, Mirmehdi, Damen: "Temporal-Relational CrossTransformers for
+    Few-Shot Action Recognition", CVPR 2021.
+
+    Ordered pairs and triples of frames are the units of an action. Every such tuple of the query
+    attends to the tuples of all shots of a class at once, and the class is as near as the
+    prototypes that it can build of them.
+
+    cardinalities: sizes of the tuples; the scores of several are averaged.
+    width: of keys and values.
+    dropout: after the positions, in training.
+
+    Against the published code: the layer norm of the values, which it stores and never uses, is
+    left out; a frame is projected once for each place in a tuple instead of once for each tuple,
+    the same sum in another order; any number of frames and unequal shots.
+    """
+
+    PUBLISHED = Published(
+        paper="Perrett et al., Temporal-Relational CrossTransformers, CVPR 2021",
+        accuracy={"kinetics": (63.6, 85.9), "ucf101": (78.2, 96.1), "hmdb51": (53.1, 75.6)},
+        settings={
+            "any": Setting(
+                options={"cardinalities": (2, 3), "width": 1152, "dropout": 0.1},
+                training={
+                    "optimiser": "sgd",
+                    "lr": 1e-3,
+                    "episodes_per_step": 16,
+                    "queries": 5,
+                },
+            )
+        },
+    )
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        cardinalities: Cardinalities = (2, 3),
+        width: Width = 1152,
+        dropout: Rate = 0.1,
+    ) -> None:
+        super().__init__(channels)
+        self.cardinalities = cardinalities
+        self.attentions = nn.ModuleList(
+            TupleAttention(channels, cardinality=cardinality, width=width, dropout=dropout)
+            for cardinality in cardinalities
+        )
+
+    def prepare(self, features: Features) -> Features:
+        """Keys and values of all tuples, one cardinality after the other."""
+        return Features(torch.cat([each(features.frames) for each in self.attentions], 1))
+
+    def compare(self, task: Task) -> Scores:
+        """Minus the distance to the query's own prototypes, averaged over the cardinalities."""
+        shots = shots_by_class(task.support_labels, way=task.way)
+        counts = tuple_counts(task.query.shape[2], self.cardinalities)
+        queries, supports = (torch.split(x, counts, dim=2) for x in (task.query, task.support))
+        sizes = zip(queries, supports, strict=True)
+        return Scores(-torch.stack([cross_distances(*size, shots) for size in sizes]).mean(dim=0))

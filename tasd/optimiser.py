@@ -1,0 +1,70 @@
+"""Which weights learn at which rate."""
+
+import math
+
+import torch
+from torch import nn
+from torch.optim import Adam, AdamW, Optimizer
+
+from tasd.config import Config
+from tasd.learner import Learner
+from tasd.types import Features
+
+
+def build(learner: Learner, config: Config) -> Optimizer:
+    """Adam or AdamW over four groups: backbone and the rest, with and without weight decay.
+
+    A pretrained backbone learns at ``lr x backbone_scale``, one from scratch at the full rate;
+    norms and biases are not decayed. Each group's ``initial_lr`` is what the schedule scales.
+    """
+    options = config.optimiser
+    scale = options.backbone_scale if config.network.weights != "none" else 1.0
+    backbone = {id(p) for p in learner.student.backbone.parameters()}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in learner.parameters():
+        if parameter.requires_grad:
+            rate = options.lr * (scale if id(parameter) in backbone else 1.0)
+            decay = options.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+    trained = [
+        {"params": parameters, "lr": rate, "initial_lr": rate, "weight_decay": decay}
+        for (rate, decay), parameters in groups.items()
+        if rate > 0
+    ]
+    kind: type[Adam] = {"adam": Adam, "adamw": AdamW}[options.name]
+    return kind(trained, lr=options.lr, foreach=True)
+
+
+def set_rate(optimiser: Optimizer, factor: float) -> None:
+    """Scale every group's rate; ``factor`` comes from `tasd.schedule`."""
+    for group in optimiser.param_groups:
+        group["lr"] = group["initial_lr"] * factor
+
+
+def clip(learner: Learner, limit: float | None) -> float:
+    """The norm of the gradient over all weights, which is then scaled down to ``limit``."""
+    parameters = [p for p in learner.parameters() if p.grad is not None]
+    return float(nn.utils.clip_grad_norm_(parameters, math.inf if limit is None else limit))
+
+
+def gradient_norms(
+    terms: dict[str, torch.Tensor], features: Features
+) -> dict[str, dict[str, float]]:
+    """Norm of each term's gradient at A ("maps") and at F ("frames"): which term drives training.
+
+    Taken there and not over all parameters, so that it costs no pass through the backbone; call
+    it before ``backward``.
+    """
+    at = {"frames": features.frames}
+    if features.maps is not None:
+        at["maps"] = features.maps
+    found: dict[str, dict[str, float]] = {}
+    for name, term in terms.items():
+        gradients = torch.autograd.grad(
+            term, list(at.values()), retain_graph=True, allow_unused=True
+        )
+        found[name] = {
+            place: 0.0 if gradient is None else float(gradient.float().norm())
+            for place, gradient in zip(at, gradients, strict=True)
+        }
+    return found

@@ -1,0 +1,27 @@
+"""Learning rate and EMA coefficient as functions of the step: nothing to save or restore."""
+
+import math
+
+
+def warmup_cosine(step: int, *, steps: int, warmup: int) -> float:
+    """Factor of the learning rate: linear to 1 over ``warmup`` steps, then a cosine to 0."""
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = (step - warmup) / max(1, steps - warmup)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def ema_start(episodes: int) -> float:
+    """The default lambda of Eq. 1 at the start.
+
+    DINO's 0.004 for long runs; more for a short one, which would otherwise end with its initial
+    weights in the teacher.
+    """
+    return min(0.1, max(0.004, 20 / episodes))
+
+
+def ema_coefficient(step: int, *, steps: int, start: float, kind: str) -> float:
+    """Lambda of Eq. 1 after step ``step``: ``start`` throughout, or down a cosine to 0."""
+    if kind == "constant":
+        return start
+    return start * 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))

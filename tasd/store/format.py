@@ -1,0 +1,130 @@
+"""The names and numbers of the store, format version 1; docs/store-format.md tells it in prose."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+FORMAT = "tasd store"
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+REPORT = "report.json"
+SHARD_PATTERN = re.compile(r"shard-\d{5,}\.h5")
+SPLIT_NAMES = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Video:
+    """One prepared video, and where it lies.
+
+    id: ``class/name``, unique in a store.
+    frames: how many frames are stored.
+    size: height and width of the stored frames.
+    shard, first_frame: index of its shard in the manifest, and of its first frame there.
+    """
+
+    id: str
+    class_name: str
+    frames: int
+    size: tuple[int, int]
+    shard: int
+    first_frame: int
+
+    @property
+    def name(self) -> str:
+        """The id without its class."""
+        return self.id.removeprefix(f"{self.class_name}/")
+
+
+@dataclass(frozen=True)
+class ShardEntry:
+    """What the manifest says of one shard.
+
+    length: of the whole file, in bytes.
+    sha256: of ``/bytes``. index_sha256: of everything else that the shard says.
+    """
+
+    file: str
+    length: int
+    sha256: str
+    index_sha256: str
+    videos: int
+    frames: int
+
+
+@dataclass(frozen=True, eq=False)
+class ShardIndex:
+    """All of a shard but its pixels. Videos stand in the order in which they were written.
+
+    attributes: what the writer was told to remember (JSON texts), such as the source files.
+    frame_offset: frame f is ``bytes[frame_offset[f]:frame_offset[f + 1]]``; one more than frames.
+    first_frame: video v holds frames ``first_frame[v]`` up to ``first_frame[v + 1]``.
+    sizes: height and width of each video. frame_time: seconds from the start of its video.
+    """
+
+    dataset: str
+    ffmpeg: str
+    settings: Mapping[str, object]
+    attributes: Mapping[str, str]
+    sha256: str
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+    sizes: NDArray[np.int32]
+    first_frame: NDArray[np.int64]
+    frame_offset: NDArray[np.int64]
+    frame_time: NDArray[np.float64]
+
+    @property
+    def frames(self) -> int:
+        """How many frames the shard holds."""
+        return len(self.frame_offset) - 1
+
+    def digest(self) -> str:
+        """The sha256 of all of it, `sha256` of the pixels included."""
+        said = [self.dataset, self.ffmpeg, self.settings, self.attributes, self.sha256]
+        text = canonical_json([FORMAT_VERSION, said, self.names, self.classes])
+        digest = hashlib.sha256(text.encode())
+        for array in (self.sizes, self.first_frame, self.frame_offset, self.frame_time):
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What makes a folder a store.
+
+    dataset: kinetics, ucf101, hmdb51 or folder.
+    ffmpeg: version that prepared it. settings: how, as prep understands it.
+    splits: class names of train, val and test, where no published list says them.
+    """
+
+    dataset: str
+    ffmpeg: str
+    settings: dict[str, object]
+    shards: tuple[ShardEntry, ...]
+    splits: dict[str, tuple[str, ...]] | None = field(default=None)
+
+
+def shard_name(number: int) -> str:
+    """The file name of a shard: ``shard-00000.h5``."""
+    return f"shard-{number:05d}.h5"
+
+
+def canonical_json(value: object) -> str:
+    """The same text for the same value, whatever the order of its keys."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def fsync(path: Path) -> None:
+    """Wait until a file, or the entries of a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

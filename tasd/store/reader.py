@@ -1,0 +1,145 @@
+"""A store as the rest of the system sees it: videos by id, frames as views of the file."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasd.datasets.splits import class_splits
+from tasd.errors import UserError
+from tasd.store.format import SPLIT_NAMES, Manifest, Video
+from tasd.store.manifest import manifest_hash, read_manifest
+from tasd.store.shard import Shard, map_bytes, open_shard
+
+
+class Store:
+    """Prepared videos on disk: what there is, and their encoded frames without a copy.
+
+    Safe to share among threads, across a fork and by pickle: no file stays open, a shard is
+    mapped at its first use, and one that changed meanwhile is refused.
+
+    path, dataset, settings: where it lies, what it holds, how it was prepared.
+    hash: a sha256 that names its content. videos: by id, sorted.
+    splits: the class names of train, val and test, whether or not they have videos here.
+
+    Raises `UserError` where there is no store, or it is unfinished, damaged or another version's.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.manifest = read_manifest(self.path)
+        self.dataset = self.manifest.dataset
+        self.settings: Mapping[str, object] = MappingProxyType(self.manifest.settings)
+        self.hash = manifest_hash(self.manifest)
+        self.splits: Mapping[str, tuple[str, ...]] = _splits(self.manifest)
+        self._shards = tuple(open_shard(self.path, entry) for entry in self.manifest.shards)
+        self.videos: Mapping[str, Video] = _videos(self.path, self._shards)
+        self._maps: dict[int, NDArray[np.uint8]] = {}
+        self._only: tuple[str, ...] | None = None
+
+    def classes(self, *splits: str) -> dict[str, tuple[str, ...]]:
+        """Class names to video ids, of these splits or of all; only classes that have videos.
+
+        Raises `UserError` for a split that this store does not have or was not opened for.
+        """
+        wanted = {name for split in splits for name in self._classes_of(split)}
+        found: dict[str, list[str]] = {}
+        for video in self.videos.values():
+            if not splits or video.class_name in wanted:
+                found.setdefault(video.class_name, []).append(video.id)
+        return {name: tuple(found[name]) for name in sorted(found)}
+
+    def only(self, *splits: str) -> "Store":
+        """The same store, refusing to give any video or class of another split."""
+        allowed = {split: self._classes_of(split) for split in splits}
+        names = {name for classes in allowed.values() for name in classes}
+        part = copy.copy(self)
+        part._only = splits
+        part.splits = MappingProxyType(allowed)
+        part.videos = MappingProxyType(
+            {key: video for key, video in self.videos.items() if video.class_name in names}
+        )
+        return part
+
+    def jpegs(self, video: str, frames: Sequence[int]) -> list[NDArray[np.uint8]]:
+        """The encoded frames with these indices: views of the file, valid as long as they live.
+
+        Raises `UserError` for a video that is not here or not of the splits this was opened for.
+        """
+        entry = self._video(video)
+        first = entry.first_frame
+        offsets = self._shards[entry.shard].index.frame_offset
+        edges = offsets[first : first + entry.frames + 1].tolist()
+        content = self._map(entry.shard)
+        assert all(0 <= frame < entry.frames for frame in frames), (video, frames)
+        return [content[edges[frame] : edges[frame + 1]] for frame in frames]
+
+    def frame_times(self, video: str) -> NDArray[np.float64]:
+        """When each stored frame is shown, in seconds from the start of its video."""
+        entry = self._video(video)
+        times = self._shards[entry.shard].index.frame_time
+        return times[entry.first_frame : entry.first_frame + entry.frames]
+
+    def close(self) -> None:
+        """Let go of the files; a view given out keeps its own file until it is dropped."""
+        self._maps.clear()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _reopened, (self.path, self.hash, self._only)
+
+    def _classes_of(self, split: str) -> tuple[str, ...]:
+        if split in self.splits:
+            return self.splits[split]
+        if self._only is not None:
+            opened = ", ".join(self._only)
+            raise UserError(f"the store {self.path} was opened for {opened} only, not for {split}")
+        raise UserError(f"the store {self.path} has no split {split!r}; {', '.join(self.splits)}")
+
+    def _video(self, video: str) -> Video:
+        if video in self.videos:
+            return self.videos[video]
+        allowed = "" if self._only is None else f" in its splits {', '.join(self._only)}"
+        raise UserError(f"the store {self.path} has no video {video!r}{allowed}; see tasd show")
+
+    def _map(self, shard: int) -> NDArray[np.uint8]:
+        # No lock: two threads may both map a shard, which is harmless; a lock held by another
+        # thread during a fork would never be released in the child.
+        if shard not in self._maps:
+            return self._maps.setdefault(shard, map_bytes(self._shards[shard]))
+        return self._maps[shard]
+
+
+def _reopened(path: Path, hash: str, only: tuple[str, ...] | None) -> Store:
+    store = Store(path)
+    if store.hash != hash:
+        raise UserError(f"the store {path} changed while it was in use; start again")
+    return store if only is None else store.only(*only)
+
+
+def _splits(manifest: Manifest) -> Mapping[str, tuple[str, ...]]:
+    if manifest.splits is not None:
+        return MappingProxyType({split: manifest.splits[split] for split in SPLIT_NAMES})
+    return class_splits(manifest.dataset)
+
+
+def _videos(path: Path, shards: Sequence[Shard]) -> Mapping[str, Video]:
+    videos: dict[str, Video] = {}
+    for number, shard in enumerate(shards):
+        index = shard.index
+        edges, sizes = index.first_frame.tolist(), index.sizes.tolist()
+        for v, (class_name, name) in enumerate(zip(index.classes, index.names, strict=True)):
+            key = f"{class_name}/{name}"
+            if key in videos:
+                raise UserError(f"the store {path} holds video {key!r} twice; prepare it again")
+            size = (sizes[v][0], sizes[v][1])
+            videos[key] = Video(key, class_name, edges[v + 1] - edges[v], size, number, edges[v])
+    return MappingProxyType({key: videos[key] for key in sorted(videos)})

@@ -1,0 +1,213 @@
+"""Writing one shard: streamed, atomic, and the same bytes for the same input."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import uuid
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import h5py
+import numpy as np
+
+from tasd.store.format import (
+    FORMAT_VERSION,
+    SHARD_PATTERN,
+    ShardEntry,
+    ShardIndex,
+    canonical_json,
+    fsync,
+)
+
+# Bounds fixed so that another release of HDF5 writes the same bytes.
+LIBVER = ("earliest", "v110")
+COPY_BYTES = 4 << 20
+
+
+class ShardWriter:
+    """Writes one shard; it appears under its name, whole, when the ``with`` block ends well.
+
+    Frames are spooled to an unnamed file in the same folder, because HDF5 must know the length
+    of a contiguous dataset beforehand: memory stays flat, and a killed writer leaves nothing
+    but perhaps one ``*.tmp`` (see `remove_leftovers`).
+
+    attributes: JSON texts to remember, such as the source files; may be added to until the end.
+    entry: what the manifest has to say of the shard, once it is written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        dataset: str,
+        settings: Mapping[str, object],
+        ffmpeg: str,
+        attributes: Mapping[str, str] | None = None,
+    ) -> None:
+        assert SHARD_PATTERN.fullmatch(path.name), path.name
+        self.path = path
+        self.attributes = dict(attributes or {})
+        self.entry: ShardEntry | None = None
+        self._about = (dataset, ffmpeg, dict(settings))
+        self._spool = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115
+        self._hash = hashlib.sha256()
+        self._names: list[str] = []
+        self._classes: list[str] = []
+        self._sizes: list[tuple[int, int]] = []
+        self._first_frame = array("q", [0])
+        self._frame_offset = array("q", [0])
+        self._frame_time = array("d")
+
+    def add(
+        self,
+        *,
+        class_name: str,
+        name: str,
+        jpegs: Iterable[bytes | memoryview],
+        times: Sequence[float],
+        size: tuple[int, int],
+    ) -> None:
+        """Append one video: its encoded frames, when each is shown (seconds), height and width."""
+        for jpeg in jpegs:
+            assert len(jpeg), f"an empty frame in {class_name}/{name}"
+            self._spool.write(jpeg)
+            self._hash.update(jpeg)
+            self._frame_offset.append(self._frame_offset[-1] + len(jpeg))
+        self._names.append(name)
+        self._classes.append(class_name)
+        self._sizes.append(size)
+        self._frame_time.extend(times)
+        assert self.frames == len(self._frame_time), f"{class_name}/{name}: one time a frame"
+        assert self.frames > self._first_frame[-1], f"{class_name}/{name} has no frame"
+        self._first_frame.append(self.frames)
+
+    @property
+    def frames(self) -> int:
+        """How many frames were added."""
+        return len(self._frame_offset) - 1
+
+    @property
+    def videos(self) -> int:
+        """How many videos were added."""
+        return len(self._names)
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes of JPEG were added."""
+        return self._frame_offset[-1]
+
+    def __enter__(self) -> "ShardWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._spool:
+            if kind is None:
+                self.entry = self._commit()
+
+    def _commit(self) -> ShardEntry:
+        index = self._index()
+        # A name of its own: a worker presumed dead may still be writing the same shard.
+        temporary = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex[:8]}.tmp")
+        try:
+            offset = write_index(temporary, index)
+            self._write_bytes(temporary, offset)
+            length = temporary.stat().st_size
+            os.replace(temporary, self.path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        fsync(self.path.parent)
+        return shard_entry(index, file=self.path.name, length=length)
+
+    def _index(self) -> ShardIndex:
+        dataset, ffmpeg, settings = self._about
+        return ShardIndex(
+            dataset=dataset,
+            ffmpeg=ffmpeg,
+            settings=settings,
+            attributes=self.attributes,
+            sha256=self._hash.hexdigest(),
+            names=tuple(self._names),
+            classes=tuple(self._classes),
+            sizes=np.array(self._sizes, dtype="<i4").reshape(-1, 2),
+            first_frame=np.array(self._first_frame, dtype="<i8"),
+            frame_offset=np.array(self._frame_offset, dtype="<i8"),
+            frame_time=np.array(self._frame_time, dtype="<f8"),
+        )
+
+    def _write_bytes(self, path: Path, offset: int) -> None:
+        """Put the spooled frames where ``/bytes`` lies: plain writes, so plain disk errors."""
+        self._spool.seek(0)
+        with path.open("r+b") as file:
+            file.seek(offset)
+            shutil.copyfileobj(self._spool, file, COPY_BYTES)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def write_index(path: Path, index: ShardIndex) -> int:
+    """Write all of a shard but its pixels; returns where in the file the pixels belong."""
+    try:
+        with h5py.File(path, "w", libver=LIBVER, locking=False) as file:
+            file.attrs["format_version"] = np.int64(FORMAT_VERSION)
+            file.attrs["dataset"] = index.dataset
+            file.attrs["ffmpeg"] = index.ffmpeg
+            file.attrs["settings"] = canonical_json(index.settings)
+            file.attrs["attributes"] = canonical_json(index.attributes)
+            file.attrs["sha256"] = index.sha256
+            arrays = {
+                "video_name": _text(index.names),
+                "video_class": _text(index.classes),
+                "video_size": index.sizes,
+                "video_first_frame": index.first_frame,
+                "frame_offset": index.frame_offset,
+                "frame_time": index.frame_time,
+            }
+            for name, values in arrays.items():
+                file.create_dataset(name, data=values, track_times=False)
+            return _reserve_bytes(file, int(index.frame_offset[-1]))
+    except RuntimeError as error:  # how h5py reports a disk that fills while it closes a file
+        raise OSError(f"HDF5 could not write {path.name}: {error}") from error
+
+
+def shard_entry(index: ShardIndex, *, file: str, length: int) -> ShardEntry:
+    """The line of the manifest for a shard."""
+    return ShardEntry(
+        file=file,
+        length=length,
+        sha256=index.sha256,
+        index_sha256=index.digest(),
+        videos=len(index.names),
+        frames=index.frames,
+    )
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what killed writers left behind. Only while nothing else writes to the store."""
+    for path in [*folder.glob("shard-*.h5.*.tmp"), *folder.glob("*.json.*.tmp")]:
+        path.unlink(missing_ok=True)
+
+
+def _text(values: Sequence[str]) -> np.ndarray:
+    encoded = [value.encode() for value in values]
+    width = max([1, *map(len, encoded)])
+    return np.array(encoded, dtype=h5py.string_dtype("utf-8", width))
+
+
+def _reserve_bytes(file: h5py.File, length: int) -> int:
+    """Make room for ``/bytes`` without writing it; low-level, for the order of allocation."""
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    creation.set_obj_track_times(False)
+    space = h5py.h5s.create_simple((length,))
+    dataset = h5py.h5d.create(file.id, b"bytes", h5py.h5t.STD_U8LE, space, dcpl=creation)
+    return dataset.get_offset() or 0  # an empty dataset lies nowhere

@@ -1,0 +1,61 @@
+"""The temporal encoder between pooled frames and the frame-level features F (section 4.1)."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class TemporalEncoder(nn.Module):
+    """Pre-norm transformer layers over the T tokens of each video by itself.
+
+    A sinusoidal position is added first, scaled by the tokens' own norm times a learnable factor
+    that starts at 0.1, so that no backbone's scale drowns it or is drowned by it. The last
+    linear map of each branch starts small (std 0.02 / sqrt(2 depth)): at the start the encoder
+    passes pretrained features through almost unchanged. Depth 0 is the plain backbone.
+    """
+
+    def __init__(
+        self, channels: int, *, depth: int, heads: int, feedforward: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.position_scale = nn.Parameter(torch.tensor(0.1)) if depth else None
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                channels,
+                heads,
+                feedforward,
+                dropout,
+                activation="gelu",
+                batch_first=True,
+                norm_first=True,
+            )
+            for _ in range(depth)
+        )
+        self.norm = nn.LayerNorm(channels) if depth else nn.Identity()
+        for layer in self.layers:
+            for last in (layer.self_attn.out_proj, layer.linear2):
+                nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * depth))
+
+    def forward(
+        self, tokens: Float[Tensor, "videos time channels"]
+    ) -> Float[Tensor, "videos time channels"]:
+        """F of some videos' pooled frames."""
+        if self.position_scale is not None:
+            norm = tokens.detach().norm(dim=-1, keepdim=True).mean(dim=1, keepdim=True)
+            position = positions(tokens.shape[1], tokens.shape[2]).to(tokens)
+            tokens = tokens + self.position_scale * norm * position
+        for layer in self.layers:
+            tokens = layer(tokens)
+        encoded: Tensor = self.norm(tokens)
+        return encoded
+
+
+def positions(time: int, channels: int) -> Float[Tensor, "time channels"]:
+    """Unit vectors of sines and cosines. Section 3.5 of Vaswani et al. 2017."""
+    step = torch.arange(time, dtype=torch.float32)[:, None]
+    pairs = torch.arange(0, channels, 2, dtype=torch.float32)
+    angle = step * torch.exp(-math.log(10_000.0) * pairs / channels)
+    table = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :channels]
+    return nn.functional.normalize(table, dim=-1)

@@ -1,0 +1,113 @@
+"""What is said and written down while a run goes on: live line, metrics.jsonl, TensorBoard."""
+
+import time
+from collections import deque
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from tasd.figures import StepFigures
+from tasd.run import Run
+
+# Without a terminal a plain line stands for the live one, at most this often.
+SECONDS_BETWEEN_LINES = 15.0
+
+
+class Watch:
+    """The one place that a run reports to; silent on every rank but the first."""
+
+    def __init__(self, run: Run, episodes: int, *, done: int, speaks: bool, console: Console):
+        self.run, self.episodes, self.console, self.silent = run, episodes, console, not speaks
+        self._began, self._first = time.monotonic(), done
+        self._recent: deque[dict[str, float]] = deque(maxlen=50)
+        self._last_line = 0.0
+        self._board: Any = None
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[text]}"),
+            console=console,
+            disable=self.silent or not console.is_terminal,
+        )
+        self._task = self._progress.add_task("episode", total=episodes, completed=done, text="")
+
+    def __enter__(self) -> "Watch":
+        if not self.silent:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(self.run.path / "tensorboard"), purge_step=self._first)
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+        if self._board is not None:
+            self._board.close()
+
+    def say(self, text: str) -> None:
+        """One line, once."""
+        if not self.silent:
+            self.console.print(text, highlight=False, soft_wrap=True)
+
+    def expect(self, seconds_per_episode: float) -> None:
+        """Tell before the first step how long it will take."""
+        left = (self.episodes - self._first) * seconds_per_episode
+        self.say(
+            f"about {seconds_per_episode:.2f} s an episode; {self.episodes - self._first:,} "
+            f"episodes will take about {duration(left)}, validation not counted"
+        )
+
+    def record(self, kind: str, episode: int, **values: Any) -> None:
+        """A line of metrics.jsonl, and its numbers for TensorBoard."""
+        if self.silent:
+            return
+        self.run.write_metrics({"kind": kind, "episode": episode, **values})
+        for name, value in _numbers(values):
+            self._board.add_scalar(f"{kind}/{name}", value, episode)
+
+    def picture(self, name: str, episode: int, image: Any) -> None:
+        """An image (height, width, 3) for TensorBoard."""
+        if not self.silent:
+            self._board.add_image(name, image, episode, dataformats="HWC")
+
+    def step(self, episode: int, numbers: StepFigures, *, wait_share: float) -> None:
+        """Move the live line on."""
+        self._recent.append({"loss": numbers.loss, "accuracy": numbers.accuracy})
+        now = time.monotonic()
+        rate = (episode - self._first) / max(1e-9, now - self._began)
+        mean = {k: sum(r[k] for r in self._recent) / len(self._recent) for k in self._recent[0]}
+        text = (
+            f"loss {mean['loss']:.3f}  accuracy {mean['accuracy']:.1%}  {rate:.2f} episodes/s  "
+            f"waiting {wait_share:.0%}  {duration((self.episodes - episode) / max(rate, 1e-9))} left"
+        )
+        self._progress.update(self._task, completed=episode, text=text)
+        if not self.console.is_terminal and now - self._last_line > SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            self.say(f"episode {episode:,}/{self.episodes:,}  {text}")
+
+
+def duration(seconds: float) -> str:
+    """A time span as a person says it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
+
+
+def _numbers(values: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:
+    found: list[tuple[str, float]] = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found += _numbers(value, f"{prefix}{name}/")
+        elif isinstance(value, int | float):
+            found.append((prefix + name, float(value)))
+    return found
