@@ -7,12 +7,14 @@ them; unless all went perfectly well each of them then gets its own, so that wha
 video never depends on its neighbours.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prep.clip import Clip, FrameSettings, UnreadableVideo
-from prep.header import promised_frames
+from prep.header import Promise, promised_frames
 from prep.jpeg import BrokenJpeg, check_decodes, jpeg_size, split_stream
+from prep.limits import Limits
 from prep.select import (
     even_enough,
     rate_expression,
@@ -21,7 +23,7 @@ from prep.select import (
     select_frames,
 )
 from prep.transcript import frame_lines
-from prep.video import Ffmpeg, Limits, Request, Run, run_ffmpeg
+from prep.video import Ffmpeg, Request, Run, run_ffmpeg
 
 NO_FRAME = "0"
 
@@ -35,13 +37,11 @@ class Decoder:
         self.limits = limits or Limits()
 
     def decode(self, paths: Sequence[Path]) -> list[Clip | UnreadableVideo]:
-        """The clip of each video, or why there is none."""
-        promised = [promised_frames(path) for path in paths]
-        if len(paths) > 1 and (all(promised) or not self._counts):
-            together = self._together(paths, promised)
-            if together:
-                return together
-        return [self._alone(path, claim) for path, claim in zip(paths, promised, strict=True)]
+        """The clip of each video, or why there is none. No path comes twice."""
+        promised = {path: promised_frames(path) for path in paths}
+        company = [path for path in paths if promised[path] or not self._counts]
+        clips = self._together(company, promised) if len(company) > 1 else {}
+        return [clips.get(path) or self._alone(path, promised[path]) for path in paths]
 
     @property
     def _counts(self) -> bool:
@@ -49,22 +49,24 @@ class Decoder:
         return self.settings.fps is None and self.settings.frames is not None
 
     def _together(
-        self, paths: Sequence[Path], promised: Sequence[int | None]
-    ) -> list[Clip | UnreadableVideo] | None:
-        """All in one process; None unless it went perfectly."""
-        run = self._run(paths, promised)
-        if run.failure or run.said.complaints:
-            return None
-        try:
-            return [self._clip(run, number, claim, claim) for number, claim in enumerate(promised)]
-        except UnreadableVideo:
-            return None
+        self, paths: Sequence[Path], promised: Mapping[Path, Promise | None]
+    ) -> dict[Path, Clip]:
+        """The clips that one process for all gives; none where anything went wrong at all."""
+        claims = [promised[path] for path in paths]
+        counts = [claim.frames if claim else None for claim in claims]
+        run = self._run(paths, counts)
+        clips: dict[Path, Clip] = {}
+        if not run.failure and not run.said.complaints:
+            for number, path in enumerate(paths):
+                with contextlib.suppress(UnreadableVideo):
+                    clips[path] = self._clip(run, number, counts[number], claims[number])
+        return clips
 
-    def _alone(self, path: Path, promised: int | None) -> Clip | UnreadableVideo:
+    def _alone(self, path: Path, promised: Promise | None) -> Clip | UnreadableVideo:
         try:
             if not self._counts:
                 return self._clip(self._run([path], [None]), 0, None, promised)
-            count = promised or self._count(path)
+            count = promised.frames if promised else self._count(path)
             run = self._run([path], [count])
             decoded = run.said.decoded.get(0, 0)
             if decoded and not self._even(count, decoded):
@@ -109,7 +111,7 @@ class Decoder:
     def _even(self, count: int, decoded: int) -> bool:
         return self.settings.frames is None or even_enough(count, decoded, self.settings.frames)
 
-    def _clip(self, run: Run, number: int, count: int | None, promised: int | None) -> Clip:
+    def _clip(self, run: Run, number: int, count: int | None, promised: Promise | None) -> Clip:
         """One video of a process that has ended, whose frames were chosen for this count.
 
         Raises `UnreadableVideo`.
@@ -119,14 +121,13 @@ class Decoder:
         decoded = run.said.decoded.get(number, 0)
         if run.failure or not jpegs:
             raise UnreadableVideo(_reason(run))
+        if len(jpegs) != len(chosen):
+            raise UnreadableVideo(f"{len(jpegs)} frames came where {len(chosen)} were chosen")
+        size = _checked(jpegs)
         frames = self.settings.frames
         if self._counts and frames and count:
             if not self._even(count, decoded) or chosen != sorted({*select_frames(count, frames)}):
                 raise UnreadableVideo(f"other frames came than were asked for, of {decoded}")
-        if len(jpegs) != len(chosen):
-            raise UnreadableVideo(f"{len(jpegs)} frames came where {len(chosen)} were chosen")
-        size = _checked(jpegs)
-        if self._counts and frames and count:
             places = repeat_evenly(count, frames)
             jpegs, times = [jpegs[at] for at in places], [times[at] for at in places]
         return Clip(
@@ -134,7 +135,7 @@ class Decoder:
             times=tuple(times),
             size=size,
             decoded=decoded,
-            promised=promised or 0,
+            promised=promised.frames if promised and promised.exact else 0,
             complaint=run.said.complaint,
         )
 

@@ -7,11 +7,13 @@ wrong hint costs a second pass, never a wrong choice. So whatever cannot be read
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 # A hostile file may nest and repeat boxes without end; real ones need a few dozen.
-MOST_BOXES = 1000
+MOST_BOXES = 300
+MOST_ENTRIES = 200_000
 MOST_FRAMES = 10_000_000  # four days at 25 a second
 MP4_LONG_SIZE = 1
 # Matroska's element ids.
@@ -25,49 +27,83 @@ class _Unreadable(Exception):
     pass
 
 
-def promised_frames(path: Path) -> int | None:
+@dataclass(frozen=True)
+class Promise:
+    """What a header says of the length of a video; not exact where it is length over rate."""
+
+    frames: int
+    exact: bool
+
+
+def promised_frames(path: Path) -> Promise | None:
     """Frames of the first video track by the header of an MP4, MOV, AVI, Matroska or WebM file."""
     try:
-        count = _frames(path)
-    except (OSError, struct.error, OverflowError, ValueError, _Unreadable):
+        promise = _promise(path)
+    except (OSError, struct.error, ArithmeticError, ValueError, KeyError, _Unreadable):
         return None
-    return count if count and 0 < count <= MOST_FRAMES else None
+    return promise if promise and 0 < promise.frames <= MOST_FRAMES else None
 
 
-def _frames(path: Path) -> int | None:
+def _promise(path: Path) -> Promise | None:
     with path.open("rb") as file:
         start = file.read(12)
         file.seek(0, 2)
         end = file.tell()
         if start[:4] == b"RIFF" and start[8:] == b"AVI ":
-            return _avi_frames(file, end)
+            return Promise(_avi_frames(file, end), exact=True)
         if start[:4] == EBML:
-            return _mkv_frames(file, end)
+            return Promise(_mkv_frames(file, end), exact=False)
         if start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-            return _mp4_frames(file, end)
+            return Promise(_mp4_frames(file, end), exact=True)
     return None
 
 
-def _mp4_frames(file: BinaryIO, end: int) -> int | None:
-    for kind, start, stop in _boxes(file, 0, end):
-        if kind == b"moov":
-            tracks = [box for box in _boxes(file, start, stop) if box[0] == b"trak"]
-            for _, track, track_end in tracks:
-                media, media_end = _inside(file, track, track_end, b"mdia")
-                handler, _ = _inside(file, media, media_end, b"hdlr")
-                if _read(file, handler + 8, "4s") == (b"vide",):
-                    return _samples(file, *_inside(file, media, media_end, b"minf"))
-    return None
+def _mp4_frames(file: BinaryIO, end: int) -> int:
+    movie, movie_end = _inside(file, 0, end, b"moov")
+    for kind, track, track_end in _boxes(file, movie, movie_end):
+        if kind == b"trak":
+            media, media_end = _inside(file, track, track_end, b"mdia")
+            handler, _ = _inside(file, media, media_end, b"hdlr")
+            if _read(file, handler + 8, "4s") == (b"vide",):
+                count, ticks = _samples(file, *_inside(file, media, media_end, b"minf"))
+                length = ticks / _timescale(file, _inside(file, media, media_end, b"mdhd")[0])
+                shown = _shown_ticks(file, track, track_end)
+                shown /= _timescale(file, _inside(file, movie, movie_end, b"mvhd")[0])
+                # An edit list that leaves out the beginning or the end, as a cut without
+                # encoding does; the small rest is rounding.
+                return round(count * shown / length) if 0 < shown < 0.95 * length else count
+    raise _Unreadable
 
 
-def _samples(file: BinaryIO, start: int, stop: int) -> int | None:
-    """Entries of the time-to-sample table: (count, duration) pairs."""
-    table = _inside(file, *_inside(file, start, stop, b"stbl"), b"stts")
-    (entries,) = _read(file, table[0] + 4, ">I")
-    if entries > (table[1] - table[0]) // 8:
-        return None
-    pairs = _read(file, table[0] + 8, f">{2 * entries}I")
-    return int(sum(pairs[::2]))
+def _samples(file: BinaryIO, start: int, stop: int) -> tuple[int, int]:
+    """Frames and ticks by the time-to-sample table: pairs of how many, and how long each."""
+    table, table_end = _inside(file, *_inside(file, start, stop, b"stbl"), b"stts")
+    (entries,) = _read(file, table + 4, ">I")
+    if entries > min(MOST_ENTRIES, (table_end - table) // 8):
+        raise _Unreadable
+    numbers = _read(file, table + 8, f">{2 * entries}I")
+    pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
+    return sum(count for count, _ in pairs), sum(count * ticks for count, ticks in pairs)
+
+
+def _timescale(file: BinaryIO, header: int) -> int:
+    """Ticks a second, by a movie or a media header; version 1 has longer dates before it."""
+    (version,) = _read(file, header, "B")
+    (ticks,) = _read(file, header + (20 if version == 1 else 12), ">I")
+    return int(ticks)
+
+
+def _shown_ticks(file: BinaryIO, track: int, track_end: int) -> float:
+    """What an edit list shows of a track, in ticks of the movie; 0 where there is none."""
+    try:
+        edits, _ = _inside(file, *_inside(file, track, track_end, b"edts"), b"elst")
+    except _Unreadable:
+        return 0.0
+    version, entries = _read(file, edits, ">B3xI")
+    layout = ">QqI" if version == 1 else ">IiI"
+    width = struct.calcsize(layout)
+    parts = (_read(file, edits + 8 + at * width, layout) for at in range(min(entries, MOST_BOXES)))
+    return float(sum(ticks for ticks, begin, _ in parts if begin >= 0))
 
 
 def _inside(file: BinaryIO, start: int, stop: int, wanted: bytes) -> tuple[int, int]:
@@ -94,7 +130,7 @@ def _boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, 
         start += size
 
 
-def _avi_frames(file: BinaryIO, end: int) -> int | None:
+def _avi_frames(file: BinaryIO, end: int) -> int:
     """The length of the first video stream: RIFF > LIST hdrl > LIST strl > strh."""
     for header, header_end in _avi_lists(file, 12, end, b"hdrl"):
         for stream, stream_end in _avi_lists(file, header, header_end, b"strl"):
@@ -102,7 +138,7 @@ def _avi_frames(file: BinaryIO, end: int) -> int | None:
                 if kind == b"strh" and _read(file, start, "4s") == (b"vids",):
                     (length,) = _read(file, start + 32, "<I")
                     return int(length)
-    return None
+    raise _Unreadable
 
 
 def _avi_lists(file: BinaryIO, start: int, stop: int, wanted: bytes) -> Iterator[tuple[int, int]]:
@@ -120,14 +156,14 @@ def _chunks(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int,
         start += 8 + size + size % 2
 
 
-def _mkv_frames(file: BinaryIO, end: int) -> int | None:
+def _mkv_frames(file: BinaryIO, end: int) -> int:
     """Duration of the whole over that of a frame; right to a few frames where both are said."""
     for kind, start, stop in _elements(file, 0, end):
         if kind == SEGMENT:
             told = _mkv_durations(file, start, stop)
             total = told.get(DURATION, 0) * told.get(TIMESTAMP_SCALE, 1e6)
-            return round(total / told[FRAME_DURATION]) if told.get(FRAME_DURATION) else None
-    return None
+            return round(total / told[FRAME_DURATION])
+    raise _Unreadable
 
 
 def _mkv_durations(file: BinaryIO, start: int, stop: int) -> dict[int, float]:

@@ -19,19 +19,15 @@ from pathlib import Path
 
 import ffmpeg
 
+from prep.limits import Limits, limit_process
 from prep.select import Resize, resize_expressions
 from prep.transcript import Transcript
 from tasd.errors import UserError
 
-try:
-    import resource
-except ImportError:  # not on Windows
-    resource = None  # type: ignore[assignment]
-
 # Containers of one file. Not among them: concat, hls, dash, image2, sdp and other texts that
 # name further files, and devices.
 CONTAINERS = (
-    "3gp,amv,asf,avi,dirac,dv,flv,gxf,h261,h263,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mp4,mpeg,"
+    "3gp,amv,asf,avi,dirac,dv,flv,gif,gxf,h261,h263,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mp4,mpeg,"
     "mpegts,mpegvideo,mxf,nsv,nut,nuv,obu,ogg,rm,roq,vc1,webm,wtv"
 )
 JPEG_QUALITY = 2  # of ffmpeg's 2 to 31; about 95 of libjpeg's 100
@@ -46,21 +42,6 @@ class Ffmpeg:
 
     program: str
     version: str
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the decoding of one video may take before it is given up.
-
-    seconds: of waiting, and of processor time, plus seconds_per_mib for each MiB of the file.
-    memory_mib: of one ffmpeg process. pixels: of one picture. output_mib: of chosen frames.
-    """
-
-    seconds: float = 60.0
-    seconds_per_mib: float = 10.0
-    memory_mib: int = 2048
-    pixels: int = 8192 * 8192
-    output_mib: int = 256
 
 
 @dataclass(frozen=True)
@@ -207,7 +188,7 @@ def _follow(
     mib = sum(_file_bytes(request.path) for request in requests) / 2**20
     seconds = limits.seconds + mib * limits.seconds_per_mib
     deadline = time.monotonic() + seconds
-    _limit(process.pid, seconds=seconds, memory=limits.memory_mib << 20)
+    limit_process(process.pid, seconds=seconds, memory_mib=limits.memory_mib)
     try:
         if not _drain(run, reads, deadline, most=limits.output_mib << 20):
             run.failure = f"its frames take more than {limits.output_mib} MiB; ask for fewer"
@@ -240,18 +221,6 @@ def _drain(run: Run, reads: Sequence[int], deadline: float, *, most: int) -> boo
             if sum(map(len, run.streams)) > most:
                 return False
     return True
-
-
-def _limit(process: int, *, seconds: float, memory: int) -> None:
-    """Hold a process to its share; Linux alone can do that to one that runs already."""
-    if resource is None or not hasattr(resource, "prlimit"):
-        return
-    try:
-        resource.prlimit(process, resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 2))
-        resource.prlimit(process, resource.RLIMIT_DATA, (memory, memory))
-        resource.prlimit(process, resource.RLIMIT_CORE, (0, 0))
-    except (ProcessLookupError, PermissionError):
-        pass  # it has ended already
 
 
 def _file_bytes(path: Path) -> int:

@@ -1,12 +1,13 @@
 """The commands. Each one's work is imported when it is called: ``--help`` loads no torch."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from prep.cli import prep
 from tasd import __version__
+from tasd.splits_cli import app as splits
 from tasd.train_cli import train
 
 app = typer.Typer(
@@ -34,6 +35,8 @@ def main(
     """Options of tasd itself."""
 
 
+app.command()(prep)
+app.add_typer(splits)
 app.command()(train)
 
 
@@ -54,12 +57,3 @@ def doctor(
             mark = {"ok": "ok     ", "note": "note   ", "missing": "MISSING"}[finding.verdict]
             typer.echo(f"{mark}  {finding.what:<12} {finding.detail}")
     raise typer.Exit(0 if healthy(findings) else 1)
-
-
-@app.command()
-def show(
-    what: Annotated[Path, typer.Argument(help="A store or a run.", metavar="STORE|RUN")],
-    video: Annotated[str | None, typer.Option(help="A video of the store: class/name.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Contact sheet of that video (PNG).")] = None,
-) -> None:
-    """Show what a store or a run holds."""

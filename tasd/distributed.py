@@ -121,6 +121,8 @@ class StepBuffers:
             for buffer in (norm.running_mean, norm.running_var)
             if buffer is not None
         ]
+        # How many batches a norm has seen counts optimiser steps here, on any number of ranks.
+        self.counters = [n.num_batches_tracked for n in norms if n.num_batches_tracked is not None]
         self.moves: list[Tensor] = []
         self.begin()
 
@@ -128,6 +130,7 @@ class StepBuffers:
         """Remember where the step starts."""
         self.start = [buffer.clone() for buffer in self.buffers]
         self.moves = [torch.zeros_like(buffer) for buffer in self.buffers]
+        self.counts = [counter.clone() for counter in self.counters]
 
     @torch.no_grad()
     def after_episode(self) -> None:
@@ -141,6 +144,8 @@ class StepBuffers:
         """Move by the mean over the ``episodes`` that this rank had, and over ranks."""
         for buffer, start, move in zip(self.buffers, self.start, self.moves, strict=True):
             buffer.copy_(start + world.mean(move / episodes))
+        for counter, count in zip(self.counters, self.counts, strict=True):
+            counter.copy_(count + 1)
         self.begin()
 
     @torch.no_grad()
@@ -148,4 +153,6 @@ class StepBuffers:
         """Forget the step."""
         for buffer, start in zip(self.buffers, self.start, strict=True):
             buffer.copy_(start)
+        for counter, count in zip(self.counters, self.counts, strict=True):
+            counter.copy_(count)
         self.begin()

@@ -45,16 +45,18 @@ def load_episodes(path: Path) -> EpisodeTable:
     """Read and check the file. Raises `UserError`."""
     tree = _tree(path)
     classes, videos = _names(path, tree, "classes"), _names(path, tree, "videos")
-    episodes = EpisodeTable(
-        classes=classes,
-        videos=videos,
-        video_class=_indices(path, tree, "video_class", below=len(classes), dimensions=1),
-        support=_indices(path, tree, "support", below=len(videos), dimensions=3),
-        query=_indices(path, tree, "query", below=len(videos), dimensions=3),
-        seed=tree.get("seed"),
-        source=str(path),
-    )
-    _check(path, episodes)
+    video_class = _indices(path, tree, "video_class", below=len(classes), dimensions=1)
+    support = _indices(path, tree, "support", below=len(videos), dimensions=3)
+    query = _indices(path, tree, "query", below=len(videos), dimensions=3)
+    if len(video_class) != len(videos):
+        raise UserError(f'{path}: "video_class" must have one entry for each of "videos"')
+    if support.shape[:2] != query.shape[:2] or support.shape[1] < 2:
+        raise UserError(f'{path}: "support" and "query" must agree in episodes and in a way >= 2')
+    seed = tree.get("seed")
+    episodes = EpisodeTable(classes, videos, video_class, support, query, seed, source=str(path))
+    _refuse(path, _mixed(episodes), "has videos of several classes where one class is meant")
+    _refuse(path, _repeats(episodes.chosen), "has the same class twice")
+    _refuse(path, _repeats(episodes.members), "has the same video twice")
     return episodes
 
 
@@ -107,16 +109,6 @@ def _indices(
     if array.min() < 0 or array.max() >= below:
         raise UserError(f'{path}: "{key}" holds {array.max()}, but there are {below} of them')
     return array.astype(np.int64)
-
-
-def _check(path: Path, episodes: EpisodeTable) -> None:
-    if len(episodes.video_class) != len(episodes.videos):
-        raise UserError(f'{path}: "video_class" must have one entry for each of "videos"')
-    if episodes.support.shape[:2] != episodes.query.shape[:2] or episodes.way < 2:
-        raise UserError(f'{path}: "support" and "query" must agree in episodes and in a way >= 2')
-    _refuse(path, _mixed(episodes), "has videos of several classes where one class is meant")
-    _refuse(path, _repeats(episodes.chosen), "has the same class twice")
-    _refuse(path, _repeats(episodes.members), "has the same video twice")
 
 
 def _refuse(path: Path, wrong: Int64[np.ndarray, " wrong"], what: str) -> None:

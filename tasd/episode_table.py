@@ -52,7 +52,7 @@ class EpisodeTable:
     @property
     def chosen(self) -> Int64[np.ndarray, "episodes way"]:
         """The classes of each episode, indices into ``classes``."""
-        return self.video_class[self.support[:, :, 0]]
+        return np.asarray(self.video_class[self.support[:, :, 0]])
 
     @property
     def members(self) -> Int64[np.ndarray, "episodes members"]:

@@ -1,6 +1,5 @@
 """Ten thousand episodes from cached features, in batches; the same scores as one by one."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,13 +13,12 @@ from tasd.episode_table import EpisodeTable
 from tasd.errors import UserError
 from tasd.features import FeatureStore
 from tasd.matchers.base import Matcher
-from tasd.types import Features, Task
+from tasd.prepared import Videos, prepare
+from tasd.types import Task
 
 # Bytes of gathered features in one batch: what a processor's cache holds beats larger batches
 # (measured: 12,000 episodes/s against 3,900 with 128 episodes), a GPU wants more at a time.
 BATCH_BYTES = {"cpu": 12 << 20, "cuda": 512 << 20}
-# Prepared maps larger than this are not kept: they are read again for each episode.
-KEPT_MAPS_BYTES = 4 << 30
 PAIR_TABLE_GAIN = 1.0
 
 
@@ -43,12 +41,13 @@ class Result:
     @cached_property
     def predicted(self) -> Int64[np.ndarray, "episodes query"]:
         """The class that each query is taken for."""
-        return np.take_along_axis(self.episodes.chosen, self.logits.argmax(axis=2), axis=1)
+        chosen: Int64[np.ndarray, "episodes way"] = self.episodes.chosen
+        return np.asarray(np.take_along_axis(chosen, self.logits.argmax(axis=2), axis=1))
 
     @property
     def correct(self) -> Bool[np.ndarray, "episodes query"]:
         """Which queries were told rightly."""
-        return self.predicted == self.truth
+        return np.asarray(self.predicted == self.truth)
 
     @cached_property
     def accuracy(self) -> Float[np.ndarray, " episodes"]:
@@ -79,8 +78,9 @@ def score(
         )
     matcher = matcher.to(device).eval()
     with torch.inference_mode(), torch.autocast(torch.device(device).type, enabled=False):
-        videos = _prepare(matcher, features, episodes, torch.device(device))
-        if pair_table_pays(matcher, episodes):
+        videos = prepare(matcher, features, episodes, torch.device(device))
+        alone = videos.ready and videos.maps is None
+        if alone and pair_table_pays(matcher, episodes):
             logits = _by_pairs(matcher, videos, episodes)
         else:
             logits = _by_batches(matcher, videos, episodes, batch)
@@ -92,60 +92,8 @@ def score(
     return Result(episodes, logits)
 
 
-@dataclass(frozen=True)
-class _Videos:
-    """What matchers compare, video by video in the order of the episode table.
-
-    ready: `prepare` has run. maps may be a memory-mapped array in the layout of the file,
-    (videos, time, channels, height, width), whose row numbers are ``rows``.
-    """
-
-    frames: Float[Tensor, "videos time channels"]
-    maps: Float[Tensor, "videos channels time height width"] | None
-    disk: np.ndarray | None
-    rows: Int64[np.ndarray, " videos"]
-    ready: bool
-
-    def gather(self, index: Int64[np.ndarray, "episodes members"]) -> Features:
-        """The videos of some episodes, one after the other."""
-        flat = index.reshape(-1)
-        where = torch.from_numpy(flat).to(self.frames.device)
-        frames = self.frames.index_select(0, where)
-        if self.maps is not None:
-            return Features(frames, self.maps.index_select(0, where))
-        if self.disk is not None:
-            return Features(frames, _from_disk(self.disk, self.rows[flat], self.frames.device))
-        return Features(frames)
-
-
-def _from_disk(disk: np.ndarray, rows: Int64[np.ndarray, " rows"], device: torch.device) -> Tensor:
-    maps = torch.from_numpy(np.ascontiguousarray(disk[rows])).to(device)
-    return maps.float().transpose(1, 2)
-
-
-def _prepare(
-    matcher: Matcher, features: FeatureStore, episodes: EpisodeTable, device: torch.device
-) -> _Videos:
-    """Run `prepare` once for each video; where its maps would not fit, leave it to each episode."""
-    rows = features.rows(episodes)
-    disk = features.maps if matcher.needs_maps else None
-    raw = torch.from_numpy(features.features)
-    frames, maps = [], []
-    for part in np.array_split(rows, max(1, len(rows) // 16)):
-        own = raw[torch.from_numpy(part)].to(device).float()
-        own_maps = None if disk is None else _from_disk(disk, part, device)
-        said = matcher.prepare(Features(own, own_maps))
-        if said.maps is not None and said.maps[0].nbytes * len(rows) > KEPT_MAPS_BYTES:
-            everything = raw[torch.from_numpy(rows)].to(device).float()
-            return _Videos(everything, None, disk, rows, ready=False)
-        frames.append(said.frames)
-        maps.append(said.maps)
-    kept = None if maps[0] is None else torch.cat(maps)
-    return _Videos(torch.cat(frames), kept, None, rows, ready=True)
-
-
 def _by_batches(
-    matcher: Matcher, videos: _Videos, episodes: EpisodeTable, batch: int | None
+    matcher: Matcher, videos: Videos, episodes: EpisodeTable, batch: int | None
 ) -> Float32[np.ndarray, "episodes query way"]:
     """Compare a few episodes at a time."""
     size = batch or _batch_size(videos, episodes)
@@ -156,30 +104,24 @@ def _by_batches(
     compare = matcher.compare if videos.ready else matcher
     parts = []
     for start in range(0, len(episodes), size):
-        chosen = slice(start, start + size)
-        count = len(support[chosen])
-        shown, asked = videos.gather(support[chosen]), videos.gather(query[chosen])
+        shown = videos.gather(support[start : start + size])
+        asked = videos.gather(query[start : start + size])
         task = Task(
             way=episodes.way,
-            support=shown.frames.unflatten(0, (count, -1)),
-            query=asked.frames.unflatten(0, (count, -1)),
-            support_labels=labels.expand(count, -1),
-            support_maps=None if shown.maps is None else shown.maps.unflatten(0, (count, -1)),
-            query_maps=None if asked.maps is None else asked.maps.unflatten(0, (count, -1)),
+            support=shown.frames,
+            query=asked.frames,
+            support_labels=labels.expand(len(shown.frames), -1),
+            support_maps=shown.maps,
+            query_maps=asked.maps,
         )
         parts.append(compare(task).logits.float().cpu())
     return torch.cat(parts).numpy()
 
 
-def _batch_size(videos: _Videos, episodes: EpisodeTable) -> int:
+def _batch_size(videos: Videos, episodes: EpisodeTable) -> int:
     """Episodes whose features together are about `BATCH_BYTES`."""
-    one = videos.frames[0].nbytes
-    if videos.maps is not None:
-        one += videos.maps[0].nbytes
-    if videos.disk is not None:
-        one += 4 * videos.disk[0].size
     members = episodes.members.shape[1]
-    return max(1, BATCH_BYTES[videos.frames.device.type] // (one * members))
+    return max(1, BATCH_BYTES[videos.frames.device.type] // int(videos.bytes_each * members))
 
 
 def pair_table_pays(matcher: Matcher, episodes: EpisodeTable) -> bool:
@@ -190,12 +132,12 @@ def pair_table_pays(matcher: Matcher, episodes: EpisodeTable) -> bool:
     alone = not (matcher.task_level or matcher.transductive)
     if not (alone and (matcher.pairwise or episodes.shot == 1)):
         return False
-    asked = episodes.support[0].size * episodes.query[0].size * len(episodes)
+    asked = int(episodes.support[0].size * episodes.query[0].size * len(episodes))
     return asked * PAIR_TABLE_GAIN > len(episodes.videos) ** 2
 
 
 def _by_pairs(
-    matcher: Matcher, videos: _Videos, episodes: EpisodeTable
+    matcher: Matcher, videos: Videos, episodes: EpisodeTable
 ) -> Float32[np.ndarray, "episodes query way"]:
     """Compare every video with every other once, then look the scores up."""
     table = pair_table(matcher, videos.frames).cpu().numpy()
@@ -207,7 +149,7 @@ def _by_pairs(
 
 
 def pair_table(
-    matcher: Matcher, frames: Float[Tensor, "videos time channels"], *, block: int = 256
+    matcher: Matcher, frames: Float[Tensor, "videos time channels"], *, block: int = 32
 ) -> Float[Tensor, "videos videos"]:
     """Scores of every video (row) as a query of every video (column) as a class's only shot."""
     count = len(frames)

@@ -28,6 +28,7 @@ def extract(
     path: Path,
     *,
     classes: Mapping[str, Sequence[str]],
+    split: str,
     view: Callable[[str], View],
     size: int,
     device: torch.device | str = "cpu",
@@ -42,7 +43,8 @@ def extract(
 ) -> FeatureStore:
     """Run ``network`` once over each video of ``classes`` and write what it says to ``path``.
 
-    view: how a video is looked at, `tasd.episodes.middle_view` for a test. size: the crop.
+    split: which one these classes are. size: of the crop.
+    view: how a video is looked at, `tasd.episodes.middle_view` for a test.
     maps: keep the feature maps too, in float16, for matchers that read them.
     half: features in float16, at half the size; their last digits are lost.
     about, trained_on, groups: written along, see `tasd.features`.
@@ -59,7 +61,7 @@ def extract(
     temporary = path.with_name(f".{path.name}.writing")
     try:
         with h5py.File(temporary, "w") as file:
-            _write_names(file, videos, trained_on, groups)
+            _write_names(file, videos, split, trained_on, groups)
             file.attrs.update({"format": FORMAT, "version": VERSION, **(about or {})})
             _write_arrays(file, batches, videos, half=half)
         _settle(temporary, path)
@@ -91,6 +93,7 @@ def _forward(
 def _write_names(
     file: h5py.File,
     videos: Sequence[tuple[str, str]],
+    split: str,
     trained_on: Sequence[str],
     groups: Mapping[str, str] | None,
 ) -> None:
@@ -99,6 +102,7 @@ def _write_names(
     file.create_dataset("video_name", data=[video for video, _ in videos], dtype=text)
     file["video_class"] = np.array([names.index(name) for _, name in videos])
     file.create_dataset("class_name", data=names, dtype=text)
+    file.create_dataset("class_split", data=[split] * len(names), dtype=text)
     if trained_on:
         file.create_dataset("trained_class", data=list(trained_on), dtype=text)
     if groups is not None:

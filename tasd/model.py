@@ -76,7 +76,7 @@ class Model(nn.Module):
         self.precision = config.training.precision
         self.channels_last = config.training.channels_last
         if self.channels_last and not self.backbone.clips:
-            self.backbone.to(memory_format=torch.channels_last)
+            self.backbone = self.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.register_buffer("mean", 255 * torch.tensor(pixels.mean))
         self.register_buffer("std", 255 * torch.tensor(pixels.std))
 

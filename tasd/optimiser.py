@@ -48,13 +48,14 @@ def clip(learner: Learner, limit: float | None) -> float:
 
 
 def gradient_norms(
-    terms: dict[str, torch.Tensor], features: Features
+    terms: dict[str, torch.Tensor], features: Features | None
 ) -> dict[str, dict[str, float]]:
     """Norm of each term's gradient at A ("maps") and at F ("frames"): which term drives training.
 
     Taken there and not over all parameters, so that it costs no pass through the backbone; call
     it before ``backward``.
     """
+    assert features is not None, "the forward pass gives them; they are dropped after backward"
     at = {"frames": features.frames}
     if features.maps is not None:
         at["maps"] = features.maps

@@ -42,7 +42,7 @@ class Plan:
 
     def due(self, episode: int, every: int | None) -> bool:
         """Whether the step that ended with ``episode`` passed a multiple of ``every``."""
-        return bool(every) and episode % every < self.per_step
+        return every is not None and episode % every < self.per_step
 
     def rate(self, step: int) -> float:
         """Factor of the learning rate in this step."""
@@ -97,5 +97,5 @@ def training_episodes(plan: Plan, store: Store) -> EpisodeSampler:
 
 
 def share(sampler: EpisodeSampler, *, done: int, world: World) -> Iterator[Episode]:
-    """This rank's episodes after the first ``done``: every ``world.size``-th of the one list."""
+    """The episodes of this rank after the first ``done``: every ``world.size``-th of all."""
     return (sampler[index] for index in range(done + world.rank, len(sampler), world.size))

@@ -1,4 +1,4 @@
-"""How far something long has come: a live bar on a terminal, now and then a plain line elsewhere."""
+"""How far something long has come: a live bar on a terminal, elsewhere a plain line at times."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator

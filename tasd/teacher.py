@@ -67,7 +67,8 @@ class Teacher(nn.Module):
     @torch.no_grad()
     def follow(self, student: Model, *, coefficient: float) -> None:
         """Move every weight towards the student's by ``coefficient``; copy the buffers. Eq. (1)."""
-        mine, theirs = list(self.model.parameters()), list(student.parameters())
+        mine: list[Tensor] = list(self.model.parameters())
+        theirs: list[Tensor] = list(student.parameters())
         torch._foreach_lerp_(mine, theirs, coefficient)
         for own, other in zip(self.model.buffers(), student.buffers(), strict=True):
             own.copy_(other)

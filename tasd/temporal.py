@@ -21,7 +21,7 @@ class TemporalEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.position_scale = nn.Parameter(torch.tensor(0.1)) if depth else None
-        self.layers = nn.ModuleList(
+        layers = [
             nn.TransformerEncoderLayer(
                 channels,
                 heads,
@@ -32,9 +32,10 @@ class TemporalEncoder(nn.Module):
                 norm_first=True,
             )
             for _ in range(depth)
-        )
+        ]
+        self.layers = nn.ModuleList(layers)
         self.norm = nn.LayerNorm(channels) if depth else nn.Identity()
-        for layer in self.layers:
+        for layer in layers:
             for last in (layer.self_attn.out_proj, layer.linear2):
                 nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * depth))
 
@@ -42,14 +43,21 @@ class TemporalEncoder(nn.Module):
         self, tokens: Float[Tensor, "videos time channels"]
     ) -> Float[Tensor, "videos time channels"]:
         """F of some videos' pooled frames."""
-        if self.position_scale is not None:
-            norm = tokens.detach().norm(dim=-1, keepdim=True).mean(dim=1, keepdim=True)
-            position = positions(tokens.shape[1], tokens.shape[2]).to(tokens)
-            tokens = tokens + self.position_scale * norm * position
+        tokens = self.positioned(tokens)
         for layer in self.layers:
             tokens = layer(tokens)
         encoded: Tensor = self.norm(tokens)
         return encoded
+
+    def positioned(
+        self, tokens: Float[Tensor, "videos time channels"]
+    ) -> Float[Tensor, "videos time channels"]:
+        """The tokens with their place in the video added."""
+        if self.position_scale is None:
+            return tokens
+        norm = tokens.detach().norm(dim=-1, keepdim=True).mean(dim=1, keepdim=True)
+        place = positions(tokens.shape[1], tokens.shape[2]).to(tokens)
+        return tokens + self.position_scale * norm * place
 
 
 def positions(time: int, channels: int) -> Float[Tensor, "time channels"]:

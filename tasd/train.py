@@ -25,6 +25,7 @@ from tasd.errors import UserError
 from tasd.figures import StepFigures, figures
 from tasd.learner import Learner
 from tasd.loader import EpisodeLoader
+from tasd.model import Model
 from tasd.plan import plan, share, training_episodes
 from tasd.run import Run
 from tasd.signals import StopSignals
@@ -57,7 +58,9 @@ def train(
     """Train ``config`` on the training classes of ``store``; keep the best on its validation ones.
 
     The test classes cannot be opened: the store is narrowed to train and val first. ``resume``
-    is the checkpoint to go on from; ``command`` is noted in environment.json. Raises `UserError`; what was saved before stays.
+    is the checkpoint to go on from; ``command`` is noted in environment.json.
+
+    Raises `UserError`; what was saved before stays.
     """
     world = distributed.start(device)
     narrowed = store.only("train", "val")
@@ -126,7 +129,9 @@ def _train(
         began, waited = time.monotonic(), loader.waited
         while now.episode < course.episodes and not world.largest(stop.exit_code):
             optimiser.set_rate(state.optimiser, course.rate(now.step))
-            look = now.step == 0 or course.due(now.episode, course.gradients_every)
+            look = now.step == 0 or course.due(
+                now.episode + course.per_step, course.gradients_every
+            )
             losses, projections, slopes = [], [], {}
 
             # One episode at a time under its own seed: ranks and resume give the same numbers.
@@ -203,9 +208,9 @@ class _State:
     optimiser: torch.optim.Optimizer
 
     @property
-    def networks(self) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, Model]:
         """What is validated."""
-        found: dict[str, nn.Module] = {"student": self.learner.student}
+        found: dict[str, Model] = {"student": self.learner.student}
         return found | ({"teacher": self.teacher.model} if self.teacher is not None else {})
 
     def save(self, run: Run, now: Progress, *, better: bool, keep: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from tasd.attention_picture import attention_picture
@@ -96,7 +97,7 @@ class Validation:
             splits={"val": tuple(self.classes)},
         )
 
-    def _all(self, parts: list[Tensor], counts: list[int]) -> np.ndarray[Any, Any]:
+    def _all(self, parts: list[Tensor], counts: list[int]) -> Float[np.ndarray, "..."]:
         return self.world.gathered(torch.cat(parts), counts=counts).cpu().numpy()
 
     def _views(self, videos: list[str]) -> Any:

@@ -84,9 +84,10 @@ class Watch:
         now = time.monotonic()
         rate = (episode - self._first) / max(1e-9, now - self._began)
         mean = {k: sum(r[k] for r in self._recent) / len(self._recent) for k in self._recent[0]}
+        left = duration((self.episodes - episode) / max(rate, 1e-9))
         text = (
             f"loss {mean['loss']:.3f}  accuracy {mean['accuracy']:.1%}  {rate:.2f} episodes/s  "
-            f"waiting {wait_share:.0%}  {duration((self.episodes - episode) / max(rate, 1e-9))} left"
+            f"waiting {wait_share:.0%}  {left} left"
         )
         self._progress.update(self._task, completed=episode, text=text)
         if not self.console.is_terminal and now - self._last_line > SECONDS_BETWEEN_LINES:

@@ -2,19 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from torchvision.models import WeightsEnum
+
+
+@runtime_checkable
+class Published(Protocol):
+    """Where published weights lie, as torchvision's weight enumerations say it."""
+
+    @property
+    def url(self) -> str:
+        """The address of the file."""
+
+    def get_state_dict(self, *args: Any, **options: Any) -> Mapping[str, Any]:
+        """Download, cache and read it."""
 
 
 @dataclass(frozen=True)
 class Pretrained:
     """Published weights and the normalisation that belongs to them (RGB, pixels in 0..1)."""
 
-    weights: WeightsEnum
+    weights: Published
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
@@ -66,12 +78,15 @@ class Backbone(nn.Module):
         if self.clips:
             return self._run(frames.transpose(1, 2))
         maps = self._run(frames.flatten(0, 1))
-        return maps.unflatten(0, (videos, time)).transpose(1, 2)
+        clips: Tensor = maps.unflatten(0, (videos, time))
+        return clips.transpose(1, 2)
 
     def _run(self, maps: Tensor) -> Tensor:
+        on = self.gradient_checkpointing and self.training and torch.is_grad_enabled()
         for name in self.stages:
             stage = getattr(self, name)
-            if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
+            # Only whole blocks: the stem's ReLU works in place on what would be kept.
+            if on and isinstance(stage, nn.Sequential):
                 maps = checkpoint(stage, maps, use_reentrant=False)
             else:
                 maps = stage(maps)

@@ -164,4 +164,4 @@ class _Normalised:
     def __iter__(self) -> Iterator[Tensor]:
         for batch in self._loader:
             mean, std = (255 * torch.tensor(v, device=batch.frames.device) for v in (MEAN, STD))
-            yield ((batch.frames - mean) / std).movedim(-1, 2)
+            yield torch.sub(batch.frames, mean).div_(std).movedim(-1, 2)

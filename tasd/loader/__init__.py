@@ -1,6 +1,6 @@
 """From a store and what to look at to pixels on the training device, decoded ahead of time.
 
-`open_views` serves batches of views, `episodes` whole episodes. DALI decodes where it is
+`open_views` serves batches of views, `EpisodeLoader` whole episodes. DALI decodes where it is
 installed, Pillow and torch elsewhere; both do what `tasd.loader.augment` says and no more, so a
 batch is a function of its views, whatever the threads, prefetching or order.
 """
@@ -25,7 +25,7 @@ from tasd.parts import pick
 from tasd.store import Store
 from tasd.types import EpisodeBatch
 
-__all__ = ["LOADERS", "EpisodeLoader", "Views", "episodes", "open_views", "why_no_dali"]
+__all__ = ["LOADERS", "EpisodeLoader", "Views", "open_views", "why_no_dali"]
 
 # What decodes: encoded batches in, uint8 (views, time, size, size, 3) out.
 LOADERS: dict[str, Callable[..., Iterator[Tensor]]] = {"dali": dali_frames, "torch": torch_frames}
@@ -135,22 +135,6 @@ class EpisodeLoader:
         for frames, episode in zip(views, episodes, strict=False):  # frames are asked for first
             self.waited = before + views.waited
             yield _batch(episode, frames)
-
-
-def episodes(
-    store: Store,
-    episodes: Iterable[Episode],
-    *,
-    size: int,
-    device: torch.device | str,
-    kind: str = "auto",
-    threads: int = 2,
-    prefetch: int = 2,
-) -> EpisodeLoader:
-    """The decoded batches of ``episodes``; see `EpisodeLoader` and `open_views`."""
-    return EpisodeLoader(
-        store, episodes, size=size, device=device, kind=kind, threads=threads, prefetch=prefetch
-    )
 
 
 def _batch(episode: Episode, frames: UInt8[Tensor, "views time size size 3"]) -> EpisodeBatch:

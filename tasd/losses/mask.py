@@ -16,6 +16,7 @@ from tasd.losses.norm import EPSILON, Form, Root, l2_norm
 from tasd.losses.precision import outside_autocast, wide_dtype
 
 
+@torch.no_grad()
 def spatial_mask(
     student_maps: Float[Tensor, "pairs channels time height width"],
     teacher_maps: Float[Tensor, "pairs channels time height width"],
@@ -23,11 +24,11 @@ def spatial_mask(
     temperature: float = 1.0,
 ) -> Float[Tensor, "pairs height width"]:
     """M^s: softmax over the height x width positions of a pair. Eq. (6)."""
-    attention = (spatial_attention(m.detach()) for m in (student_maps, teacher_maps))
-    total = torch.stack(tuple(attention)).sum(0)
+    total = spatial_attention(student_maps) + spatial_attention(teacher_maps)
     return _mask(total.flatten(1), temperature).view_as(total)
 
 
+@torch.no_grad()
 def temporal_mask(
     student_maps: Float[Tensor, "pairs channels time height width"],
     teacher_maps: Float[Tensor, "pairs channels time height width"],
@@ -39,10 +40,11 @@ def temporal_mask(
     Eq. 7 prints G^c in the teacher's term: channels and frames cannot be added, so it is G^t.
     Eq. (7).
     """
-    student, teacher = student_maps.detach(), teacher_maps.detach()
-    return _mask(temporal_attention(student) + temporal_attention(teacher), temperature)
+    total = temporal_attention(student_maps) + temporal_attention(teacher_maps)
+    return _mask(total, temperature)
 
 
+@torch.no_grad()
 def channel_mask(
     student_maps: Float[Tensor, "pairs channels time height width"],
     teacher_maps: Float[Tensor, "pairs channels time height width"],
@@ -50,8 +52,8 @@ def channel_mask(
     temperature: float = 1.0,
 ) -> Float[Tensor, "pairs channels"]:
     """M^c: softmax over the channels of a pair. Eq. (8)."""
-    student, teacher = student_maps.detach(), teacher_maps.detach()
-    return _mask(channel_attention(student) + channel_attention(teacher), temperature)
+    total = channel_attention(student_maps) + channel_attention(teacher_maps)
+    return _mask(total, temperature)
 
 
 def masked_imitation(
@@ -68,7 +70,7 @@ def masked_imitation(
     Eq. 10 prints no sum, which a loss needs; and the default form is not the bare root of a sum:
     `norm` says why and what each form is. The teacher is a constant. Eq. (10).
     """
-    maps = student_maps, teacher_maps.detach()
+    maps = student_maps, teacher_maps
     squares: Tensor = _MaskedSquares.apply(  # type: ignore[no-untyped-call]
         *maps,
         spatial_mask(*maps, temperature=temperature)[:, None, None],
@@ -85,7 +87,7 @@ def _mask(attention: Tensor, temperature: float) -> Tensor:
 
 
 class _MaskedSquares(torch.autograd.Function):
-    """Each pair's sum of squared differences under three constant masks.
+    """Each pair's sum of squared differences under three masks; only the student's map varies.
 
     Plain autograd would keep the difference for the backward and there write out the product of
     the masks at the size of the maps. Here forward and backward each work in place on a single

@@ -6,20 +6,32 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from tasd.errors import UserError
-from tasd.matchers.base import Matcher, Published
+from tasd.matchers.base import Matcher, Published, Setting
 from tasd.matchers.bimhm import BiMHM
+from tasd.matchers.hyrsm import HyRSM
+from tasd.matchers.molo import MoLo
+from tasd.matchers.otam import OTAM
 from tasd.matchers.prototype import Prototype
+from tasd.matchers.strm import STRM
+from tasd.matchers.ta2n import TA2N
+from tasd.matchers.trx import TRX
 from tasd.parts import pick
 
 MATCHERS: dict[str, type[Matcher]] = {
     "bimhm": BiMHM,
     "prototype": Prototype,
+    "otam": OTAM,
+    "trx": TRX,
+    "ta2n": TA2N,
+    "strm": STRM,
+    "hyrsm": HyRSM,
+    "molo": MoLo,
 }
 
 # Facts of the run that some matchers need, not choices of the user.
 CIRCUMSTANCES = ("classes", "frames")
 
-__all__ = ["MATCHERS", "Matcher", "Published", "build", "option_names"]
+__all__ = ["MATCHERS", "Matcher", "Published", "Setting", "build", "option_names"]
 
 
 def build(
@@ -50,7 +62,7 @@ def option_names(name: str) -> tuple[str, ...]:
 
 
 def _checked(name: str, option: str, value: Any) -> Any:
-    """The value as the option's type; lists become tuples, and "3" is no number."""
+    """The value as the option's type, so that a list may stand for a tuple."""
     if option not in option_names(name):
         there_are = ", ".join(option_names(name)) or "none"
         raise UserError(f"matcher {name!r} has no option {option!r}; it has: {there_are}")

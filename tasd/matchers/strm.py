@@ -4,11 +4,11 @@ from dataclasses import replace
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tasd.matchers.arithmetic import frame_tuples
+from tasd.matchers.arithmetic import Shots, frame_tuples, shots_by_class
 from tasd.matchers.attention import PairedPositions
 from tasd.matchers.base import (
     Cardinalities,
@@ -101,19 +101,16 @@ class TupleEmbedding(nn.Module):
 def nearest_tuple_distances(
     query: Float[Tensor, "episodes query tuples width"],
     support: Float[Tensor, "episodes support tuples width"],
-    labels: Int64[Tensor, "episodes support"],
-    *,
-    way: int,
+    shots: Shots,
 ) -> Float[Tensor, "episodes query way"]:
     """Distance of a query's tuples to their nearest among all of a class, on average."""
     tuples = query.shape[2]
-    # (episodes, query * tuples, support): the nearest tuple of each support video.
-    nearest = torch.cdist(query.flatten(1, 2), support.flatten(1, 2))
-    nearest = nearest.reshape(*nearest.shape[:2], -1, tuples).amin(dim=3)
-    of_class = labels[:, None, None, :] == torch.arange(way, device=labels.device)[:, None]
-    # (episodes, query * tuples, way, support)
-    of_classes = nearest[:, :, None].masked_fill(~of_class, torch.inf).amin(dim=3)
-    return of_classes.reshape(*query.shape[:3], way).mean(dim=2)
+    distances = torch.cdist(query.flatten(1, 2), support.flatten(1, 2))
+    # (episodes, support, query * tuples): the nearest tuple of each support video.
+    nearest = distances.reshape(*distances.shape[:2], -1, tuples).amin(dim=3).mT
+    absent = ~shots.given[..., None]
+    of_classes = shots.of(nearest).masked_fill(absent, torch.inf).amin(dim=2)
+    return of_classes.mT.reshape(*query.shape[:3], -1).mean(dim=2)
 
 
 class STRM(Matcher):
@@ -177,8 +174,7 @@ class STRM(Matcher):
     def match(self, task: Task) -> Scores:
         """In training the two scores are learned apart, and TRX's stands for the whole."""
         ready = prepared(self, task)
-        second = self.post_patch_scores(ready)
-        first = self.trx.compare(self._of_trx(ready)).logits
+        first, second = self.trx_scores(ready), self.post_patch_scores(ready)
         logits = first if self.training else first + self.post_patch * second
         if task.query_labels is None:
             return Scores(logits)
@@ -195,8 +191,13 @@ class STRM(Matcher):
 
     def compare(self, task: Task) -> Scores:
         """TRX's scores and a share of the second ones."""
-        first = self.trx.compare(self._of_trx(task)).logits
-        return Scores(first + self.post_patch * self.post_patch_scores(task))
+        return Scores(self.trx_scores(task) + self.post_patch * self.post_patch_scores(task))
+
+    def trx_scores(self, task: Task) -> Float[Tensor, "episodes query way"]:
+        """Those of TRX, on frames that have been mixed."""
+        both = 2 * self.width
+        own = replace(task, support=task.support[..., :both], query=task.query[..., :both])
+        return self.trx.compare(own).logits
 
     def post_patch_scores(self, task: Task) -> Float[Tensor, "episodes query way"]:
         """Minus the distance to the nearest tuples, averaged over the cardinalities."""
@@ -205,11 +206,6 @@ class STRM(Matcher):
             torch.split(x[..., 2 * self.width :], counts, dim=2) for x in (task.query, task.support)
         )
         sizes = zip(queries, supports, strict=True)
-        labels, way = task.support_labels, task.way
-        distances = [nearest_tuple_distances(*size, labels, way=way) for size in sizes]
+        shots = shots_by_class(task.support_labels, way=task.way)
+        distances = [nearest_tuple_distances(*size, shots) for size in sizes]
         return -torch.stack(distances).mean(dim=0)
-
-    def _of_trx(self, task: Task) -> Task:
-        """The task as TRX prepares it."""
-        both = 2 * self.width
-        return replace(task, support=task.support[..., :both], query=task.query[..., :both])

@@ -74,17 +74,17 @@ def cross_distances(
     Each query tuple has its own prototype: the values of all tuples of all shots of the class,
     weighed by the softmax over how well their keys match. Mean over the query's tuples.
     """
-    episodes, queries, tuples, both = query.shape
-    way, most = shots.index.shape[1:]
+    tuples = query.shape[2]
     query_keys, query_values = query.flatten(1, 2).chunk(2, dim=2)
-    # (episodes, way, shots * tuples, width)
-    keys, values = shots.of(support).flatten(2, 3).chunk(2, dim=3)
-    match = query_keys[:, None] @ keys.mT / math.sqrt(both // 2)
-    absent = ~shots.given[:, :, None, :, None].expand(-1, -1, 1, most, tuples).flatten(3)
-    weights = match.masked_fill(absent, -math.inf).softmax(dim=3)
-    gaps = query_values[:, None] - weights @ values
-    squares = gaps.square().sum(dim=3).reshape(episodes, way, queries, tuples)
-    return squares.mean(dim=3).transpose(1, 2)
+    distances = []
+    # Class by class: the prototypes of all at once would be the largest tensor by far.
+    for shown, given in zip(shots.of(support).unbind(1), shots.given.unbind(1), strict=True):
+        keys, values = shown.flatten(1, 2).chunk(2, dim=2)
+        match = query_keys @ keys.mT / math.sqrt(keys.shape[2])
+        absent = ~given.repeat_interleave(tuples, dim=1)[:, None]
+        prototypes = match.masked_fill(absent, -math.inf).softmax(dim=2) @ values
+        distances.append((query_values - prototypes).square().sum(dim=2))
+    return torch.stack(distances, dim=2).reshape(*query.shape[:3], -1).mean(dim=2)
 
 
 class TRX(Matcher):

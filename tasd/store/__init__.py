@@ -13,7 +13,7 @@ from tasd.store.format import (
 from tasd.store.manifest import read_manifest, write_json, write_manifest
 from tasd.store.reader import Store
 from tasd.store.shard import Shard, bytes_sha256, open_shard, read_shard
-from tasd.store.writer import ShardWriter, remove_leftovers, shard_entry
+from tasd.store.writer import ShardWriter, remove_leftovers
 
 __all__ = [
     "FORMAT_VERSION",
@@ -31,7 +31,6 @@ __all__ = [
     "read_manifest",
     "read_shard",
     "remove_leftovers",
-    "shard_entry",
     "shard_name",
     "write_json",
     "write_manifest",

@@ -1,6 +1,5 @@
 """The names and numbers of the store, format version 1; docs/store-format.md tells it in prose."""
 
-import hashlib
 import json
 import os
 import re
@@ -47,7 +46,7 @@ class ShardEntry:
     """What the manifest says of one shard.
 
     length: of the whole file, in bytes.
-    sha256: of ``/bytes``. index_sha256: of everything else that the shard says.
+    sha256: of ``/bytes``. index_sha256: of all that precedes it.
     """
 
     file: str
@@ -84,15 +83,6 @@ class ShardIndex:
     def frames(self) -> int:
         """How many frames the shard holds."""
         return len(self.frame_offset) - 1
-
-    def digest(self) -> str:
-        """The sha256 of all of it, `sha256` of the pixels included."""
-        said = [self.dataset, self.ffmpeg, self.settings, self.attributes, self.sha256]
-        text = canonical_json([FORMAT_VERSION, said, self.names, self.classes])
-        digest = hashlib.sha256(text.encode())
-        for array in (self.sizes, self.first_frame, self.frame_offset, self.frame_time):
-            digest.update(array.tobytes())
-        return digest.hexdigest()
 
 
 @dataclass(frozen=True)

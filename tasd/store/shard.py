@@ -1,6 +1,5 @@
 """Reading one shard: nothing in the file is believed before it is checked."""
 
-import hashlib
 import json
 import mmap
 from collections.abc import Mapping
@@ -12,13 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasd.errors import UserError
-from tasd.store.format import FORMAT_VERSION, ShardEntry, ShardIndex
-
-READ_BYTES = 4 << 20
-
-
-class Damaged(Exception):
-    """What is wrong with a shard; becomes a `UserError` that names the file."""
+from tasd.store.format import ShardEntry, ShardIndex
+from tasd.store.preamble import Damaged, Preamble, file_sha256, read_preamble
 
 
 @dataclass(frozen=True)
@@ -38,91 +32,89 @@ class FileStamp:
 
 @dataclass(frozen=True, eq=False)
 class Shard:
-    """One shard whose index was read and checked.
-
-    offset: where ``/bytes`` begins in the file.
-    """
+    """One shard whose index was read and checked."""
 
     path: Path
     stamp: FileStamp
+    preamble: Preamble
     index: ShardIndex
-    offset: int
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes of JPEG it holds."""
+        return int(self.index.frame_offset[-1])
+
+    @property
+    def entry(self) -> ShardEntry:
+        """What the manifest has to say of it."""
+        return ShardEntry(
+            file=self.path.name,
+            length=self.preamble.length,
+            sha256=self.index.sha256,
+            index_sha256=self.preamble.index_sha256,
+            videos=len(self.index.names),
+            frames=self.index.frames,
+        )
 
 
 def read_shard(path: Path) -> Shard:
     """The index of a shard, every offset checked. Raises `UserError` for a file that is not one."""
     try:
-        stamp = FileStamp.of(path)
-        with h5py.File(path, "r", locking=False) as file:
-            _check_version(file)
-            index = _index(file)
-            offset = _offset(file["bytes"])
-        _check_index(index, offset=offset, length=stamp.length)
+        with path.open("rb") as file:
+            stamp = FileStamp.of(path)
+            preamble = read_preamble(file, length=stamp.length)
+        with h5py.File(path, "r", locking=False) as content:
+            index = _index(content)
+            _check_pixels(content, preamble.offset)
+        _check_index(index, room=preamble.length - preamble.offset)
     except FileNotFoundError:
         raise _error(path, "it is missing") from None
     except Damaged as error:
         raise _error(path, str(error)) from None
-    # What h5py raises for a damaged file depends on where the damage is.
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, MemoryError) as error:
-        raise _error(path, f"HDF5 cannot read it: {error}".splitlines()[0]) from None
-    return Shard(path, stamp, index, offset)
+    except PermissionError as error:
+        raise UserError(f"shard {path} cannot be read: {error.strerror}") from None
+    # What h5py raises for a file of another shape depends on the shape.
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise _error(path, f"HDF5 cannot read it ({reason})") from None
+    return Shard(path, stamp, preamble, index)
 
 
 def open_shard(folder: Path, entry: ShardEntry) -> Shard:
     """A shard of a store, held to what the manifest says of it. Raises `UserError`."""
-    path = folder / entry.file
-    if path.is_file() and path.stat().st_size != entry.length:
-        raise _error(
-            path, f"it has {path.stat().st_size} bytes where the manifest says {entry.length}"
-        )
-    shard = read_shard(path)
-    index = shard.index
-    if (len(index.names), index.frames) != (entry.videos, entry.frames):
-        raise _error(path, "its number of videos or frames is not that of the manifest")
-    if index.sha256 != entry.sha256 or index.digest() != entry.index_sha256:
-        raise _error(path, "its index is not the one that the manifest names")
+    shard = read_shard(folder / entry.file)
+    if shard.entry != entry:
+        raise _error(shard.path, "it is not the shard that the manifest names")
     return shard
 
 
 def map_bytes(shard: Shard) -> NDArray[np.uint8]:
     """``/bytes`` as a view of the file, read only, without HDF5. Raises `UserError`."""
-    length = int(shard.index.frame_offset[-1])
-    if length == 0:
+    if shard.nbytes == 0:
         return np.zeros(0, np.uint8)
-    with shard.path.open("rb") as file:
-        # A file cut short after this line was read would end the process by SIGBUS.
-        if FileStamp.of(shard.path) != shard.stamp:
-            raise _error(shard.path, "it changed since the store was opened")
-        mapped = mmap.mmap(file.fileno(), shard.offset + length, access=mmap.ACCESS_READ)
-    return np.frombuffer(mapped, np.uint8, count=length, offset=shard.offset)
+    start = shard.preamble.offset
+    try:
+        with shard.path.open("rb") as file:
+            # Mapping a file that was cut short meanwhile would end the process by SIGBUS.
+            if FileStamp.of(shard.path) != shard.stamp:
+                raise _error(shard.path, "it changed since the store was opened")
+            mapped = mmap.mmap(file.fileno(), start + shard.nbytes, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise UserError(f"shard {shard.path} cannot be read: {error.strerror}") from None
+    return np.frombuffer(mapped, np.uint8, count=shard.nbytes, offset=start)
 
 
 def bytes_sha256(shard: Shard) -> str:
     """The sha256 of the pixels as they are on the disk now, in flat memory."""
-    digest = hashlib.sha256()
-    left = int(shard.index.frame_offset[-1])
+    start = shard.preamble.offset
     with shard.path.open("rb") as file:
-        file.seek(shard.offset)
-        while left and (piece := file.read(min(left, READ_BYTES))):
-            digest.update(piece)
-            left -= len(piece)
-    return digest.hexdigest()
+        return file_sha256(file, start, start + shard.nbytes)
 
 
 def _error(path: Path, problem: str) -> UserError:
     return UserError(
         f"shard {path} is damaged: {problem}; run the same tasd prep again to mend the store"
     )
-
-
-def _check_version(file: h5py.File) -> None:
-    version = file.attrs.get("format_version")
-    if version is None:
-        raise Damaged("it is an HDF5 file, but not of tasd")
-    if version != FORMAT_VERSION:
-        raise Damaged(
-            f"it has format version {version} where this release reads version {FORMAT_VERSION}"
-        )
 
 
 def _index(file: h5py.File) -> ShardIndex:
@@ -142,13 +134,10 @@ def _index(file: h5py.File) -> ShardIndex:
     )
 
 
-def _offset(dataset: h5py.Dataset) -> int:
-    if dataset.shape == (0,):
-        return 0
-    offset = dataset.id.get_offset()
-    if offset is None or dataset.dtype != np.uint8 or dataset.ndim != 1:
-        raise Damaged("/bytes is not one contiguous dataset of bytes")
-    return int(offset)
+def _check_pixels(file: h5py.File, offset: int) -> None:
+    dataset = _plain(file, "bytes")
+    if dataset.dtype != np.uint8 or (dataset.size and dataset.id.get_offset() != offset):
+        raise Damaged("/bytes does not lie where the file says")
 
 
 def _plain(file: h5py.File, name: str) -> h5py.Dataset:
@@ -182,7 +171,7 @@ def _mapping(text: str) -> Mapping[str, object]:
     return value
 
 
-def _check_index(index: ShardIndex, *, offset: int, length: int) -> None:
+def _check_index(index: ShardIndex, *, room: int) -> None:
     """Every part fits the rest, and every frame lies inside the file."""
     videos, frames = len(index.names), index.frames
     shapes = {
@@ -199,8 +188,8 @@ def _check_index(index: ShardIndex, *, offset: int, length: int) -> None:
         raise Damaged(f"/video_first_frame does not rise from 0 to the {frames} frames")
     if not _rises(index.frame_offset):
         raise Damaged("/frame_offset does not rise from 0")
-    if offset + int(index.frame_offset[-1]) > length:
-        raise Damaged(f"its frames end beyond the {length} bytes of the file")
+    if index.frame_offset[-1] > room:
+        raise Damaged(f"its frames end beyond the {room} bytes that there are for them")
 
 
 def _rises(values: np.ndarray) -> bool:

@@ -21,6 +21,7 @@ from tasd.store.format import (
     canonical_json,
     fsync,
 )
+from tasd.store.preamble import PREAMBLE_BYTES, Preamble, file_sha256
 
 # Bounds fixed so that another release of HDF5 writes the same bytes.
 LIBVER = ("earliest", "v110")
@@ -117,15 +118,21 @@ class ShardWriter:
         # A name of its own: a worker presumed dead may still be writing the same shard.
         temporary = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex[:8]}.tmp")
         try:
-            offset = write_index(temporary, index)
-            self._write_bytes(temporary, offset)
-            length = temporary.stat().st_size
+            preamble = write_index(temporary, index)
+            self._write_bytes(temporary, preamble.offset)
             os.replace(temporary, self.path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         fsync(self.path.parent)
-        return shard_entry(index, file=self.path.name, length=length)
+        return ShardEntry(
+            file=self.path.name,
+            length=preamble.length,
+            sha256=index.sha256,
+            index_sha256=preamble.index_sha256,
+            videos=self.videos,
+            frames=self.frames,
+        )
 
     def _index(self) -> ShardIndex:
         dataset, ffmpeg, settings = self._about
@@ -153,41 +160,41 @@ class ShardWriter:
             os.fsync(file.fileno())
 
 
-def write_index(path: Path, index: ShardIndex) -> int:
-    """Write all of a shard but its pixels; returns where in the file the pixels belong."""
+def write_index(path: Path, index: ShardIndex) -> Preamble:
+    """Write all of a shard but its pixels, which belong where the preamble says."""
     try:
-        with h5py.File(path, "w", libver=LIBVER, locking=False) as file:
-            file.attrs["format_version"] = np.int64(FORMAT_VERSION)
-            file.attrs["dataset"] = index.dataset
-            file.attrs["ffmpeg"] = index.ffmpeg
-            file.attrs["settings"] = canonical_json(index.settings)
-            file.attrs["attributes"] = canonical_json(index.attributes)
-            file.attrs["sha256"] = index.sha256
-            arrays = {
-                "video_name": _text(index.names),
-                "video_class": _text(index.classes),
-                "video_size": index.sizes,
-                "video_first_frame": index.first_frame,
-                "frame_offset": index.frame_offset,
-                "frame_time": index.frame_time,
-            }
-            for name, values in arrays.items():
-                file.create_dataset(name, data=values, track_times=False)
-            return _reserve_bytes(file, int(index.frame_offset[-1]))
+        offset = _write_hdf5(path, index)
     except RuntimeError as error:  # how h5py reports a disk that fills while it closes a file
         raise OSError(f"HDF5 could not write {path.name}: {error}") from error
+    with path.open("r+b") as file:
+        sha256 = file_sha256(file, PREAMBLE_BYTES, offset)
+        preamble = Preamble(offset, offset + int(index.frame_offset[-1]), sha256)
+        file.seek(0)
+        file.write(preamble.encode())
+    return preamble
 
 
-def shard_entry(index: ShardIndex, *, file: str, length: int) -> ShardEntry:
-    """The line of the manifest for a shard."""
-    return ShardEntry(
-        file=file,
-        length=length,
-        sha256=index.sha256,
-        index_sha256=index.digest(),
-        videos=len(index.names),
-        frames=index.frames,
-    )
+def _write_hdf5(path: Path, index: ShardIndex) -> int:
+    """Returns where in the file the pixels belong: after everything else."""
+    arrays = {
+        "video_name": _text(index.names),
+        "video_class": _text(index.classes),
+        "video_size": index.sizes,
+        "video_first_frame": index.first_frame,
+        "frame_offset": index.frame_offset,
+        "frame_time": index.frame_time,
+    }
+    with h5py.File(path, "w", libver=LIBVER, userblock_size=PREAMBLE_BYTES, locking=False) as file:
+        file.attrs["format_version"] = np.int64(FORMAT_VERSION)
+        file.attrs["dataset"] = index.dataset
+        file.attrs["ffmpeg"] = index.ffmpeg
+        file.attrs["settings"] = canonical_json(index.settings)
+        file.attrs["attributes"] = canonical_json(index.attributes)
+        file.attrs["sha256"] = index.sha256
+        for name, values in arrays.items():
+            file.create_dataset(name, data=values, track_times=False)
+        offset = _reserve_bytes(file, int(index.frame_offset[-1]))
+    return path.stat().st_size if offset is None else offset
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -202,7 +209,7 @@ def _text(values: Sequence[str]) -> np.ndarray:
     return np.array(encoded, dtype=h5py.string_dtype("utf-8", width))
 
 
-def _reserve_bytes(file: h5py.File, length: int) -> int:
+def _reserve_bytes(file: h5py.File, length: int) -> int | None:
     """Make room for ``/bytes`` without writing it; low-level, for the order of allocation."""
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
@@ -210,4 +217,5 @@ def _reserve_bytes(file: h5py.File, length: int) -> int:
     creation.set_obj_track_times(False)
     space = h5py.h5s.create_simple((length,))
     dataset = h5py.h5d.create(file.id, b"bytes", h5py.h5t.STD_U8LE, space, dcpl=creation)
-    return dataset.get_offset() or 0  # an empty dataset lies nowhere
+    # HDF5 gives an empty dataset no place, and with a user's block a wrong number for it.
+    return int(dataset.get_offset()) if length else None

@@ -5,7 +5,7 @@ import torch
 
 from tasd.episodes import EpisodeSampler
 from tasd.errors import UserError
-from tasd.loader import LOADERS, EpisodeLoader, episodes, open_views
+from tasd.loader import LOADERS, EpisodeLoader, open_views
 
 KINDS = sorted(LOADERS)
 OPTIONS = {"size": 24, "device": "cpu"}
@@ -25,7 +25,7 @@ def sampler(store, **options):
 @pytest.mark.parametrize("kind", KINDS)
 def test_episodes_arrive_in_order_with_their_labels(many, kind):
     drawn = sampler(many)
-    batches = list(episodes(many, drawn, kind=kind, **OPTIONS))
+    batches = list(EpisodeLoader(many, drawn, kind=kind, **OPTIONS))
     assert [batch.episode for batch in batches] == list(drawn)
     for batch in batches:
         assert batch.frames.shape == (6, 3, 24, 24, 3)
@@ -38,7 +38,7 @@ def test_episodes_arrive_in_order_with_their_labels(many, kind):
 @pytest.mark.parametrize(("second", "count"), [("support", 2), ("query", 4)])
 def test_second_views_come_apart_from_the_first(many, kind, second, count):
     drawn = sampler(many, second=second)
-    for batch in episodes(many, drawn, kind=kind, **OPTIONS):
+    for batch in EpisodeLoader(many, drawn, kind=kind, **OPTIONS):
         again = next(iter(open_views(many, [batch.episode.second], kind=kind, **OPTIONS)))
         assert batch.frames.shape[0] == 6
         assert batch.second.shape[0] == count
@@ -48,9 +48,9 @@ def test_second_views_come_apart_from_the_first(many, kind, second, count):
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_episode_is_the_same_alone_and_in_a_row(many, kind):
     drawn = sampler(many, jitter=0.3)
-    in_a_row = [b.frames for b in episodes(many, drawn, kind=kind, prefetch=3, **OPTIONS)]
+    in_a_row = [b.frames for b in EpisodeLoader(many, drawn, kind=kind, prefetch=3, **OPTIONS)]
     for index in (5, 0, 3):
-        (alone,) = episodes(many, [drawn[index]], kind=kind, prefetch=1, threads=1, **OPTIONS)
+        (alone,) = EpisodeLoader(many, [drawn[index]], kind=kind, prefetch=1, threads=1, **OPTIONS)
         assert torch.equal(alone.frames, in_a_row[index])
 
 
@@ -62,7 +62,7 @@ def test_episodes_of_unlike_shapes_go_through_one_loader(many, kind):
         sampler(many, shot=3, frames=5, jitter=0.5)[2],
         sampler(many, queries=1)[3],
     ]
-    shapes = [b.frames.shape[:2] for b in episodes(many, drawn, kind=kind, **OPTIONS)]
+    shapes = [b.frames.shape[:2] for b in EpisodeLoader(many, drawn, kind=kind, **OPTIONS)]
     assert shapes == [(6, 3), (15, 1), (10, 5), (4, 3)]
 
 
@@ -91,7 +91,7 @@ def test_episodes_are_drawn_no_further_ahead_than_is_prefetched(many, kind):
             asked.append(len(asked))
             yield sampler(many)[0]
 
-    batches = iter(episodes(many, endless(), kind=kind, prefetch=3, **OPTIONS))
+    batches = iter(EpisodeLoader(many, endless(), kind=kind, prefetch=3, **OPTIONS))
     for _ in range(5):
         next(batches)
     assert len(asked) <= 5 + 3 + 1
@@ -99,6 +99,6 @@ def test_episodes_are_drawn_no_further_ahead_than_is_prefetched(many, kind):
 
 @pytest.mark.gpu
 def test_gpu_batches_have_all_their_parts_on_the_gpu(many, cuda):
-    for batch in episodes(many, sampler(many, second="query"), size=24, device=cuda):
+    for batch in EpisodeLoader(many, sampler(many, second="query"), size=24, device=cuda):
         parts = [batch.frames, batch.second, batch.support_labels, batch.query_labels]
         assert all(part.device.type == "cuda" for part in parts)

@@ -177,7 +177,7 @@ def resident_mebibytes() -> float:
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads Linux's /proc")
-@pytest.mark.parametrize(("kind", "episodes"), [("dali", 2000), ("torch", 400)])
+@pytest.mark.parametrize(("kind", "episodes"), [("dali", 1000), ("torch", 200)])
 def test_memory_stays_flat(store, kind, episodes):
     batches = [[VIEW] * 8] * (100 + episodes)  # 120 KiB of pixels each
     sizes = []

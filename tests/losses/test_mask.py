@@ -34,6 +34,13 @@ def test_a_mask_is_that_of_the_loops_and_its_mean_is_one(name, temperature):
     assert agrees(mask.flatten(1).mean(1), [1.0, 1.0])
 
 
+@pytest.mark.parametrize("name", MASKS)
+def test_a_mask_is_a_constant(name):
+    student, teacher = STUDENT.clone().requires_grad_(), TEACHER.clone().requires_grad_()
+    assert not MASKS[name][0](student, teacher).requires_grad
+    assert MASKS[name][1](student).requires_grad
+
+
 def softmax(attention, dim=1):
     return attention.flatten(1).softmax(dim).view_as(attention)
 

@@ -78,6 +78,13 @@ def test_the_fixed_projection_is_that_of_the_loops():
     assert "assignment.matrix" in dict(glore.named_parameters())
 
 
+def test_the_fixed_projection_starts_within_the_bounds_of_a_linear_layer():
+    matrix = GloRe(6, projection="fixed", positions=49).assignment.matrix
+    assert matrix.shape == (49, 32)
+    assert -1 / 7 <= matrix.min() < -0.1
+    assert 0.1 < matrix.max() <= 1 / 7
+
+
 def twin(
     glore, frames, *, normalise=True, residual=True, graph_residual=True, epsilon=1e-4, swap=False
 ):

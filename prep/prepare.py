@@ -1,0 +1,223 @@
+"""The whole of a prep, from the videos that were found to a finished store.
+
+The order makes it safe to kill at any moment: the plan first, then shards, each appearing whole,
+and last the manifest, which declares the store complete. A rerun keeps what holds.
+"""
+
+import contextlib
+import errno
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from prep.cluster import write_shards
+from prep.lock import LOCK, locked
+from prep.plan import PLAN, Plan, ShardPlan, Splits, plan_shards, read_plan, write_plan
+from prep.report import Report
+from prep.resume import Verdict, judge, planned_by
+from prep.shard import Recipe, ShardJob, ShardReport
+from tasd.datasets import Problem, SourceVideo
+from tasd.errors import UserError
+from tasd.store import (
+    MANIFEST,
+    REPORT,
+    Manifest,
+    remove_leftovers,
+    shard_name,
+    write_json,
+    write_manifest,
+)
+
+# From the names of all classes, and the splits of an earlier prep, to the splits of this one.
+Deal = Callable[[Sequence[str], Splits | None], Splits]
+
+
+class Audience(Protocol):
+    """Who is told how it goes."""
+
+    def begin(self, *, videos: int, size: int) -> None:
+        """So many videos and bytes are to be prepared."""
+
+    def told(self, videos: int, size: int) -> None:
+        """So many more are done."""
+
+    def say(self, line: str) -> None:
+        """Something to know."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be in the store.
+
+    videos: those that were found. missing: ids that a list names and that were not found.
+    deal: splits the classes, where no published list does.
+    """
+
+    videos: tuple[SourceVideo, ...]
+    missing: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    deal: Deal | None = None
+
+
+def prepare(
+    wanted: Wanted,
+    recipe: Recipe,
+    audience: Audience,
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+    shard_mib: int = 256,
+) -> Report:
+    """Bring the store up to what is wanted. Raises `UserError`; what is finished is kept."""
+    with _written_to(recipe.store) as store, locked(store):
+        remove_leftovers(store)
+        found = {video.id: video for video in wanted.videos}
+        known = _known_plan(store)
+        plans = plan_shards(
+            wanted.videos, known.shards, settings=recipe.settings, shard_mib=shard_mib
+        )
+        verdicts = [judge(shard, found, recipe) for shard in plans]
+        plan = Plan(_still_possible(verdicts, found), _splits(wanted, plans, known))
+        reports = {v.plan.number: v.report for v in verdicts if v.report}
+        jobs = [_job(shard, found) for shard in plan.shards if shard.number not in reports]
+        _announce(verdicts, jobs, found, audience)
+        if any((store / shard_name(job.number)).exists() for job in jobs):
+            (store / MANIFEST).unlink(missing_ok=True)  # until they are written again
+        write_plan(store, plan)
+        writing = write_shards(
+            jobs, recipe, workers=workers, scheduler=scheduler, told=audience.told
+        )
+        with contextlib.closing(writing):
+            for report in writing:
+                reports[report.number] = report
+                plan = plan.with_seen(report.number, report.seen)
+                write_plan(store, plan)
+        return _finish(wanted, recipe, plan, [reports[shard.number] for shard in plan.shards])
+
+
+def _known_plan(store: Path) -> Plan:
+    """What an earlier prep planned; where that is lost, what its shards say of themselves."""
+    plan = read_plan(store)
+    if plan is not None:
+        return plan
+    shards = (planned_by(path) for path in sorted(store.glob("shard-*.h5")))
+    return Plan(tuple(shard for shard in shards if shard is not None))
+
+
+def _still_possible(
+    verdicts: Sequence[Verdict], found: Mapping[str, SourceVideo]
+) -> tuple[ShardPlan, ...]:
+    """The plan without the videos of unwritten shards whose sources are gone."""
+    shards = []
+    for verdict in verdicts:
+        videos = verdict.plan.videos
+        if verdict.report is None:
+            videos = tuple(video for video in videos if video in found)
+            shards.append(ShardPlan(verdict.plan.number, videos))
+        else:
+            shards.append(replace(verdict.plan, seen=verdict.report.seen))
+    return tuple(shard for shard in shards if shard.videos)
+
+
+def _splits(wanted: Wanted, plans: Sequence[ShardPlan], known: Plan) -> Splits | None:
+    if wanted.deal is None:
+        return None
+    videos = (video for shard in plans for video in shard.videos)
+    return wanted.deal(sorted({video.partition("/")[0] for video in videos}), known.splits)
+
+
+def _job(shard: ShardPlan, found: Mapping[str, SourceVideo]) -> ShardJob:
+    return ShardJob(shard.number, tuple(found[video] for video in shard.videos))
+
+
+def _announce(
+    verdicts: Sequence[Verdict],
+    jobs: Sequence[ShardJob],
+    found: Mapping[str, SourceVideo],
+    audience: Audience,
+) -> None:
+    reasons = Counter(verdict.why for verdict in verdicts if verdict.why)
+    for why, shards in reasons.items():
+        audience.say(f"{shards} {'shard' if shards == 1 else 'shards'} again: {why}")
+    kept = [video for verdict in verdicts if verdict.report for video in verdict.plan.videos]
+    if kept:
+        gone = len(set(kept) - set(found))
+        stay = f", {gone} of them not below the root, or not in the list, any more" if gone else ""
+        audience.say(f"{len(kept):,} videos are in the store already{stay}")
+    for verdict in verdicts:
+        if verdict.note:
+            audience.say(verdict.note)
+    videos = [video for job in jobs for video in job.videos]
+    audience.begin(videos=len(videos), size=sum(video.size_bytes for video in videos))
+
+
+def _finish(wanted: Wanted, recipe: Recipe, plan: Plan, reports: Sequence[ShardReport]) -> Report:
+    """Say what became of everything, and declare the store complete."""
+    remarks = sorted(
+        (remark for report in reports for remark in report.remarks),
+        key=lambda remark: (remark.video, remark.kind),
+    )
+    report = Report(
+        prepared=Counter(name for shard in reports for name in shard.classes),
+        remarks=tuple(remarks),
+        missing=wanted.missing,
+        problems=wanted.problems,
+    )
+    if not report.videos:
+        raise _NothingPrepared(_nothing(report, len(wanted.videos)))
+    manifest = Manifest(
+        dataset=recipe.dataset,
+        ffmpeg=", ".join(sorted({shard.ffmpeg for shard in reports})),
+        settings=recipe.as_json(),
+        shards=tuple(shard.entry for shard in reports),
+        splits=plan.splits,
+    )
+    write_json(recipe.store / REPORT, report.as_json())
+    write_manifest(recipe.store, manifest)
+    return report
+
+
+class _NothingPrepared(Exception):
+    pass
+
+
+def _nothing(report: Report, tried: int) -> str:
+    first = report.remarks[0]
+    return (
+        f"none of {tried} videos could be prepared, so nothing is written; "
+        f"the first, {first.path}: {first.reason}"
+    )
+
+
+@contextlib.contextmanager
+def _written_to(store: Path) -> Iterator[Path]:
+    """The folder of the store, made where it is not there; what goes wrong on its disk."""
+    new = not store.exists()
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        yield store
+    except _NothingPrepared as nothing:
+        _remove(store, folder=new)
+        raise UserError(str(nothing)) from None
+    except OSError as error:
+        raise UserError(_disk_error(store, error)) from error
+
+
+def _remove(store: Path, *, folder: bool) -> None:
+    for path in [*store.glob("shard-*.h5"), store / PLAN, store / LOCK]:
+        path.unlink(missing_ok=True)
+    if folder:
+        store.rmdir()
+
+
+def _disk_error(store: Path, error: OSError) -> str:
+    text = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error):
+        return (
+            f"the disk of {store} is full; what is finished is kept: make room and run the same "
+            "command again, or name a folder elsewhere with --store"
+        )
+    return f"the store {store} cannot be written: {text}; name another folder with --store"

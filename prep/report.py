@@ -1,0 +1,103 @@
+"""What is to be said of each video, and report.json that says it."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from prep.clip import Clip, FrameSettings, UnreadableVideo
+from tasd.datasets import Problem, SourceVideo
+
+Kind = Literal["unreadable", "too short", "repeated frames", "damaged"]
+KINDS: tuple[Kind, ...] = ("unreadable", "too short", "repeated frames", "damaged")
+# What a person trains with: 1 and 5 shots, 5 queries.
+USUAL_EPISODES = {"1-shot episodes with 5 queries": 6, "5-shot episodes with 5 queries": 10}
+
+
+@dataclass(frozen=True)
+class Remark:
+    """One thing to know of one video; path is that of its file below the root."""
+
+    video: str
+    path: str
+    kind: Kind
+    reason: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of everything that was asked for.
+
+    prepared: videos of each class in the store. missing: ids of a list that were not found.
+    problems: what could not be taken as a video. remarks: on videos that were tried.
+    """
+
+    prepared: Mapping[str, int]
+    remarks: tuple[Remark, ...] = ()
+    missing: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def videos(self) -> int:
+        """How many videos the store holds."""
+        return sum(self.prepared.values())
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many videos of each kind there are."""
+        kinds = Counter(remark.kind for remark in self.remarks)
+        found: dict[str, int] = {kind: kinds[kind] for kind in KINDS}
+        return {"prepared": self.videos, **found, "missing": len(self.missing)}
+
+    @property
+    def losses(self) -> int:
+        """Videos that are not in the store, or not whole."""
+        unread = sum(problem.kind == "unreadable" for problem in self.problems)
+        counts = self.counts
+        return counts["unreadable"] + counts["too short"] + counts["missing"] + unread
+
+    def too_few(self, need: int) -> list[str]:
+        """Classes that have videos, or should have, but fewer than ``need``."""
+        wanted = {*self.prepared, *(_class_of(video) for video in self._lost)}
+        return sorted(name for name in wanted if self.prepared.get(name, 0) < need)
+
+    @property
+    def _lost(self) -> list[str]:
+        lost = [remark.video for remark in self.remarks if remark.kind == "unreadable"]
+        return [*lost, *self.missing]
+
+    def as_json(self) -> dict[str, object]:
+        """The content of report.json; the same for the same store and sources."""
+        return {
+            "counts": self.counts,
+            "classes": dict(sorted(self.prepared.items())),
+            "too_few": {name: self.too_few(need) for name, need in USUAL_EPISODES.items()},
+            "videos": [asdict(remark) for remark in self.remarks],
+            "missing": sorted(self.missing),
+            "problems": [asdict(problem) for problem in self.problems],
+        }
+
+
+def remark_on(
+    video: SourceVideo, clip: Clip | UnreadableVideo, settings: FrameSettings
+) -> list[Remark]:
+    """What a person should know of a prepared video, or why it is not prepared."""
+    if isinstance(clip, UnreadableVideo):
+        return [Remark(video.id, video.path, "unreadable", str(clip))]
+    remarks = []
+    lost = clip.promised - clip.decoded
+    # Headers are off by a frame or two in good videos.
+    if lost > 2 + clip.promised // 20:
+        reason = f"{clip.decoded} of the {clip.promised} frames that its header claims"
+        remarks.append(Remark(video.id, video.path, "too short", reason))
+    if settings.fps is None and settings.frames and clip.decoded < settings.frames:
+        reason = f"{clip.decoded} frames, repeated evenly to {settings.frames}"
+        remarks.append(Remark(video.id, video.path, "repeated frames", reason))
+    if clip.complaint:
+        remarks.append(Remark(video.id, video.path, "damaged", clip.complaint))
+    return remarks
+
+
+def _class_of(video: str) -> str:
+    return video.partition("/")[0]

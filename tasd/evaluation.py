@@ -1,0 +1,215 @@
+"""What `tasd evaluate` does between the command line and the table that it prints."""
+
+import hashlib
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tasd import __version__
+from tasd.checkpoint import Checkpoint
+from tasd.episode_files import load_episodes
+from tasd.episode_table import EpisodeTable, drawn
+from tasd.episodes import EpisodeSampler
+from tasd.errors import UserError
+from tasd.features import FeatureStore
+from tasd.home import home
+from tasd.metrics import Paired, paired_difference
+from tasd.results import Summary, document, paired_document, summary
+from tasd.run import commit
+from tasd.store import MANIFEST, Store, read_manifest
+from tasd.store.manifest import manifest_hash
+from tasd.subject import Subject, refuse_overlap
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Which episodes are wanted; those in ``file``, where one is named, whatever their shape."""
+
+    way: int
+    shot: int
+    queries: int
+    count: int
+    distinct_groups: bool = False
+    file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A subject on a set of episodes: each network's summary, and the result file's content."""
+
+    subject: Subject
+    episodes: EpisodeTable
+    summaries: dict[str, Summary]
+    content: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The result file's name: split, shape, number and seed of the episodes."""
+        table = self.episodes
+        if table.seed is None or table.source.endswith(".json"):
+            return f"{self.subject.split}-{Path(table.source).stem}"
+        shape = f"{table.way}w{table.shot}s-{table.queries}q"
+        return f"{self.subject.split}-{shape}-{len(table)}e-seed{table.seed}"
+
+    @property
+    def accuracy(self) -> np.ndarray:
+        """The accuracy of each episode, of the network that stands for the subject."""
+        right = np.array(self.summaries[self.subject.chosen].correct, np.float64)
+        return right / (self.episodes.way * self.episodes.queries)
+
+
+def evaluate(
+    subject: Subject,
+    shape: Shape,
+    *,
+    seed: int = 0,
+    allow_overlap: bool = False,
+    batch: int | None = None,
+    device: str = "cpu",
+) -> Evaluated:
+    """Score ``subject`` on the episodes of ``shape``. Raises `UserError`."""
+    episodes = wanted_episodes(subject, shape, seed=seed)
+    tested = [episodes.classes[c] for c in np.unique(episodes.chosen)]
+    seen = refuse_overlap(subject, tested, allowed=allow_overlap)
+    results = subject.score(episodes, batch=batch, device=device)
+    summaries = {name: summary(result) for name, result in results.items()}
+    origin = provenance(subject, episodes) | {"device": device, "trained_and_tested": list(seen)}
+    content = document(summaries, episodes, chosen=subject.chosen, provenance=origin)
+    return Evaluated(subject, episodes, summaries, content)
+
+
+def wanted_episodes(subject: Subject, shape: Shape, *, seed: int) -> EpisodeTable:
+    """The episodes of a file, or drawn from the classes under test. Raises `UserError`."""
+    if shape.file is not None:
+        return load_episodes(shape.file)
+    features = subject.videos
+    if shape.distinct_groups and features.groups is None:
+        raise UserError(
+            f"--distinct-groups needs to know the source of each video, and {features.path} has no "
+            "/video_group; write it there, or leave the option out"
+        )
+    sampler = EpisodeSampler(
+        videos=features.classes(subject.split),
+        way=shape.way,
+        shot=shape.shot,
+        queries=shape.queries,
+        length=shape.count,
+        seed=seed,
+        distinct_groups=features.groups if shape.distinct_groups else None,
+        source=f"the {subject.split} classes of {features.path}",
+    )
+    return drawn(sampler)
+
+
+def provenance(subject: Subject, episodes: EpisodeTable) -> dict[str, Any]:
+    """Everything that the numbers depend on, by name or by hash."""
+    features = subject.videos
+    return {
+        "command": sys.argv,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "code": {"tasd": __version__, "commit": commit()},
+        "packages": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+        "dataset": features.about.get("dataset"),
+        "store_sha256": features.about.get("store"),
+        "features": {name: str(store.path) for name, store in subject.features.items()},
+        "split": {
+            "name": subject.split,
+            "classes": len(episodes.classes),
+            "videos": len(episodes.videos),
+            "sha256": split_hash(episodes),
+        },
+        **subject.origin,
+    }
+
+
+def split_hash(episodes: EpisodeTable) -> str:
+    """sha256 of the names of all classes and videos that episodes are drawn from."""
+    classes = np.array(episodes.classes)[episodes.video_class]
+    lines = sorted(f"{name}\t{video}" for name, video in zip(classes, episodes.videos, strict=True))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def compare(first: Evaluated, second: Evaluated) -> Paired:
+    """Second minus first on the same episodes. Raises `UserError` where they are not the same."""
+    if first.episodes.hash != second.episodes.hash:
+        raise UserError(
+            f"{first.subject.name} and {second.subject.name} have other videos under test: they "
+            "can only be compared on one store"
+        )
+    return paired_difference(first.accuracy, second.accuracy)
+
+
+def comparison(first: Evaluated, second: Evaluated) -> dict[str, Any]:
+    """The content of the result file of a comparison."""
+    return {
+        "format": "tasd-comparison",
+        "version": 1,
+        "first": first.content,
+        "second": second.content,
+        "second_minus_first": paired_document(compare(first, second)),
+    }
+
+
+def find_store(given: Path | None, saved: Checkpoint) -> Store:
+    """The store named, or the one under $TASD_HOME that the checkpoint was trained on.
+
+    Raises `UserError` where there is none, or where only the data set fits and not uniquely.
+    """
+    if given is not None:
+        return Store(given)
+    found = {path.parent: _manifest(path.parent) for path in _manifests()}
+    same = [path for path, (hash, _) in found.items() if hash == saved.store_hash]
+    alike = [path for path, (_, dataset) in found.items() if dataset == saved.dataset]
+    for candidates in (same, alike):
+        if len(candidates) == 1:
+            return Store(candidates[0])
+    there = f"several of {saved.dataset}" if alike else f"none of {saved.dataset}"
+    raise UserError(
+        f"the checkpoint was trained on a store of {saved.dataset} ({saved.store_hash[:12]}), and "
+        f"{home() / 'stores'} holds {there}; name it with --store"
+    )
+
+
+def _manifests() -> Sequence[Path]:
+    return sorted((home() / "stores").glob(f"*/{MANIFEST}"))
+
+
+def _manifest(folder: Path) -> tuple[str, str]:
+    try:
+        manifest = read_manifest(folder)
+    except UserError:  # another version's, or damaged: not the one that is looked for
+        return "", ""
+    return manifest_hash(manifest), manifest.dataset
+
+
+def seeds_of(text: str) -> tuple[int, ...]:
+    """``"0"``, ``"0,3,7"`` or ``"0-4"`` as numbers. Raises `UserError`."""
+    try:
+        ends = [part.split("-") for part in text.split(",")]
+        seeds = tuple(s for end in ends for s in range(int(end[0]), int(end[-1]) + 1))
+    except ValueError:
+        seeds = ()
+    if not seeds:
+        raise UserError(f"--seeds {text!r} are no seeds; write 0, 0,3,7 or 0-4")
+    return seeds
+
+
+def features_of(subject: Subject) -> FeatureStore:
+    """The features of the network that stands for ``subject``."""
+    return subject.videos
+
+
+def with_split(subject: Subject, split: str) -> Subject:
+    """The same networks, asked about the classes of another split."""
+    return replace(subject, split=split)

@@ -1,0 +1,202 @@
+"""Two-stage action alignment: first in time within a video, then in time and space in a pair."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tasd.matchers.arithmetic import TINY, class_means, shots_by_class
+from tasd.matchers.base import Matcher, Published, Rate, Setting
+from tasd.matchers.offsets import HALF, Pairs, Side, SpatialOffsets, pooled
+from tasd.matchers.warp import TemporalTransform
+from tasd.types import Features, Scores, Task
+
+Reference = Literal["mean", "first"]
+
+
+@dataclass(frozen=True)
+class Halves:
+    """The maps of supports and queries as the offsets' first convolution leaves them."""
+
+    support: Float[Tensor, "episodes way half time height width"]
+    query: Float[Tensor, "episodes query half time height width"]
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Frames of every pair of class and query, aligned in time and space.
+
+    offsets: (x, y) from the middle, as fractions of half the map; the query's are their negative.
+    """
+
+    support: Float[Tensor, "episodes way query time channels"]
+    query: Float[Tensor, "episodes way query time channels"]
+    offsets: Float[Tensor, "episodes way query time 2"]
+
+
+class TA2N(Matcher):
+    """Li, Liu, Qian, Li, See, Fei, Yu, Lin: "TA2N: Two-Stage Action Alignment Network for
+    Few-Shot Action Recognition", AAAI 2022.
+
+    A video is first warped to the duration of its action. In each pair, attention then brings
+    the query's frames into the support's order and predicted offsets move both to where the
+    action is in space, before the frames are compared one by one.
+
+    reference: the shots of a class are brought into the order of frames of the first of them
+    ("first", as published), or of their mean ("mean"), which does not depend on the order in
+    which the support is written. With one shot there is nothing to bring.
+    dropout: on the maps, in training.
+
+    Against the published code: the default ``reference``; labels are read (there the supports
+    must come sorted); classes may have unequal shots; maps of any size. The nine masks are
+    products of three by three, and a convolution of 2 x channels for each pair is taken apart
+    into one for each video: the same sums in another order. The soft-DTW form of the distance
+    and the layer norm over the scores, both off there by default, are left out.
+    """
+
+    PUBLISHED = Published(
+        paper="Li et al., TA2N: Two-Stage Action Alignment Network, AAAI 2022",
+        accuracy={"kinetics": (72.8, 85.8), "ucf101": (81.9, 95.1), "hmdb51": (59.7, 73.9)},
+        settings={
+            "any": Setting(
+                options={"reference": "first", "dropout": 0.5},
+                training={
+                    "optimiser": "sgd",
+                    "lr": 1e-3,
+                    "episodes_per_step": 16,
+                    "queries": 5,
+                },
+            )
+        },
+    )
+    needs_maps: ClassVar[bool] = True
+
+    def __init__(
+        self, channels: int, *, reference: Reference = "mean", dropout: Rate = 0.5
+    ) -> None:
+        super().__init__(channels)
+        self.reference: Reference = reference
+        self.dropout = nn.Dropout(dropout)
+        self.transform = TemporalTransform(channels)
+        self.fuse_key, self.fuse_query, self.fuse_value = self._projections()
+        self.key, self.query, self.value = self._projections()
+        self.offsets = SpatialOffsets(channels)
+
+    def _projections(self) -> list[nn.Linear]:
+        return [nn.Linear(self.channels, self.channels, bias=False) for _ in range(3)]
+
+    def match(self, task: Task) -> Scores:
+        """As `prepare` and `compare`, without the convolutions that several shots cannot use."""
+        return _scores(self.align(task))
+
+    def align(self, task: Task) -> Aligned:
+        """What is compared, from raw maps."""
+        assert task.support_maps is not None, "TA2N reads maps"
+        assert task.query_maps is not None, "TA2N reads maps"
+        support, query = (
+            self._warped(maps.flatten(0, 1)).reshape(maps.shape)
+            for maps in (task.support_maps, task.query_maps)
+        )
+        return self._aligned(task, support, query)
+
+    def prepare(self, features: Features) -> Features:
+        """The warped maps, and behind them what the offsets' first convolution makes of them."""
+        assert features.maps is not None, "TA2N reads maps"
+        maps = self._warped(features.maps)
+        halves = (self.offsets.convolved(maps, "support"), self.offsets.convolved(maps, "query"))
+        packed = torch.cat([maps, *halves], dim=1)
+        return Features(packed.mean(dim=(3, 4)).mT, packed)
+
+    def compare(self, task: Task) -> Scores:
+        """Minus the distance of the aligned pairs."""
+        assert task.support_maps is not None, "TA2N reads maps"
+        assert task.query_maps is not None, "TA2N reads maps"
+        support, as_support, _ = self._unpacked(task.support_maps)
+        query, _, as_query = self._unpacked(task.query_maps)
+        return _scores(self._aligned(task, support, query, Halves(as_support, as_query)))
+
+    def _unpacked(self, maps: Tensor) -> tuple[Tensor, ...]:
+        return torch.split(maps, [self.channels, HALF, HALF], dim=2)
+
+    def _warped(self, maps: Tensor) -> Tensor:
+        warped: Tensor = self.transform(self.dropout(maps))
+        return warped
+
+    def _aligned(
+        self, task: Task, support: Tensor, query: Tensor, halves: Halves | None = None
+    ) -> Aligned:
+        """From warped maps (episodes, videos, channels, time, height, width)."""
+        if support.shape[1] == task.way:  # one shot: its video is the class
+            order = shots_by_class(task.support_labels, way=task.way)
+            support = order.of(support).squeeze(2)
+            halves = halves and Halves(order.of(halves.support).squeeze(2), halves.query)
+        else:
+            support, query, halves = self._fused(task, support), self._fuse_values(query), None
+        if halves is None:
+            halves = Halves(self._half(support, "support"), self._half(query, "query"))
+        pairs = self._coordinated(support, query)
+        return _pooled(pairs, self.offsets(pairs, halves.support, halves.query))
+
+    def _half(self, maps: Tensor, side: Side) -> Tensor:
+        half = self.offsets.convolved(maps.flatten(0, 1), side)
+        return half.reshape(*maps.shape[:2], *half.shape[1:])
+
+    def _fuse_values(self, maps: Tensor) -> Tensor:
+        """A 1x1 convolution of (episodes, videos, channels, time, height, width)."""
+        return (self.fuse_value.weight @ maps.flatten(3)).reshape(maps.shape)
+
+    def _fused(self, task: Task, support: Tensor) -> Tensor:
+        """One map a class: each shot brought into the reference's order of frames, the mean.
+
+        The values are linear and do not look across frames: they are taken of the mean.
+        """
+        labels, way = task.support_labels, task.way
+        means = support.mean(dim=(4, 5)).mT
+        queries = self.fuse_query(means)
+        if self.reference == "first":
+            references = shots_by_class(labels, way=way).of(queries)[:, :, 0]
+        else:
+            references = class_means(queries, labels, way=way)
+        episodes = torch.arange(len(labels), device=labels.device)[:, None]
+        # (episodes, support, frames of the reference, frames of the shot)
+        match = references[episodes, labels] @ self.fuse_key(means).mT
+        attention = (match / math.sqrt(self.channels)).softmax(dim=3)
+        ordered = attention[:, :, None] @ support.flatten(4)
+        means_of_shots = class_means(ordered, labels, way=way)
+        return self._fuse_values(
+            means_of_shots.reshape(*means_of_shots.shape[:4], *support.shape[4:])
+        )
+
+    def _coordinated(self, support: Tensor, query: Tensor) -> Pairs:
+        """Attention from each frame of a class to the frames of each query."""
+        of_support, of_query = support.mean(dim=(4, 5)).mT, query.mean(dim=(4, 5)).mT
+        match = self.key(of_support)[:, :, None] @ self.query(of_query)[:, None].mT
+        return Pairs(
+            support_maps=support,
+            query_maps=query,
+            support_added=self.value(of_support),
+            query_values=self.value(of_query),
+            attention=(match / math.sqrt(self.channels)).softmax(dim=4),
+        )
+
+
+def _pooled(pairs: Pairs, offsets: Tensor) -> Aligned:
+    """Both maps pooled around the offsets, the query's in the opposite direction.
+
+    The masks sum to 1, so that what a pair adds to all cells of a map is added afterwards.
+    """
+    support = pooled(pairs.support_maps, offsets) + pairs.support_added[:, :, None]
+    query = pooled(pairs.query_maps, -offsets.transpose(1, 2)).transpose(1, 2)
+    return Aligned(support, query + pairs.attention @ pairs.query_values[:, None], offsets)
+
+
+def _scores(aligned: Aligned) -> Scores:
+    """Minus the cosine distances, summed over the frames."""
+    support = functional.normalize(aligned.support, dim=4, eps=TINY)
+    query = functional.normalize(aligned.query, dim=4, eps=TINY)
+    distances = (1 - (support * query).sum(dim=4)).sum(dim=3)
+    return Scores(-distances.mT)

@@ -1,0 +1,114 @@
+"""What a matcher says of each video alone, said once, and gathered for batches of episodes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from tasd.episode_table import EpisodeTable
+from tasd.features import FeatureStore
+from tasd.matchers.base import Matcher
+from tasd.types import Features
+
+VIDEOS_AT_ONCE = 32
+# What a matcher prepares is kept up to this size in main memory, and up to half of a GPU's free
+# memory; past that each episode prepares its videos again.
+KEPT_BYTES = 4 << 30
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Features of the videos of some episodes."""
+
+    frames: Float[Tensor, "episodes videos time channels"]
+    maps: Float[Tensor, "episodes videos channels map_time height width"] | None
+
+
+@dataclass(frozen=True)
+class Videos:
+    """What is compared, video by video in the order of an episode table.
+
+    ready: `Matcher.prepare` has run, and frames and maps are what it said; otherwise they are raw
+    features, and the maps lie in ``disk``, the array of the feature file, at ``rows``.
+    """
+
+    frames: Float[Tensor, "videos time channels"]
+    maps: Float[Tensor, "videos map_channels map_time height width"] | None
+    ready: bool
+    disk: Float[np.ndarray, "all map_time map_channels height width"] | None = None
+    rows: Int64[np.ndarray, " videos"] | None = None
+
+    @property
+    def bytes_each(self) -> int:
+        """What one gathered video takes in memory."""
+        maps = 0 if self.maps is None else self.maps[0].nbytes
+        disk = 0 if self.disk is None else 4 * self.disk[0].size
+        return int(self.frames[0].nbytes + maps + disk)
+
+    def gather(self, index: Int64[np.ndarray, "episodes members"]) -> Gathered:
+        """The videos of some episodes."""
+        flat = torch.from_numpy(index.reshape(-1)).to(self.frames.device)
+        frames, maps = self.frames.index_select(0, flat), None
+        if self.maps is not None:
+            maps = self.maps.index_select(0, flat)
+        elif self.disk is not None and self.rows is not None:
+            maps = _from_disk(self.disk, self.rows[index.reshape(-1)], self.frames.device)
+        lead = index.shape
+        return Gathered(
+            frames.reshape(*lead, *frames.shape[1:]),
+            None if maps is None else maps.reshape(*lead, *maps.shape[1:]),
+        )
+
+
+def prepare(
+    matcher: Matcher, features: FeatureStore, episodes: EpisodeTable, device: torch.device
+) -> Videos:
+    """Run `Matcher.prepare` once for each video of ``episodes``.
+
+    Where what it gives is too much to keep, it is left to each episode.
+    """
+    rows = features.rows(episodes)
+    disk = features.maps if matcher.needs_maps else None
+    raw = torch.from_numpy(features.features)
+    room = _room(device)
+    frames, maps = None, None
+    for start in range(0, len(rows), VIDEOS_AT_ONCE):
+        part = slice(start, start + VIDEOS_AT_ONCE)
+        own = raw[torch.from_numpy(rows[part])].to(device).float()
+        own_maps = None if disk is None else _from_disk(disk, rows[part], device)
+        said = matcher.prepare(Features(own, own_maps))
+        if _bytes_each(said) * len(rows) > room:
+            everything = raw[torch.from_numpy(rows)].to(device).float()
+            return Videos(everything, None, ready=False, disk=disk, rows=rows)
+        frames = _filled(frames, said.frames, part, len(rows))
+        if said.maps is not None:
+            maps = _filled(maps, said.maps, part, len(rows))
+    assert frames is not None, "an episode table has videos"
+    return Videos(frames, maps, ready=True)
+
+
+def _bytes_each(said: Features) -> int:
+    return int(said.frames[0].nbytes + (0 if said.maps is None else said.maps[0].nbytes))
+
+
+def _room(device: torch.device) -> int:
+    return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else KEPT_BYTES
+
+
+def _filled(whole: Tensor | None, values: Tensor, part: slice, count: int) -> Tensor:
+    """``values`` put in their place of a tensor that is made at its first part."""
+    if whole is None:
+        whole = values.new_empty(count, *values.shape[1:])
+    whole[part] = values
+    return whole
+
+
+def _from_disk(
+    disk: Float[np.ndarray, "all map_time map_channels height width"],
+    rows: Int64[np.ndarray, " rows"],
+    device: torch.device,
+) -> Float[Tensor, "rows map_channels map_time height width"]:
+    maps = torch.from_numpy(np.asarray(disk[rows])).to(device)
+    return maps.float().transpose(1, 2)

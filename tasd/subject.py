@@ -1,0 +1,232 @@
+"""Who is evaluated: the networks of a run, or a feature file from anywhere."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tasd import checkpoint, matchers
+from tasd.checkpoint import Checkpoint
+from tasd.datasets import DATASETS
+from tasd.datasets.base import class_key
+from tasd.episode_table import EpisodeTable
+from tasd.episodes import middle_view
+from tasd.errors import UserError
+from tasd.evaluate import Result, score
+from tasd.extract import extract
+from tasd.features import FeatureStore, open_features
+from tasd.matchers.base import Matcher
+from tasd.model import Model
+from tasd.run import Run
+from tasd.store import Store
+
+NETWORKS = ("student", "teacher")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated: the features of each network, and the matcher that compares them.
+
+    name: for tables. chosen: the network that stands for it. split: the classes under test.
+    origin: where it comes from, for the provenance of results.
+    """
+
+    name: str
+    features: Mapping[str, FeatureStore]
+    matchers: Mapping[str, Matcher]
+    chosen: str
+    split: str
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def videos(self) -> FeatureStore:
+        """The features of the chosen network; the others have the same videos."""
+        return self.features[self.chosen]
+
+    def score(
+        self, episodes: EpisodeTable, *, batch: int | None = None, device: str = "cpu"
+    ) -> dict[str, Result]:
+        """The result of each network."""
+        return {
+            name: score(features, episodes, self.matchers[name], batch=batch, device=device)
+            for name, features in self.features.items()
+        }
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """How the features of a run are made, where they are not there yet.
+
+    split: whose classes. networks: of "student" and "teacher", or none for all there are.
+    matcher: another one than the run was trained with. precision: of the network, None for that
+    of training. half: keep features in float16. maps: keep maps although the matcher reads none.
+    """
+
+    split: str = "test"
+    networks: tuple[str, ...] = ()
+    matcher: str | None = None
+    precision: Literal["bf16", "float32"] | None = None
+    half: bool = False
+    maps: bool = False
+    device: str = "cpu"
+
+
+def of_features(path: Path, *, matcher: str, split: str = "test") -> Subject:
+    """A feature file, compared by a matcher that needs no training. Raises `UserError`."""
+    features = open_features(path)
+    _, frames, channels = features.features.shape
+    network = str(features.about.get("network", "features"))
+    return Subject(
+        name=path.stem,
+        features={network: features},
+        matchers={network: untrained_matcher(matcher, channels, frames=frames)},
+        chosen=network,
+        split=split,
+        origin={"matcher": matcher, "features": {"path": str(path), "sha256": features.hash}},
+    )
+
+
+def of_run(run: Run, store: Store, how: Extraction, *, source: Path | None = None) -> Subject:
+    """The networks of a run's best checkpoint, or of the one at ``source``.
+
+    Their features are kept in the run's folder and used again. Raises `UserError`.
+    """
+    source = source or run.best
+    saved = checkpoint.load(source)
+    models = _wanted(checkpoint.networks(saved), how.networks, source)
+    identity = checkpoint.file_hash(source)
+    compare: dict[str, Matcher] = {}
+    features: dict[str, FeatureStore] = {}
+    for name, model in models.items():
+        model.precision = how.precision or model.precision
+        channels, frames = model.backbone.channels, saved.config.data.frames
+        compare[name] = (
+            model.matcher
+            if how.matcher is None
+            else untrained_matcher(how.matcher, channels, frames=frames)
+        )
+        about = {"network": name, "checkpoint": identity, "precision": model.precision}
+        maps = how.maps or compare[name].needs_maps
+        features[name] = cached_features(run, model, store, saved, how, about, maps=maps)
+    best = saved.progress.best.network
+    return Subject(
+        name=run.path.resolve().name,
+        features=features,
+        matchers=compare,
+        chosen=best if best in features else next(iter(features)),
+        split=how.split,
+        origin=_origin(run, source, identity, saved, how),
+    )
+
+
+def cached_features(
+    run: Run,
+    model: Model,
+    store: Store,
+    saved: Checkpoint,
+    how: Extraction,
+    about: Mapping[str, str],
+    *,
+    maps: bool,
+) -> FeatureStore:
+    """The features of one network, read where they are there and made where they are not.
+
+    The name of the file holds a hash of all that they depend on.
+    """
+    data = saved.config.data
+    key = {
+        **about,
+        "store": store.hash,
+        "split": how.split,
+        "frames": data.frames,
+        "crop": data.crop,
+        "half": how.half,
+        "maps": maps,
+    }
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    path = run.path / "features" / f"{about['network']}-{how.split}-{digest[:12]}.h5"
+    if path.exists():
+        return open_features(path)
+    classes = store.classes(how.split)
+    return extract(
+        model.to(how.device),
+        store,
+        path,
+        classes=classes,
+        split=how.split,
+        view=lambda video: middle_view(video, data.frames),
+        size=data.crop,
+        device=how.device,
+        maps=maps,
+        half=how.half,
+        about={**key, "dataset": store.dataset},
+        trained_on=saved.classes,
+        groups=groups(store, classes),
+        kind=data.loader,
+        threads=data.threads,
+    )
+
+
+def groups(store: Store, classes: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The source that each video was cut from, by the conventions of its data set."""
+    of = DATASETS[store.dataset].group
+    return {video: of(video.removeprefix(f"{c}/")) for c, ids in classes.items() for video in ids}
+
+
+def untrained_matcher(name: str, channels: int, *, frames: int) -> Matcher:
+    """A matcher without weights of its own. Raises `UserError` where it would need training."""
+    matcher = matchers.build(name, channels, frames=frames)
+    if any(True for _ in matcher.parameters()):
+        raise UserError(
+            f"--matcher {name} has weights that must be trained; evaluate a run that was trained "
+            "with it, or choose bimhm, otam or prototype"
+        )
+    return matcher
+
+
+def overlap(trained_on: Sequence[str], tested: Sequence[str]) -> tuple[str, ...]:
+    """The classes under test that a network was trained on, however they are spelled."""
+    known = {class_key(name) for name in trained_on}
+    return tuple(name for name in tested if class_key(name) in known)
+
+
+def refuse_overlap(subject: Subject, tested: Sequence[str], *, allowed: bool) -> tuple[str, ...]:
+    """The overlap, where it is ``allowed``. Raises `UserError` where it is not and there is one."""
+    seen = overlap(subject.videos.trained_on, tested)
+    if seen and not allowed:
+        named = ", ".join(seen[:5]) + (" ..." if len(seen) > 5 else "")
+        raise UserError(
+            f"{subject.name} was trained on {len(seen)} of the {len(tested)} classes under test "
+            f"({named}): the result would be no few-shot result; test another split, or accept "
+            "it with --allow-overlap, which marks the result"
+        )
+    return seen
+
+
+def _wanted(found: dict[str, Model], networks: Sequence[str], source: Path) -> dict[str, Model]:
+    for name in networks:
+        if name not in found:
+            raise UserError(
+                f"{source} has no {name}, only {', '.join(found)}; leave out --network {name}"
+            )
+    return {name: found[name] for name in networks} if networks else found
+
+
+def _origin(
+    run: Run, source: Path, identity: str, saved: Checkpoint, how: Extraction
+) -> dict[str, Any]:
+    config = saved.config
+    return {
+        "run": str(run.path),
+        "checkpoint": {
+            "file": source.name,
+            "sha256": identity,
+            "episode": saved.progress.episode,
+        },
+        "matcher": how.matcher or config.matcher.name,
+        "precision": how.precision or config.training.precision,
+        "config": config.model_dump(),
+        "trained_on_store": saved.store_hash,
+    }

@@ -1,0 +1,163 @@
+import http.server
+import threading
+
+import pytest
+import torch
+from torchvision import models
+
+from tasd import backbones
+from tasd.backbones import weights
+from tasd.errors import UserError
+
+CHANNELS = {
+    "resnet18": 512,
+    "resnet34": 512,
+    "resnet50": 2048,
+    "mobilenet_v2": 1280,
+    "r2plus1d_18": 512,
+}
+
+
+@pytest.mark.parametrize("name", backbones.BACKBONES)
+def test_a_map_keeps_every_frame_and_has_the_channels_it_says(name):
+    backbone = backbones.build(name).eval()
+    with torch.no_grad():
+        maps = backbone(torch.randn(2, 8, 3, 64, 64))
+    side = 4 if name == "r2plus1d_18" else 2
+    assert backbone.channels == CHANNELS[name]
+    assert maps.shape == (2, CHANNELS[name], 8, side, side)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
+def test_frames_are_looked_at_one_by_one(name):
+    backbone = backbones.build(name).eval()
+    clips = torch.randn(2, 3, 3, 64, 64)
+    with torch.no_grad():
+        together, alone = backbone(clips), backbone(clips[1:, 2:])
+    torch.testing.assert_close(together[1:, :, 2:], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_the_maps_are_torchvisions(tmp_path):
+    network = models.resnet18().eval()
+    path = tmp_path / "resnet18.pth"
+    torch.save(network.state_dict(), path)
+    backbone = backbones.build("resnet18").eval()
+    weights.load(backbone, str(path))
+    frames = torch.randn(1, 2, 3, 64, 64)
+    with torch.no_grad():
+        pooled = backbone(frames).mean((3, 4)).transpose(1, 2)
+        torch.testing.assert_close(network.fc(pooled)[0], network(frames[0]), rtol=1e-4, atol=1e-5)
+
+
+def test_a_3d_backbone_sees_motion():
+    backbone = backbones.build("r2plus1d_18").eval()
+    clips = torch.randn(1, 4, 3, 32, 32)
+    changed = clips.clone()
+    changed[:, 3] = 0
+    with torch.no_grad():
+        assert not torch.allclose(backbone(clips)[:, :, 2], backbone(changed)[:, :, 2])
+
+
+def test_the_shared_mobilenet_is_an_imagenet_network_and_only_to_be_used_frozen(shared):
+    path = str(shared / "weights" / "mobilenet_v2_imagenet.pth")
+    backbone = backbones.build("mobilenet_v2")
+    pixels = weights.load(backbone, path)
+    assert pixels.mean == (0.485, 0.456, 0.406)
+    with pytest.raises(UserError, match=r"folded.*'auto' or 'frozen'"):
+        weights.load(backbones.build("mobilenet_v2"), path, batchnorm="live")
+
+
+def test_frozen_statistics_stay_and_live_ones_move():
+    for frozen in (True, False):
+        backbone = backbones.build("resnet18")
+        backbone.batchnorm_frozen = frozen
+        backbone.train()
+        before = backbone.bn1.running_mean.clone()
+        backbone(torch.randn(1, 2, 3, 32, 32))
+        assert torch.equal(before, backbone.bn1.running_mean) == frozen
+        backbone.eval().train()
+        assert backbone.bn1.training != frozen
+
+
+@pytest.mark.parametrize(
+    ("source", "batchnorm", "frozen"),
+    [("none", "auto", False), ("file", "auto", True), ("file", "live", False)],
+)
+def test_batchnorm_is_frozen_with_pretrained_weights_alone(source, batchnorm, frozen):
+    assert weights.frozen(source, batchnorm) == frozen
+
+
+def test_random_frozen_statistics_are_refused():
+    with pytest.raises(UserError, match="would silence the network"):
+        weights.frozen("none", "frozen")
+
+
+def test_gradient_checkpointing_changes_no_gradient():
+    torch.manual_seed(0)
+    backbone = backbones.build("resnet18").train()
+    backbone.batchnorm_frozen = True
+    backbone.train()
+    clips = torch.randn(1, 2, 3, 64, 64)
+    gradients = []
+    for on in (False, True):
+        backbone.gradient_checkpointing = on
+        backbone.zero_grad()
+        backbone(clips).square().mean().backward()
+        gradients.append(backbone.conv1.weight.grad.clone())
+    torch.testing.assert_close(*gradients)
+
+
+def test_wrong_weights_are_one_clear_line(tmp_path):
+    backbone = backbones.build("resnet18")
+    with pytest.raises(UserError, match=r"no such file.*imagenet, none"):
+        weights.load(backbone, str(tmp_path / "missing.pth"))
+    other = tmp_path / "other.pth"
+    torch.save(models.mobilenet_v2().state_dict(), other)
+    with pytest.raises(UserError, match="does not fit the backbone: 100 of its 120 tensors"):
+        weights.load(backbone, str(other))
+    text = tmp_path / "text.pth"
+    text.write_text("no tensors")
+    with pytest.raises(UserError, match="cannot be read as a state dict"):
+        weights.load(backbone, str(text))
+    state = models.resnet18().state_dict()
+    state["conv1.weight"][0, 0, 0, 0] = float("nan")
+    torch.save(state, other)
+    with pytest.raises(UserError, match=r"'conv1\.weight' holds values that are not finite"):
+        weights.load(backbone, str(other))
+
+
+class _Refusing(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_error(404)
+
+    def log_message(self, *args):
+        pass
+
+
+def test_an_unreachable_download_names_the_file_to_fetch_and_its_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    server = http.server.HTTPServer(("127.0.0.1", 0), _Refusing)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        backbone = backbones.build("resnet18")
+
+        class Served:
+            url = f"http://127.0.0.1:{server.server_port}/resnet18-f37072fd.pth"
+
+            def get_state_dict(self, **options):
+                return torch.hub.load_state_dict_from_url(self.url, **options)
+
+        published = backbone.pretrained["imagenet"]
+        backbone.pretrained = {"imagenet": type(published)(Served(), published.mean, published.std)}
+        place = tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
+        with pytest.raises(UserError) as error:
+            weights.load(backbone, "imagenet")
+        assert Served.url in str(error.value)
+        assert str(place) in str(error.value)
+        assert "\n" not in str(error.value)
+        assert not place.exists()
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,298 @@
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import tasd.train
+from tasd.checkpoint import load
+from tasd.errors import UserError
+from tasd.run import Run
+from tasd.store import Store
+from tests.runs import DISTILL, SMALL, small_config, small_run
+
+
+@pytest.fixture(scope="module")
+def whole(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """An uninterrupted run of 8 episodes."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    return small_run(small_store, folder, small_config()).run
+
+
+def tensors(tree, prefix=""):
+    """Every tensor of a checkpoint, by its path."""
+    if isinstance(tree, torch.Tensor):
+        return {prefix: tree}
+    items = tree.items() if isinstance(tree, dict) else ()
+    return {k: v for name, below in items for k, v in tensors(below, f"{prefix}/{name}").items()}
+
+
+def state(path: Path):
+    checkpoint = load(path)
+    return tensors(
+        {
+            "learner": checkpoint.learner,
+            "teacher": checkpoint.teacher or {},
+            "optimiser": checkpoint.optimiser["state"],
+        }
+    )
+
+
+def assert_equal_bits(one: Path, other: Path) -> None:
+    left, right = state(one), state(other)
+    assert left.keys() == right.keys()
+    assert len(left) > 100
+    for name, tensor in left.items():
+        assert torch.equal(tensor, right[name]), name
+
+
+def lines(run: Run, kind: str):
+    untimed = ("wait_share",)
+    found = [line for line in run.read_metrics() if line["kind"] == kind]
+    return [{k: v for k, v in line.items() if k not in untimed} for line in found]
+
+
+def test_a_run_leaves_plain_files_behind(whole):
+    names = {path.name for path in whole.path.iterdir()}
+    assert names >= {"config.json", "environment.json", "metrics.jsonl", "checkpoints"}
+    assert {path.name for path in whole.checkpoints.iterdir()} == {
+        "last.pt",
+        "previous.pt",
+        "best.pt",
+    }
+    environment = json.loads((whole.path / "environment.json").read_text())
+    assert environment["packages"]["torch"]
+    assert whole.config().training.episodes_per_step == 1
+
+
+def test_every_term_is_logged_raw_and_weighted_and_with_its_slopes(whole):
+    steps = lines(whole, "train")
+    assert [line["episode"] for line in steps] == list(range(1, 9))
+    assert set(steps[0]["terms"]) == {"metric", "ce", "at", "am", "pr", "auxiliary"}
+    assert steps[0]["terms"]["am"]["weighted"] == pytest.approx(
+        0.5 * steps[0]["terms"]["am"]["raw"]
+    )
+    slopes = lines(whole, "gradients")
+    assert [line["episode"] for line in slopes] == [1, 4, 8]
+    assert slopes[0]["terms"]["am"]["frames"] == 0.0
+    assert slopes[0]["terms"]["am"]["maps"] > 0
+    assert slopes[0]["terms"]["metric"]["frames"] > 0
+    assert all(0 < line["relation_share"] < 10 for line in steps)
+
+
+def test_validation_reports_both_networks_and_keeps_the_best(whole):
+    found = lines(whole, "validation")
+    assert [line["episode"] for line in found] == [4, 8]
+    best = load(whole.best).progress.best
+    top = max(
+        (line[name]["accuracy"], name, line["episode"])
+        for line in found
+        for name in ("student", "teacher")
+    )
+    assert best.accuracy == top[0]
+
+
+def test_training_lowers_the_loss(small_store, tmp_path):
+    run = small_run(
+        small_store, tmp_path / "run", small_config(("optimiser.warmup", 0), episodes=24)
+    ).run
+    losses = [line["terms"]["metric"]["raw"] for line in lines(run, "train")]
+    assert sum(losses[-6:]) < 0.7 * sum(losses[:6])
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(small_store, tmp_path, whole):
+    again = small_run(small_store, tmp_path / "again", small_config()).run
+    assert_equal_bits(whole.last, again.last)
+    other = small_run(small_store, tmp_path / "other", small_config(("training.seed", 1))).run
+    assert any(not torch.equal(v, state(other.last)[k]) for k, v in state(whole.last).items())
+
+
+def test_training_cannot_open_the_test_classes(small_store, tmp_path, monkeypatch):
+    seen = set()
+    original = Store.jpegs
+
+    def watching(self, video, frames):
+        seen.add(video.split("/")[0].split()[0])
+        return original(self, video, frames)
+
+    def peeking(course, store):
+        store.classes("test")
+
+    monkeypatch.setattr(Store, "jpegs", watching)
+    small_run(small_store, tmp_path / "run", small_config())
+    assert seen == {"train", "val"}
+    monkeypatch.setattr(tasd.train, "training_episodes", peeking)
+    with pytest.raises(UserError, match="was opened for train, val only"):
+        small_run(small_store, tmp_path / "peek", small_config())
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("moment", [5, 7])
+def test_a_run_that_broke_off_resumes_bit_for_bit(
+    small_store, tmp_path, whole, monkeypatch, moment
+):
+    count = iter(range(1, 100))
+    original = tasd.train._seed
+
+    def breaking(config, episode):
+        if next(count) == moment + 1:  # the rehearsal comes first
+            raise Interrupted
+        original(config, episode)
+
+    monkeypatch.setattr(tasd.train, "_seed", breaking)
+    folder = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        small_run(small_store, folder, small_config())
+    monkeypatch.setattr(tasd.train, "_seed", original)
+    run = Run(folder)
+    resumed = small_run(small_store, folder, load(run.last).config, resume=run.last).run
+    assert_equal_bits(whole.last, resumed.last)
+    for kind in ("train", "gradients", "validation"):
+        assert lines(resumed, kind) == lines(whole, kind)
+
+
+def command(store: Path, *extra: str) -> list[str]:
+    settings = [word for text in SMALL + DISTILL for word in ("--set", text)]
+    own = [sys.executable, "-m", "tasd", "train", "--device", "cpu"]
+    return [*own, "--store", str(store), *settings, *extra]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def resume(store: Path, folder: Path) -> subprocess.CompletedProcess:
+    own = [sys.executable, "-m", "tasd", "train", "--device", "cpu", "--store", str(store)]
+    return subprocess.run(
+        [*own, "--resume", str(folder)], env=environment(), capture_output=True, text=True
+    )
+
+
+def wait_for_line(folder: Path, count: int) -> None:
+    deadline = time.monotonic() + 120
+    while len(Run(folder).read_metrics()) < count:
+        assert time.monotonic() < deadline, "the run does not get on"
+        time.sleep(0.05)
+
+
+def test_sigterm_saves_and_exits_143_and_the_rest_equals_the_whole(small_store, tmp_path):
+    long, folder = small_config(episodes=200), tmp_path / "run"
+    process = subprocess.Popen(
+        command(small_store, "--episodes", "24", "--out", str(folder)), env=environment()
+    )
+    wait_for_line(folder, 6)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
+    done = load(Run(folder).last).progress.episode
+    assert 4 <= done < 24
+    assert resume(small_store, folder).returncode == 0
+    assert long.training.episodes == 200
+    straight = small_run(small_store, tmp_path / "straight", small_config(episodes=24)).run
+    assert_equal_bits(straight.last, Run(folder).last)
+
+
+@pytest.mark.parametrize("attempt", range(2))
+def test_kill_9_at_a_random_moment_costs_only_the_steps_since_the_checkpoint(
+    small_store, tmp_path, attempt
+):
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        command(small_store, "--episodes", "16", "--out", str(folder)), env=environment()
+    )
+    wait_for_line(folder, 7)
+    time.sleep(random.random() * 0.5)
+    process.kill()
+    process.wait()
+    assert resume(small_store, folder).returncode == 0
+    straight = small_run(small_store, tmp_path / "straight", small_config(episodes=16)).run
+    assert_equal_bits(straight.last, Run(folder).last)
+    assert lines(Run(folder), "train") == lines(straight, "train")
+
+
+@pytest.mark.parametrize("ranks", [2])
+def test_two_ranks_equal_one_on_the_same_episodes(small_store, tmp_path, ranks):
+    folder = tmp_path / "two"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(ranks)]
+    torchrun += ["--master-port", "0", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
+    words = command(small_store, "--episodes", "8", "--out", str(folder))[1:]
+    words += ["--set", "network.dropout=0.0"]
+    result = subprocess.run(
+        [*torchrun, *words], env=environment(), capture_output=True, text=True, timeout=240
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    one = small_config(("training.episodes_per_step", 2), ("network.dropout", 0.0))
+    alone = small_run(small_store, tmp_path / "one", one).run
+    left, right = state(alone.last), state(Run(folder).last)
+    assert left.keys() == right.keys()
+    for name, tensor in left.items():
+        torch.testing.assert_close(right[name], tensor, rtol=2e-3, atol=2e-4, msg=name)
+    found = lines(Run(folder), "validation")
+    for two, single in zip(found, lines(alone, "validation"), strict=True):
+        assert two["student"]["accuracy"] == pytest.approx(single["student"]["accuracy"], abs=0.11)
+
+
+def test_a_step_with_a_loss_that_is_not_finite_stops_with_its_terms(
+    small_store, tmp_path, monkeypatch
+):
+    config = small_config()
+    original = tasd.train.figures
+    count = iter(range(100))
+
+    def broken(losses, weights):
+        numbers = original(losses, weights)
+        if next(count) != 5:
+            return numbers
+        return type(numbers)(float("nan"), 0.2, {"ce": {"raw": float("nan"), "weighted": 0}}, None)
+
+    monkeypatch.setattr(tasd.train, "figures", broken)
+    with pytest.raises(UserError, match=r"episode 5 \(seed 0\).*ce nan.*last good checkpoint"):
+        small_run(small_store, tmp_path / "run", config)
+    assert load(Run(tmp_path / "run").last).progress.episode == 4
+
+    count = iter(range(100))
+    tolerant = small_config(("training.skip_nonfinite", 1))
+    run = small_run(small_store, tmp_path / "tolerant", tolerant).run
+    assert load(run.last).progress.skipped == 1
+
+
+def test_a_checkpoint_of_another_config_or_store_or_cut_short_is_refused(
+    small_store, tmp_path, whole
+):
+    with pytest.raises(UserError, match=r"optimiser\.lr was 0\.0005"):
+        small_run(small_store, whole.path, small_config(("optimiser.lr", 0.1)), resume=whole.last)
+    cut = tmp_path / "checkpoints" / "last.pt"
+    cut.parent.mkdir()
+    content = whole.last.read_bytes()
+    cut.write_bytes(content[: len(content) // 2])
+    (cut.parent / "previous.pt").write_bytes(content)
+    with pytest.raises(UserError, match=r"damaged.*previous\.pt"):
+        load(cut)
+
+
+def test_loading_never_executes_what_the_file_says(tmp_path):
+    path = tmp_path / "evil.pt"
+    torch.save({"format": 1, "config": os.system}, path)
+    with pytest.raises(UserError, match="damaged or no checkpoint"):
+        load(path)
+
+
+def test_a_second_run_in_one_folder_is_refused_and_touches_nothing(small_store, whole):
+    before = whole.last.read_bytes()
+    with pytest.raises(UserError, match="already holds a run"):
+        small_run(small_store, whole.path, small_config())
+    assert whole.last.read_bytes() == before
+
+
+def test_a_mistake_found_late_in_the_set_up_leaves_no_folder(small_store, tmp_path):
+    with pytest.raises(UserError, match="no matcher is called"):
+        small_run(small_store, tmp_path / "run", small_config(("matcher.name", "nosuch")))
+    assert not (tmp_path / "run").exists()
