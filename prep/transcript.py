@@ -3,10 +3,13 @@
 import re
 from dataclasses import dataclass, field
 
-COUNTS = re.compile(rb"Input stream #(\d+):\d+ \(video\): .* (\d+) frames decoded")
-COMPLAINS = re.compile(rb"\[(?:error|fatal|panic)\] (.*)")
-# "[h264 @ 0x55d0c8a3b400] " and "[error] ": an address differs from run to run.
-CONTEXT = re.compile(r"\[[^\]]* @ 0x[0-9a-f]+\] ?|^\[\w+\] ")
+# Before what is said stand who says it, "[h264 @ 0x55d0c8a3b400] ", and how loudly. The anchors
+# matter: the name of a file or its title may hold anything.
+WHO = rb"^(?:\[[^\]]* @ 0x[0-9a-f]+\] )*"
+COUNTS = re.compile(
+    WHO + rb"\[verbose\]   Input stream #(\d+):\d+ \(video\): .* (\d+) frames decoded"
+)
+COMPLAINS = re.compile(WHO + rb"\[(?:error|fatal|panic)\] (.*)")
 LONGEST_LINE = 2000
 NO_TIME = 2**62
 # Of several complaints the last says least where the first cause is known.
@@ -41,9 +44,9 @@ class Transcript:
             self._understand(line[:LONGEST_LINE])
 
     def _understand(self, line: bytes) -> None:
-        if said := COMPLAINS.search(line):
-            self._complain(CONTEXT.sub("", said[1].decode(errors="replace")).strip())
-        elif said := COUNTS.search(line):
+        if said := COMPLAINS.match(line):
+            self._complain(said[1].decode(errors="replace").strip())
+        elif said := COUNTS.match(line):
             video = int(said[1])
             self.decoded[video] = max(self.decoded.get(video, 0), int(said[2]))
 

@@ -7,6 +7,7 @@ import typer
 
 from prep.cli import prep
 from tasd import __version__
+from tasd.evaluate_cli import evaluate, features
 from tasd.splits_cli import app as splits
 from tasd.train_cli import train
 
@@ -38,6 +39,8 @@ def main(
 app.command()(prep)
 app.add_typer(splits)
 app.command()(train)
+app.command()(evaluate)
+app.command()(features)
 
 
 @app.command()

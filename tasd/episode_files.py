@@ -18,6 +18,7 @@ from jaxtyping import Int64
 
 from tasd.episode_table import EpisodeTable
 from tasd.errors import UserError
+from tasd.whole_file import write_text
 
 FORMAT = "tasd-episodes"
 VERSION = 1
@@ -35,10 +36,7 @@ def save_episodes(path: Path, episodes: EpisodeTable) -> None:
         "support": episodes.support.tolist(),
         "query": episodes.query.tolist(),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.writing")
-    temporary.write_text(json.dumps(tree, ensure_ascii=False), encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, json.dumps(tree, ensure_ascii=False))
 
 
 def load_episodes(path: Path) -> EpisodeTable:

@@ -4,7 +4,7 @@ import hashlib
 import platform
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from tasd.episode_files import load_episodes
 from tasd.episode_table import EpisodeTable, drawn
 from tasd.episodes import EpisodeSampler
 from tasd.errors import UserError
-from tasd.features import FeatureStore
 from tasd.home import home
 from tasd.metrics import Paired, paired_difference
 from tasd.results import Summary, document, paired_document, summary
@@ -42,21 +41,16 @@ class Shape:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A subject on a set of episodes: each network's summary, and the result file's content."""
+    """A subject on a set of episodes: each network's summary, and the result file's content.
 
+    name: of the file, by split, shape, number and seed of the episodes.
+    """
+
+    name: str
     subject: Subject
     episodes: EpisodeTable
     summaries: dict[str, Summary]
     content: dict[str, Any]
-
-    @property
-    def name(self) -> str:
-        """The result file's name: split, shape, number and seed of the episodes."""
-        table = self.episodes
-        if table.seed is None or table.source.endswith(".json"):
-            return f"{self.subject.split}-{Path(table.source).stem}"
-        shape = f"{table.way}w{table.shot}s-{table.queries}q"
-        return f"{self.subject.split}-{shape}-{len(table)}e-seed{table.seed}"
 
     @property
     def accuracy(self) -> np.ndarray:
@@ -82,7 +76,14 @@ def evaluate(
     summaries = {name: summary(result) for name, result in results.items()}
     origin = provenance(subject, episodes) | {"device": device, "trained_and_tested": list(seen)}
     content = document(summaries, episodes, chosen=subject.chosen, provenance=origin)
-    return Evaluated(subject, episodes, summaries, content)
+    return Evaluated(_name(subject, shape, episodes), subject, episodes, summaries, content)
+
+
+def _name(subject: Subject, shape: Shape, episodes: EpisodeTable) -> str:
+    if shape.file is not None:
+        return f"{subject.split}-{shape.file.stem}"
+    kind = f"{shape.way}w{shape.shot}s-{shape.queries}q" + ("-groups" * shape.distinct_groups)
+    return f"{subject.split}-{kind}-{len(episodes)}e-seed{episodes.seed}"
 
 
 def wanted_episodes(subject: Subject, shape: Shape, *, seed: int) -> EpisodeTable:
@@ -203,13 +204,3 @@ def seeds_of(text: str) -> tuple[int, ...]:
     if not seeds:
         raise UserError(f"--seeds {text!r} are no seeds; write 0, 0,3,7 or 0-4")
     return seeds
-
-
-def features_of(subject: Subject) -> FeatureStore:
-    """The features of the network that stands for ``subject``."""
-    return subject.videos
-
-
-def with_split(subject: Subject, split: str) -> Subject:
-    """The same networks, asked about the classes of another split."""
-    return replace(subject, split=split)

@@ -14,6 +14,7 @@ from tasd.episode_table import EpisodeTable
 from tasd.errors import UserError
 from tasd.evaluate import Result
 from tasd.metrics import Interval, Paired
+from tasd.whole_file import write_text
 
 FORMAT = "tasd-evaluation"
 VERSION = 1
@@ -123,10 +124,7 @@ def paired_document(paired: Paired) -> dict[str, Any]:
 
 def write_document(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.writing")
-    temporary.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, json.dumps(content, ensure_ascii=False) + "\n")
 
 
 def read_document(path: Path) -> dict[str, Any]:

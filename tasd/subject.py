@@ -88,13 +88,11 @@ def of_features(path: Path, *, matcher: str, split: str = "test") -> Subject:
     )
 
 
-def of_run(run: Run, store: Store, how: Extraction, *, source: Path | None = None) -> Subject:
-    """The networks of a run's best checkpoint, or of the one at ``source``.
+def of_run(run: Run, saved: Checkpoint, store: Store, how: Extraction, *, source: Path) -> Subject:
+    """The networks of ``saved``, a checkpoint of ``run`` that was read from ``source``.
 
     Their features are kept in the run's folder and used again. Raises `UserError`.
     """
-    source = source or run.best
-    saved = checkpoint.load(source)
     models = _wanted(checkpoint.networks(saved), how.networks, source)
     identity = checkpoint.file_hash(source)
     compare: dict[str, Matcher] = {}

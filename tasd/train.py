@@ -126,6 +126,10 @@ def _train(
             batches, seconds = _rehearsed(trained, teacher, batches, config)
             statistics.undo()
             watch.expect(seconds / world.size)
+        if now.episode == 0:  # where the curve starts; the untrained network is never the best
+            validation(state.networks, now, watch)
+            if world.leads and config.training.checkpoint_every is not None:
+                state.save(run, now, better=False, keep=True)
         began, waited = time.monotonic(), loader.waited
         while now.episode < course.episodes and not world.largest(stop.exit_code):
             optimiser.set_rate(state.optimiser, course.rate(now.step))

@@ -71,7 +71,8 @@ class Validation:
             watch.picture(f"attention/{name}", now.episode, picture)
             network.train(training)
         told = ", ".join(f"{n} {a['accuracy']:.1%} ±{a['half']:.1%}" for n, a in accuracy.items())
-        watch.say(f"episode {now.episode:,}: validation {told} (best {best.accuracy:.1%})")
+        so_far = "before training" if now.episode == 0 else f"best {best.accuracy:.1%}"
+        watch.say(f"episode {now.episode:,}: validation {told} ({so_far})")
         watch.record("validation", now.episode, **accuracy)
         return best
 

@@ -13,7 +13,7 @@ from tasd.demo.actions import Floats, Levels, Random
 SHAPES = ("disc", "triangle", "square", "pentagon", "star", "flower", "bone")
 TEXTURES = ("halves", "stripes", "wedge", "spot")
 CORNERS = {"triangle": 3, "square": 4, "pentagon": 5}
-SMALLEST, LARGEST = 0.14, 0.28  # radii, in frame widths
+SMALLEST, LARGEST = 0.16, 0.30  # radii, in frame widths
 EDGE = 0.5  # pixels on either side of an outline over which it fades
 
 
@@ -105,9 +105,9 @@ def _background(side: int, random: Random) -> Floats:
         right, down = random.integers(-2, 3, 2)
         wave += np.cos(right * grid + down * grid[:, None] + random.uniform(0, 2 * np.pi))
     mix = (wave[..., None] + 3) / 6
-    dark = random.uniform(0.0, 0.3, 3)
-    light = np.clip(dark + random.uniform(-0.12, 0.12, 3), 0, 1)
-    grain = random.normal(0, 0.02, (side, side, 1))
+    dark = random.uniform(0.0, 0.18, 3)
+    light = np.clip(dark + random.uniform(-0.08, 0.08, 3), 0, 1)
+    grain = random.normal(0, 0.01, (side, side, 1))
     return np.asarray(np.clip(dark + mix * (light - dark) + grain, 0, 1))
 
 

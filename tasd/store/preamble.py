@@ -7,6 +7,7 @@ for ever, or crash, on damaged metadata: a reader first compares their hash with
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import BinaryIO
 
@@ -23,9 +24,10 @@ class Damaged(Exception):
 
 @dataclass(frozen=True)
 class Preamble:
-    """Where the pixels lie, how long the file is, and the hash of all between here and there."""
+    """Where the pixels lie, how long the file is, and the hash of all but the pixels and this."""
 
     offset: int
+    nbytes: int
     length: int
     index_sha256: str
 
@@ -47,22 +49,38 @@ def read_preamble(file: BinaryIO, *, length: int) -> Preamble:
         )
     try:
         preamble = Preamble(**json.loads(match[2]))
-        whole = PREAMBLE_BYTES <= preamble.offset <= preamble.length
+        within = PREAMBLE_BYTES <= preamble.offset <= preamble.offset + preamble.nbytes
     except (ValueError, TypeError):
         raise Damaged("its first 512 bytes are not as they were written") from None
-    if not whole or preamble.length != length:
+    if preamble.length != length or not within or preamble.offset + preamble.nbytes > length:
         raise Damaged(f"it has {length} bytes where {preamble.length} were written")
-    if file_sha256(file, PREAMBLE_BYTES, preamble.offset) != preamble.index_sha256:
+    if index_sha256(file, offset=preamble.offset, nbytes=preamble.nbytes) != preamble.index_sha256:
         raise Damaged("its index is not as it was written")
     return preamble
 
 
-def file_sha256(file: BinaryIO, start: int, stop: int) -> str:
-    """The sha256 of a part of a file, in flat memory."""
+def index_sha256(file: BinaryIO, *, offset: int, nbytes: int) -> str:
+    """The sha256 of a shard without its preamble and its pixels, which lie at ``offset``."""
     digest = hashlib.sha256()
-    file.seek(start)
-    left = stop - start
-    while left and (piece := file.read(min(left, READ_BYTES))):
-        digest.update(piece)
-        left -= len(piece)
+    _hash_range(file, digest.update, start=PREAMBLE_BYTES, stop=offset)
+    _hash_range(file, digest.update, start=offset + nbytes, stop=None)
     return digest.hexdigest()
+
+
+def pixels_sha256(file: BinaryIO, preamble: Preamble) -> str:
+    """The sha256 of ``/bytes`` as it is on the disk now."""
+    digest = hashlib.sha256()
+    start, stop = preamble.offset, preamble.offset + preamble.nbytes
+    _hash_range(file, digest.update, start=start, stop=stop)
+    return digest.hexdigest()
+
+
+def _hash_range(
+    file: BinaryIO, update: Callable[[bytes], None], *, start: int, stop: int | None
+) -> None:
+    """Pass a part of a file on, piece by piece; up to its end without a ``stop``."""
+    file.seek(start)
+    left = READ_BYTES if stop is None else stop - start
+    while left and (piece := file.read(min(left, READ_BYTES))):
+        update(piece)
+        left -= 0 if stop is None else len(piece)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tasd.errors import UserError
 from tasd.store.format import ShardEntry, ShardIndex
-from tasd.store.preamble import Damaged, Preamble, file_sha256, read_preamble
+from tasd.store.preamble import Damaged, Preamble, pixels_sha256, read_preamble
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Shard:
     @property
     def nbytes(self) -> int:
         """How many bytes of JPEG it holds."""
-        return int(self.index.frame_offset[-1])
+        return self.preamble.nbytes
 
     @property
     def entry(self) -> ShardEntry:
@@ -65,8 +65,8 @@ def read_shard(path: Path) -> Shard:
             preamble = read_preamble(file, length=stamp.length)
         with h5py.File(path, "r", locking=False) as content:
             index = _index(content)
-            _check_pixels(content, preamble.offset)
-        _check_index(index, room=preamble.length - preamble.offset)
+            _check_pixels(content, preamble)
+        _check_index(index, nbytes=preamble.nbytes)
     except FileNotFoundError:
         raise _error(path, "it is missing") from None
     except Damaged as error:
@@ -106,9 +106,8 @@ def map_bytes(shard: Shard) -> NDArray[np.uint8]:
 
 def bytes_sha256(shard: Shard) -> str:
     """The sha256 of the pixels as they are on the disk now, in flat memory."""
-    start = shard.preamble.offset
     with shard.path.open("rb") as file:
-        return file_sha256(file, start, start + shard.nbytes)
+        return pixels_sha256(file, shard.preamble)
 
 
 def _error(path: Path, problem: str) -> UserError:
@@ -134,10 +133,13 @@ def _index(file: h5py.File) -> ShardIndex:
     )
 
 
-def _check_pixels(file: h5py.File, offset: int) -> None:
+def _check_pixels(file: h5py.File, preamble: Preamble) -> None:
+    """HDF5 finds the pixels where the first lines of the file say."""
     dataset = _plain(file, "bytes")
-    if dataset.dtype != np.uint8 or (dataset.size and dataset.id.get_offset() != offset):
-        raise Damaged("/bytes does not lie where the file says")
+    if dataset.dtype != np.uint8 or dataset.shape != (preamble.nbytes,):
+        raise Damaged(f"/bytes is not {preamble.nbytes} bytes")
+    if preamble.nbytes and dataset.id.get_offset() != preamble.offset:
+        raise Damaged("/bytes does not lie where its first lines say")
 
 
 def _plain(file: h5py.File, name: str) -> h5py.Dataset:
@@ -171,7 +173,7 @@ def _mapping(text: str) -> Mapping[str, object]:
     return value
 
 
-def _check_index(index: ShardIndex, *, room: int) -> None:
+def _check_index(index: ShardIndex, *, nbytes: int) -> None:
     """Every part fits the rest, and every frame lies inside the file."""
     videos, frames = len(index.names), index.frames
     shapes = {
@@ -186,10 +188,8 @@ def _check_index(index: ShardIndex, *, room: int) -> None:
             raise Damaged(f"/{name} has shape {shape} where {wanted} fits the rest")
     if not _rises(index.first_frame) or index.first_frame[-1] != frames:
         raise Damaged(f"/video_first_frame does not rise from 0 to the {frames} frames")
-    if not _rises(index.frame_offset):
-        raise Damaged("/frame_offset does not rise from 0")
-    if index.frame_offset[-1] > room:
-        raise Damaged(f"its frames end beyond the {room} bytes that there are for them")
+    if not _rises(index.frame_offset) or index.frame_offset[-1] != nbytes:
+        raise Damaged(f"/frame_offset does not rise from 0 to the {nbytes} bytes")
 
 
 def _rises(values: np.ndarray) -> bool:

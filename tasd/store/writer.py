@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 import h5py
 import numpy as np
@@ -21,7 +22,8 @@ from tasd.store.format import (
     canonical_json,
     fsync,
 )
-from tasd.store.preamble import PREAMBLE_BYTES, Preamble, file_sha256
+from tasd.store.preamble import PREAMBLE_BYTES, Preamble, index_sha256
+from tasd.store.sparse import SparseFile
 
 # Bounds fixed so that another release of HDF5 writes the same bytes.
 LIBVER = ("earliest", "v110")
@@ -118,8 +120,13 @@ class ShardWriter:
         # A name of its own: a worker presumed dead may still be writing the same shard.
         temporary = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex[:8]}.tmp")
         try:
-            preamble = write_index(temporary, index)
-            self._write_bytes(temporary, preamble.offset)
+            with temporary.open("xb+") as file:
+                preamble = write_index(file, index)
+                file.seek(preamble.offset)
+                self._spool.seek(0)
+                shutil.copyfileobj(self._spool, file, COPY_BYTES)
+                file.flush()
+                os.fsync(file.fileno())
             os.replace(temporary, self.path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -150,32 +157,22 @@ class ShardWriter:
             frame_time=np.array(self._frame_time, dtype="<f8"),
         )
 
-    def _write_bytes(self, path: Path, offset: int) -> None:
-        """Put the spooled frames where ``/bytes`` lies: plain writes, so plain disk errors."""
-        self._spool.seek(0)
-        with path.open("r+b") as file:
-            file.seek(offset)
-            shutil.copyfileobj(self._spool, file, COPY_BYTES)
-            file.flush()
-            os.fsync(file.fileno())
 
-
-def write_index(path: Path, index: ShardIndex) -> Preamble:
+def write_index(file: BinaryIO, index: ShardIndex) -> Preamble:
     """Write all of a shard but its pixels, which belong where the preamble says."""
-    try:
-        offset = _write_hdf5(path, index)
-    except RuntimeError as error:  # how h5py reports a disk that fills while it closes a file
-        raise OSError(f"HDF5 could not write {path.name}: {error}") from error
-    with path.open("r+b") as file:
-        sha256 = file_sha256(file, PREAMBLE_BYTES, offset)
-        preamble = Preamble(offset, offset + int(index.frame_offset[-1]), sha256)
-        file.seek(0)
-        file.write(preamble.encode())
+    nbytes = int(index.frame_offset[-1])
+    image = SparseFile()
+    offset = _write_hdf5(image, index)
+    image.copy_to(file)
+    sha256 = index_sha256(file, offset=offset, nbytes=nbytes)
+    preamble = Preamble(offset, nbytes, image.length, sha256)
+    file.seek(0)
+    file.write(preamble.encode())
     return preamble
 
 
-def _write_hdf5(path: Path, index: ShardIndex) -> int:
-    """Returns where in the file the pixels belong: after everything else."""
+def _write_hdf5(image: SparseFile, index: ShardIndex) -> int:
+    """Returns where in the file the pixels belong."""
     arrays = {
         "video_name": _text(index.names),
         "video_class": _text(index.classes),
@@ -184,7 +181,7 @@ def _write_hdf5(path: Path, index: ShardIndex) -> int:
         "frame_offset": index.frame_offset,
         "frame_time": index.frame_time,
     }
-    with h5py.File(path, "w", libver=LIBVER, userblock_size=PREAMBLE_BYTES, locking=False) as file:
+    with h5py.File(image, "w", libver=LIBVER, userblock_size=PREAMBLE_BYTES) as file:
         file.attrs["format_version"] = np.int64(FORMAT_VERSION)
         file.attrs["dataset"] = index.dataset
         file.attrs["ffmpeg"] = index.ffmpeg
@@ -194,7 +191,7 @@ def _write_hdf5(path: Path, index: ShardIndex) -> int:
         for name, values in arrays.items():
             file.create_dataset(name, data=values, track_times=False)
         offset = _reserve_bytes(file, int(index.frame_offset[-1]))
-    return path.stat().st_size if offset is None else offset
+    return image.length if offset is None else offset
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -9,9 +9,9 @@ from prep.transcript import Transcript, frame_lines
 TALK = b"""[info] Input #0, avi, from 'file:a [error] b.avi':
 [mpeg4 @ 0x55bcf2249200] [error] ac-tex damaged at 9 10
 [vist#0:0/mpeg4 @ 0x55bc] [dec:mpeg4 @ 0x5566] [error] Error submitting packet: Invalid data
-[in#0/avi @ 0x55bcf2229040] [verbose]   Input stream #0:0 (video): 9 packets read; 8 frames decoded; 0
-[in#1/avi @ 0x55bcf2229040] [verbose]   Input stream #1:1 (video): 75 packets read; 74 frames decoded
-[in#1/avi @ 0x55bcf2229040] [verbose]   Input stream #1:0 (audio): 75 packets read; 70 frames decoded
+[in#0/avi @ 0x55bcf2229040] [verbose]   Input stream #0:0 (video): 9 packets; 8 frames decoded; 0
+[in#1/avi @ 0x55bcf2229040] [verbose]   Input stream #1:1 (video): 75 packets; 74 frames decoded
+[in#1/avi @ 0x55bcf2229040] [verbose]   Input stream #1:0 (audio): 75 packets; 70 frames decoded
 [fatal] Stream map '' matches no streams.
 [error] Error opening output files: Invalid argument
 """
@@ -25,6 +25,7 @@ def test_it_does_not_matter_in_which_pieces_ffmpeg_speaks(cuts: list[int]) -> No
             said.hear(TALK[start:stop])
     said.hear(b"")
     assert said.decoded == {0: 8, 1: 74}
+    assert said.complaints == 4
     assert said.complaint == "Error opening output files: Invalid argument"
     assert said.cause == "it has no video stream"
 

@@ -34,18 +34,23 @@ VIDEOS = tuple(
 )
 
 
+def write_videos(writer: ShardWriter, videos: Sequence[Made]) -> None:
+    """Hand videos to a writer."""
+    for video in videos:
+        writer.add(
+            class_name=video.class_name,
+            name=video.name,
+            jpegs=video.jpegs,
+            times=video.times,
+            size=video.size,
+        )
+
+
 def write_shard(path: Path, videos: Sequence[Made], **attributes: str) -> ShardEntry:
     """One shard with these videos."""
     settings = {"frames": 3, "resize": [4, 6]}
     with ShardWriter(path, dataset="folder", settings=settings, ffmpeg="7.0") as writer:
-        for video in videos:
-            writer.add(
-                class_name=video.class_name,
-                name=video.name,
-                jpegs=video.jpegs,
-                times=video.times,
-                size=video.size,
-            )
+        write_videos(writer, videos)
         writer.attributes.update(attributes)
     assert writer.entry is not None
     return writer.entry

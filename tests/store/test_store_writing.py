@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tasd.store import ShardWriter, bytes_sha256, read_shard, remove_leftovers, shard_name
-from tests.store.made import VIDEOS, Made, write_shard
+from tests.store.made import VIDEOS, Made, write_shard, write_videos
 
 SHARD = shard_name(0)
 
@@ -52,7 +52,10 @@ def test_the_first_lines_of_a_shard_are_text(tmp_path: Path) -> None:
     content = (tmp_path / SHARD).read_bytes()
     assert first == b"tasd store 1"
     assert said["length"] == len(content)
-    assert said["index_sha256"] == hashlib.sha256(content[512 : said["offset"]]).hexdigest()
+    start, stop = said["offset"], said["offset"] + said["nbytes"]
+    rest = content[512:start] + content[stop:]
+    assert said["index_sha256"] == hashlib.sha256(rest).hexdigest()
+    assert content[start:stop] == b"".join(jpeg for video in VIDEOS for jpeg in video.jpegs)
 
 
 def test_the_hash_of_the_pixels_can_be_taken_again(tmp_path: Path) -> None:
@@ -111,9 +114,13 @@ def test_a_disk_that_fills_is_an_os_error_and_leaves_nothing(tmp_path: Path, lim
         yield b"x"
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, unlimited[1]))
 
+    writer = ShardWriter(tmp_path / SHARD, dataset="folder", settings={}, ffmpeg="7.0")
     try:
-        with pytest.raises(OSError, match=r"."):
-            write_shard(tmp_path / SHARD, [*videos, Made("class", "last", nearly_full())])
+        with pytest.raises(OSError, match=r"."), writer:
+            write_videos(writer, videos)
+            writer.add(
+                class_name="class", name="last", jpegs=nearly_full(), times=[0.0], size=(1, 1)
+            )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
     assert list(tmp_path.iterdir()) == []

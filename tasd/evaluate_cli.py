@@ -1,0 +1,257 @@
+"""``tasd evaluate`` and ``tasd features``: from the command line to tables and files."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from tasd.evaluation import Evaluated, Shape
+    from tasd.subject import Extraction, Subject
+
+RunOption = Annotated[
+    Path | None, typer.Option(help="A run; default: the newest that has a best checkpoint.")
+]
+StoreOption = Annotated[
+    Path | None, typer.Option(help="Prepared store; default: the one the run was trained on.")
+]
+CheckpointOption = Annotated[
+    Path | None, typer.Option(help="Another checkpoint of the run than its best.")
+]
+NetworkOption = Annotated[str, typer.Option(help="student, teacher or both.")]
+PrecisionOption = Annotated[
+    str | None, typer.Option(help="Of the network, bf16 or float32; default: as it was trained.")
+]
+HalfOption = Annotated[bool, typer.Option("--half", help="Keep features in float16.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+
+
+def evaluate(
+    run: RunOption = None,
+    episodes: Annotated[int, typer.Option(help="How many episodes.")] = 10_000,
+    way: Annotated[int | None, typer.Option(help="Classes; default: as in training, or 5.")] = None,
+    shot: Annotated[
+        int | None, typer.Option(help="Support videos of each class; default: as in training.")
+    ] = None,
+    queries: Annotated[int, typer.Option(help="Query videos of each class.")] = 1,
+    seeds: Annotated[
+        str, typer.Option("--seeds", "--seed", help="Of the episodes: 0, or 0,3,7, or 0-4.")
+    ] = "0",
+    network: NetworkOption = "both",
+    split: Annotated[str, typer.Option(help="Whose classes: test, or val.")] = "test",
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Two runs: the second minus the first, on the same episodes."),
+    ] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="A feature file, from anywhere, in place of a run.")
+    ] = None,
+    matcher: Annotated[
+        str | None, typer.Option(help="Another matcher, one that needs no training.")
+    ] = None,
+    store: StoreOption = None,
+    checkpoint: CheckpointOption = None,
+    distinct_groups: Annotated[
+        bool, typer.Option("--distinct-groups", help="Support and query from other sources.")
+    ] = False,
+    save_episodes: Annotated[
+        Path | None, typer.Option(help="Write the episodes to this file, by names of videos.")
+    ] = None,
+    episodes_file: Annotated[
+        Path | None, typer.Option(help="Take the episodes from this file.")
+    ] = None,
+    allow_overlap: Annotated[
+        bool, typer.Option("--allow-overlap", help="Test on classes that were trained on.")
+    ] = False,
+    precision: PrecisionOption = None,
+    half: HalfOption = False,
+    batch: Annotated[int | None, typer.Option(help="Episodes at a time.")] = None,
+    device: DeviceOption = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="Result file; default: in the run's evaluation folder.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Accuracy on classes that were never trained on, from features computed once per video.
+
+    Bare `tasd evaluate` takes the newest run and scores its student and its teacher on 10,000
+    episodes of the test classes, each with one query per class.
+    """
+    from tasd.evaluation import Shape, seeds_of
+
+    device = _device(device)
+    how = _extraction(network, split, matcher, precision, half, device)
+    subjects = _subjects(run, compare, features, how, store=store, checkpoint=checkpoint)
+    trained = subjects[0].origin.get("config", {"episode": {"way": 5, "shot": 1}})["episode"]
+    shape = Shape(
+        way=way or trained["way"],
+        shot=shot or trained["shot"],
+        queries=queries,
+        count=episodes,
+        distinct_groups=distinct_groups,
+        file=episodes_file,
+    )
+    wanted = (0,) if episodes_file else seeds_of(seeds)
+    every = [_evaluated(subjects, shape, seed, allow_overlap, batch, device) for seed in wanted]
+    if save_episodes is not None:
+        _save_episodes(save_episodes, every)
+    _deliver(every, out, as_json=as_json)
+
+
+def features(
+    run: RunOption = None,
+    split: Annotated[str, typer.Option(help="Whose classes: test, val or train.")] = "test",
+    network: NetworkOption = "both",
+    store: StoreOption = None,
+    checkpoint: CheckpointOption = None,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Keep feature maps, for matchers that read them.")
+    ] = False,
+    precision: PrecisionOption = None,
+    half: HalfOption = False,
+    device: DeviceOption = "auto",
+) -> None:
+    """Compute the features of each video once and keep them in the run's folder.
+
+    `tasd evaluate` does this by itself; the files are HDF5 and documented, for other programs.
+    """
+    from dataclasses import replace
+
+    how = replace(_extraction(network, split, None, precision, half, _device(device)), maps=maps)
+    subject = _of_run(run, how, store=store, checkpoint=checkpoint)
+    for name, made in subject.features.items():
+        size = " x ".join(str(side) for side in made.features.shape)
+        typer.echo(f"{name}: {size} {made.features.dtype} in {made.path}")
+
+
+def _device(name: str) -> str:
+    import torch
+
+    return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _extraction(
+    network: str,
+    split: str,
+    matcher: str | None,
+    precision: str | None,
+    half: bool,
+    device: str,
+) -> "Extraction":
+    from tasd.parts import pick
+    from tasd.subject import Extraction
+
+    networks = {"both": (), "student": ("student",), "teacher": ("teacher",)}
+    precisions: dict[str, Literal["bf16", "float32"]] = {"bf16": "bf16", "float32": "float32"}
+    return Extraction(
+        split=split,
+        networks=pick(networks, network, what="network"),
+        matcher=matcher,
+        precision=None if precision is None else pick(precisions, precision, what="precision"),
+        half=half,
+        device=device,
+    )
+
+
+def _subjects(
+    run: Path | None,
+    compare: tuple[Path, Path] | None,
+    features: Path | None,
+    how: "Extraction",
+    *,
+    store: Path | None,
+    checkpoint: Path | None,
+) -> "list[Subject]":
+    """One of a run or a feature file, or the two runs to compare."""
+    from tasd.errors import UserError
+    from tasd.subject import of_features
+
+    if sum(given is not None for given in (run, compare, features)) > 1:
+        raise UserError("--run, --compare and --features exclude one another; give one of them")
+    if features is not None:
+        return [of_features(features, matcher=how.matcher or "bimhm", split=how.split)]
+    runs = compare or (run,)
+    return [_of_run(path, how, store=store, checkpoint=checkpoint) for path in runs]
+
+
+def _of_run(
+    path: Path | None, how: "Extraction", *, store: Path | None, checkpoint: Path | None
+) -> "Subject":
+    from tasd.checkpoint import load
+    from tasd.evaluation import find_store
+    from tasd.run import Run, newest
+    from tasd.subject import of_run
+
+    run = newest() if path is None else Run(path)
+    run.config()  # a folder that is no run is told as such
+    source = checkpoint or run.best
+    if path is None:
+        typer.echo(f"the newest run with a best checkpoint: {run.path}", err=True)
+    saved = load(source)
+    with find_store(store, saved) as opened:
+        return of_run(run, saved, opened, how, source=source)
+
+
+def _evaluated(
+    subjects: "list[Subject]",
+    shape: "Shape",
+    seed: int,
+    allow_overlap: bool,
+    batch: int | None,
+    device: str,
+) -> "list[Evaluated]":
+    from tasd.evaluation import evaluate
+
+    return [
+        evaluate(subject, shape, seed=seed, allow_overlap=allow_overlap, batch=batch, device=device)
+        for subject in subjects
+    ]
+
+
+def _save_episodes(path: Path, every: "list[list[Evaluated]]") -> None:
+    """One file a seed; with several, the seed stands in the name."""
+    from tasd.episode_files import save_episodes
+
+    for results in every:
+        episodes = results[0].episodes
+        name = f"{path.stem}-seed{episodes.seed}{path.suffix}" if len(every) > 1 else path.name
+        save_episodes(path.with_name(name), episodes)
+
+
+def _deliver(every: "list[list[Evaluated]]", out: Path | None, *, as_json: bool) -> None:
+    """Write each result where it belongs, then print all of them."""
+    from tasd.evaluation import comparison
+    from tasd.results import write_document
+    from tasd.results_text import compared, over_seeds, table
+
+    documents = []
+    for results in every:
+        pair = len(results) == 2
+        content = comparison(*results) if pair else results[0].content
+        documents.append(content)
+        path = _result_path(results, out, len(every))
+        if path is not None:
+            write_document(path, content)
+        if not as_json:
+            lines = [line for result in results for line in table(result)]
+            lines += compared(*results) if pair else []
+            lines += [f"result: {path}"] if path is not None else []
+            typer.echo("\n".join(lines) + "\n")
+    if as_json:
+        typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents))
+    elif len(every) > 1:
+        typer.echo("\n".join(over_seeds(every)))
+
+
+def _result_path(results: "list[Evaluated]", out: Path | None, count: int) -> Path | None:
+    """Beside the run's other results, or ``out``; a feature file has no folder of its own."""
+    last = results[-1]
+    if out is not None:
+        seed = last.episodes.seed
+        return out.with_name(f"{out.stem}-seed{seed}{out.suffix}") if count > 1 else out
+    if "run" not in last.subject.origin:
+        return None
+    against = f"-against-{results[0].subject.name}" if len(results) == 2 else ""
+    folder = Path(last.subject.origin["run"]) / "evaluation"
+    return folder / f"{last.name}{against}.json"

@@ -1,0 +1,76 @@
+"""Choosing a matcher and its options by name, and what is published of each."""
+
+import pytest
+
+from tasd.errors import UserError
+from tasd.matchers import MATCHERS, build, option_names
+
+WIDE = 2048  # what published options such as position_a are written for
+
+
+def test_a_wrong_name_is_answered_with_the_right_ones():
+    with pytest.raises(UserError, match=r"'otm'.*bimhm, prototype.*did you mean 'otam'"):
+        build("otm", 8)
+
+
+def test_a_wrong_option_is_answered_with_the_right_ones():
+    with pytest.raises(UserError, match=r"'otam' has no option 'lambda'; it has: smoothing, eps"):
+        build("otam", 8, **{"lambda": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "reason"),
+    [
+        ("bimhm", {"reduction": "max"}, "'sum' or 'mean'"),
+        ("otam", {"smoothing": 0}, "greater than 0"),
+        ("otam", {"smoothing": "soft"}, "valid number"),
+        ("trx", {"cardinalities": []}, "at least 1 item"),
+        ("trx", {"cardinalities": [2, 0]}, "greater than or equal to 1"),
+        ("hyrsm", {"heads": 3}, "does not divide"),
+        ("molo", {"heads": 3}, "does not divide"),
+        ("ta2n", {"dropout": 1.0}, "less than 1"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_the_reason(name: str, options: dict, reason: str):
+    option, value = next(iter(options.items()))
+    with pytest.raises(UserError) as raised:
+        build(name, 8, **options)
+    for part in (repr(option), repr(name), repr(value), reason):
+        assert part in str(raised.value)
+
+
+def test_a_list_may_stand_for_a_tuple():
+    assert len(build("trx", 8, cardinalities=[2, 3], width=4).attentions) == 2
+
+
+def test_the_number_of_classes_and_frames_are_no_options():
+    for name in MATCHERS:
+        assert not {"classes", "frames", "channels"} & set(option_names(name))
+
+
+@pytest.mark.parametrize("name", ["hyrsm", "molo"])
+def test_without_training_classes_there_is_no_classifier(name: str):
+    assert "classifier" in build(name, 8, classes=3).loss_names
+    assert "classifier" not in build(name, 8).loss_names
+
+
+@pytest.mark.parametrize("name", MATCHERS)
+def test_published_settings_are_options_and_losses_of_the_matcher(name: str):
+    published = MATCHERS[name].PUBLISHED
+    assert published.paper
+    for dataset in ("kinetics", "ucf101", "hmdb51"):
+        setting = published.setting(dataset)
+        assert set(setting.options) <= set(option_names(name))
+        built = build(name, 16, classes=3, **setting.options)
+        assert set(setting.losses) <= set(built.loss_names)
+        assert all(0 < weight <= 1 for weight in setting.losses.values())
+    for one_shot, five_shot in published.accuracy.values():
+        assert 20 < one_shot < five_shot < 100
+
+
+@pytest.mark.parametrize("name", MATCHERS)
+def test_the_docstring_names_the_paper_and_every_option(name: str):
+    text = " ".join((MATCHERS[name].__doc__ or "").split())
+    assert any(str(year) in text for year in range(2016, 2025))
+    for option in option_names(name):
+        assert option in text, f"{option} is not explained"

@@ -1,0 +1,250 @@
+"""What every matcher promises; a new one is tested by its line in the table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tasd.matchers import MATCHERS, Matcher, build
+from tasd.matchers.arithmetic import shot_means
+from tasd.matchers.base import prepared
+from tasd.types import Scores, Task
+
+CHANNELS, FRAMES, CLASSES = 16, 4, 9
+# Smaller than published; and the forms that have a code path of their own.
+OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "bimhm": [{}, {"shots": "mean", "reduction": "mean", "eps": 0.01}],
+    "prototype": [{}, {"metric": "squared_l2"}],
+    "otam": [{}],
+    "trx": [{"width": 12}],
+    "ta2n": [{}],
+    "strm": [{"width": 12}, {"width": 12, "cardinalities": (2, 3)}],
+    "hyrsm": [{}, {"shots": "mean", "heads": 2}],
+    "molo": [{"heads": 2}],
+}
+FORMS = [(name, options) for name in MATCHERS for options in OPTIONS.get(name, [{}])]
+SHOTS = (2, 1, 3)
+
+
+@pytest.fixture(params=FORMS, ids=[f"{name}-{form}" for form, (name, _) in enumerate(FORMS)])
+def matcher(request: pytest.FixtureRequest) -> Matcher:
+    """In float64, in evaluation, with weights that leave no branch at zero."""
+    name, options = request.param
+    torch.manual_seed(0)
+    built = build(name, CHANNELS, classes=CLASSES, frames=FRAMES, **options).double().eval()
+    with torch.no_grad():
+        for parameter in built.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return built
+
+
+def task(
+    *, shots: Sequence[int] = SHOTS, episodes: int = 2, queries: int = 4, training: bool = False
+) -> Task:
+    """Random features of every kind; the supports of each episode in an order of their own."""
+    generator = torch.Generator().manual_seed(sum(shots) + queries)
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    way, supports = len(shots), sum(shots)
+    ordered = torch.arange(way).repeat_interleave(torch.tensor(shots))
+    orders = [torch.randperm(supports, generator=generator) for _ in range(episodes)]
+    labels = torch.stack([ordered[order] for order in orders])
+    kinds = {}
+    for part, videos in (("support", supports), ("query", queries)):
+        kinds[part] = random(episodes, videos, FRAMES, CHANNELS)
+        kinds[f"{part}_maps"] = random(episodes, videos, CHANNELS, FRAMES, 3, 5)
+    if training:
+        answers = torch.randint(way, (episodes, queries), generator=generator)
+        kinds |= {"query_labels": answers, "query_classes": answers + 3}
+        kinds |= {"support_classes": labels + 3}
+        for part, videos in (("support", supports), ("query", queries)):
+            kinds[f"{part}_pixels"] = random(episodes, videos, FRAMES, 3, 64, 96)
+    return Task(way, support_labels=labels, **kinds)
+
+
+def select(task: Task, part: str, index: Any) -> Task:
+    """The task with some of its ``support_...`` or ``query_...`` videos, in this order."""
+    chosen = {
+        name: value[:, index]
+        for name, value in vars(task).items()
+        if name.startswith(part) and value is not None
+    }
+    return replace(task, **chosen)
+
+
+def mapped(task: Task, change: Any) -> Task:
+    """The task with a change to every tensor of features."""
+    floats = {
+        name: change(value)
+        for name, value in vars(task).items()
+        if isinstance(value, Tensor) and value.is_floating_point()
+    }
+    return replace(task, **floats)
+
+
+@torch.no_grad()
+def logits(matcher: Matcher, task: Task) -> Tensor:
+    scores: Scores = matcher(task)
+    return scores.logits
+
+
+def same(actual: Tensor, expected: Tensor) -> bool:
+    return torch.allclose(actual, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_every_matcher_of_the_table_has_its_forms_here():
+    assert set(OPTIONS) == set(MATCHERS)
+
+
+@pytest.mark.parametrize("shots", [(1, 1, 1), (2, 2), (1, 1), SHOTS, (4,), (1, 5, 1, 2)])
+def test_scores_have_a_column_for_each_class(matcher: Matcher, shots: tuple[int, ...]):
+    scores = logits(matcher, task(shots=shots, episodes=3, queries=2))
+    assert scores.shape == (3, 2, len(shots))
+    assert scores.isfinite().all()
+
+
+@pytest.mark.parametrize("shots", [(1, 1, 1), SHOTS])
+def test_the_order_of_the_support_does_not_matter(matcher: Matcher, shots: tuple[int, ...]):
+    given = task(shots=shots)
+    turned = select(given, "support", torch.arange(sum(shots)).flip(0))
+    assert same(logits(matcher, turned), logits(matcher, given))
+
+
+@pytest.mark.parametrize("shots", [(1, 1, 1), SHOTS])
+def test_renaming_the_classes_permutes_the_columns(matcher: Matcher, shots: tuple[int, ...]):
+    given, names = task(shots=shots), torch.tensor([2, 0, 1])
+    renamed = replace(given, support_labels=names[given.support_labels])
+    assert same(logits(matcher, renamed)[:, :, names], logits(matcher, given))
+
+
+def test_a_query_does_not_see_the_others_unless_declared(matcher: Matcher):
+    given = task()
+    alone = logits(matcher, select(given, "query", [2]))
+    together = logits(matcher, given)[:, [2]]
+    assert same(alone, together) != matcher.transductive
+
+
+def test_a_class_does_not_see_the_others_unless_declared(matcher: Matcher):
+    given = task(shots=(2, 2, 2), episodes=1)
+    own = given.support_labels[0] == 0
+    alone = logits(matcher, replace(select(given, "support", own), way=1))
+    together = logits(matcher, given)[:, :, :1]
+    assert same(alone, together) != matcher.task_level
+
+
+def test_a_batch_of_episodes_is_the_episodes_one_by_one(matcher: Matcher):
+    given = task(episodes=3)
+    together = logits(matcher, given)
+    for episode in range(3):
+        one = {
+            name: value[episode : episode + 1] if isinstance(value, Tensor) else value
+            for name, value in vars(given).items()
+        }
+        assert same(logits(matcher, Task(**one)), together[episode : episode + 1])
+
+
+@pytest.mark.parametrize("shots", [(1, 1, 1), SHOTS])
+def test_preparing_first_changes_nothing(matcher: Matcher, shots: tuple[int, ...]):
+    given = task(shots=shots)
+    with torch.no_grad():
+        later = matcher.compare(prepared(matcher, given)).logits
+    assert same(later, logits(matcher, given))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("bimhm", {"shots": "mean"}), ("prototype", {"metric": "cosine"}), ("otam", {})],
+)
+def test_scores_are_means_of_pair_distances_where_declared(name: str, options: Mapping[str, Any]):
+    built, given = build(name, CHANNELS, **options), task()
+    assert built.pairwise
+    ready = prepared(built, given)
+    pairs = built.pair_distances(ready.query, ready.support)
+    assert same(-shot_means(pairs, given.support_labels, way=3), logits(built, given))
+
+
+def test_all_others_do_not_declare_pairs(matcher: Matcher):
+    forms = {"BiMHM", "Prototype", "OTAM"}
+    assert not matcher.pairwise or type(matcher).__name__ in forms
+
+
+def test_maps_are_read_only_where_declared(matcher: Matcher):
+    given = task()
+    without = replace(given, support_maps=None, query_maps=None)
+    if matcher.needs_maps:
+        with pytest.raises(AssertionError, match="reads maps"):
+            matcher(without)
+    else:
+        assert same(logits(matcher, without), logits(matcher, given))
+
+
+def test_float32_gives_what_float64_gives(matcher: Matcher):
+    given = task()
+    exact = logits(matcher, given)
+    single = logits(matcher.float(), mapped(given, Tensor.float))
+    assert single.dtype == torch.float32
+    scale = exact.abs().max().item()
+    torch.testing.assert_close(single.double(), exact, rtol=0, atol=2e-5 * max(scale, 1))
+
+
+def test_autocast_and_half_precision_features_leave_the_arithmetic_in_float32(matcher: Matcher):
+    halves = mapped(task(), Tensor.bfloat16)
+    expected = logits(matcher.float(), mapped(halves, Tensor.float))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        scores = logits(matcher, halves)
+    assert scores.dtype == torch.float32
+    assert torch.equal(scores, expected)
+
+
+def test_the_weights_make_a_round_trip(matcher: Matcher):
+    saved = {name: weight.clone() for name, weight in matcher.state_dict().items()}
+    expected = logits(matcher, task())
+    with torch.no_grad():
+        for parameter in matcher.parameters():
+            parameter.zero_()
+    matcher.load_state_dict(saved)
+    assert same(logits(matcher, task()), expected)
+
+
+def test_losses_have_the_declared_names_and_come_in_training_only(matcher: Matcher):
+    assert matcher(task()).losses == {}
+    losses = matcher(task(training=True)).losses
+    assert set(losses) == set(matcher.loss_names)
+    assert all(loss.shape == () and loss.isfinite() for loss in losses.values())
+    assert matcher.needs_pixels == ("reconstruction" in losses)
+
+
+def test_every_weight_gets_a_finite_gradient(matcher: Matcher):
+    given = task(training=True)
+    assert given.query_labels is not None
+    features = [given.support, given.query]
+    if matcher.needs_maps:
+        assert given.support_maps is not None
+        assert given.query_maps is not None
+        features = [given.support_maps, given.query_maps]
+    for feature in features:
+        feature.requires_grad_()
+    scores = matcher.train()(given)
+    loss = functional.cross_entropy(scores.logits.flatten(0, 1), given.query_labels.flatten())
+    torch.stack([loss, *scores.losses.values()]).sum().backward()
+    for name, weight in [*matcher.named_parameters(), *enumerate(features)]:
+        assert weight.grad is not None, f"{name} is not reached"
+        assert weight.grad.isfinite().all(), name
+        assert weight.grad.any(), f"{name} has no part in any loss"
+
+
+def test_identical_videos_have_finite_gradients(matcher: Matcher):
+    given = task(shots=(2, 2), training=True)
+    equal = mapped(given, lambda features: torch.ones_like(features, requires_grad=True))
+    assert given.query_labels is not None
+    scores = matcher(equal)
+    loss = functional.cross_entropy(scores.logits.flatten(0, 1), given.query_labels.flatten())
+    torch.stack([loss, *scores.losses.values()]).sum().backward()
+    for name, weight in matcher.named_parameters():
+        assert weight.grad is None or weight.grad.isfinite().all(), name
