@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
@@ -37,19 +37,23 @@ def write_shards(
     workers: int,
     scheduler: str | None = None,
     told: Told = lambda videos, size: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Generator[ShardReport, None, None]:
     """Write shards side by side, each yielded when it is on the disk, in any order.
 
     told: hears of videos as they are done; of fewer than none when work was lost.
+    say: hears of workers that were killed.
     Raises `UserError`.
     """
     if scheduler is not None:
         yield from _on_cluster(jobs, recipe, scheduler, told)
         return
     left = {job.number: job for job in jobs}
-    for _ in range(MOST_DEATHS):
+    for deaths in range(MOST_DEATHS):
         if not left:
             return
+        if deaths:
+            say(f"a worker process was killed; begun again: {_listed(left)}")
         unfinished = _Tally(told)
         with (
             _pool(min(workers, len(left)), unfinished) as pool,
@@ -61,16 +65,17 @@ def write_shards(
                 yield report
         unfinished.take_back()
     if left:
-        raise UserError(_killed(sorted(left)))
+        raise UserError(
+            f"worker processes were killed {MOST_DEATHS} times (is the memory full?) before "
+            f"{_listed(left)} could be written; what is finished is kept: run the same command "
+            "again, perhaps with fewer --workers"
+        )
 
 
-def _killed(left: Sequence[int]) -> str:
-    numbers = ", ".join(map(str, left[:5])) + (" ..." if len(left) > 5 else "")
-    return (
-        f"worker processes were killed {MOST_DEATHS} times (is the memory full?), before shards "
-        f"{numbers} were done; run the same command again, perhaps with fewer --workers: "
-        "what is finished is kept"
-    )
+def _listed(shards: Collection[int]) -> str:
+    some = sorted(shards)[:5]
+    more = f" and {len(shards) - len(some)} more" if len(shards) > len(some) else ""
+    return f"shard {', '.join(map(str, some))}{more}"
 
 
 def _completed(

@@ -88,7 +88,12 @@ def prepare(
             (store / MANIFEST).unlink(missing_ok=True)  # until they are written again
         write_plan(store, plan)
         writing = write_shards(
-            jobs, recipe, workers=workers, scheduler=scheduler, told=audience.told
+            jobs,
+            recipe,
+            workers=workers,
+            scheduler=scheduler,
+            told=audience.told,
+            say=audience.say,
         )
         with contextlib.closing(writing):
             for report in writing:

@@ -9,7 +9,7 @@ def main() -> None:
     from tasd.errors import UserError
 
     try:
-        app()
+        app(prog_name="tasd")
     except UserError as error:
         print(f"tasd: {error}", file=sys.stderr)
         sys.exit(1)

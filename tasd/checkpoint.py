@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,10 +55,11 @@ class Checkpoint:
     teacher: dict[str, Any] | None
     optimiser: dict[str, Any]
 
-    def save(self, path: Path, *, keep_previous: bool = False) -> None:
+    def save(self, path: Path, *, keep_previous: bool = False, also: Sequence[Path] = ()) -> None:
         """Write atomically: temporary name, fsync, rename.
 
-        ``keep_previous`` leaves the file that stood there as ``previous.pt`` beside it.
+        ``keep_previous`` leaves the file that stood there as ``previous.pt`` beside it. ``also``
+        are further names for this file; the data is written once.
         """
         tree = {f: getattr(self, f) for f in self.__dataclass_fields__}
         tree |= {
@@ -74,6 +77,8 @@ class Checkpoint:
         if keep_previous and path.exists():
             _link(path, path.with_name("previous.pt"))
         temporary.replace(path)
+        for name in also:
+            _link(path, name)
         _sync_folder(path.parent)
 
 
@@ -145,13 +150,13 @@ def _below(state: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Give ``source`` a second name; atomic, and the data is not copied."""
+    """Give ``source`` a second name, atomically; a copy where the file system has no links."""
     temporary = target.with_name(f".{target.name}.writing")
     temporary.unlink(missing_ok=True)
     try:
         os.link(source, temporary)
-    except OSError:  # a file system without hard links: the previous one is then not kept
-        return
+    except OSError:
+        shutil.copyfile(source, temporary)
     temporary.replace(target)
 
 

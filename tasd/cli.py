@@ -1,6 +1,7 @@
 """The commands. Each one's work is imported when it is called: ``--help`` loads no torch."""
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,7 +22,7 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool | None) -> None:
     if asked:
         typer.echo(f"tasd {__version__}")
         raise typer.Exit
@@ -30,8 +31,9 @@ def _version(asked: bool) -> None:
 @app.callback()
 def main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which one.")
-    ] = False,
+        bool | None,
+        typer.Option("--version", callback=_version, is_eager=True, help="Say which one."),
+    ] = None,
 ) -> None:
     """Options of tasd itself."""
 
@@ -60,3 +62,54 @@ def doctor(
             mark = {"ok": "ok     ", "note": "note   ", "missing": "MISSING"}[finding.verdict]
             typer.echo(f"{mark}  {finding.what:<12} {finding.detail}")
     raise typer.Exit(0 if healthy(findings) else 1)
+
+
+@app.command()
+def check(
+    store: Annotated[Path, typer.Argument(help="The store to check.")],
+    deep: Annotated[bool, typer.Option("--deep", help="Decode every frame as well.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Verify a store: hashes, offsets and counts; name the shard and video of any fault."""
+    from prep.check import check_command
+
+    check_command(store, deep=deep, as_json=as_json)
+
+
+@app.command()
+def show(
+    what: Annotated[Path, typer.Argument(help="A store or a run.", metavar="STORE|RUN")],
+    video: Annotated[
+        str | None, typer.Option(help="Draw this video of the store: class/name.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to draw it (PNG).")] = None,
+) -> None:
+    """Show what a store or a run holds, or draw the frames of one video."""
+    if (what / "config.json").exists() and video is None:
+        from tasd.run import Run
+        from tasd.show_run import show_run
+
+        show_run(Run(what))
+    else:
+        from prep.show import show_store
+
+        show_store(what, video=video, out=out)
+
+
+@app.command()
+def matchers(
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """List the matchers, their papers and published accuracies."""
+    from tasd.matchers import MATCHERS
+
+    if as_json:
+        typer.echo(
+            json.dumps({n: {"paper": m.PUBLISHED.paper} for n, m in MATCHERS.items()}, indent=2)
+        )
+        return
+    for name, matcher in MATCHERS.items():
+        scores = ", ".join(
+            f"{data} {one} / {five}" for data, (one, five) in matcher.PUBLISHED.accuracy.items()
+        )
+        typer.echo(f"{name:<10} {matcher.PUBLISHED.paper}\n{'':<10} {scores or 'no figures'}")

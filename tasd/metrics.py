@@ -166,7 +166,7 @@ def bootstrap_interval(
     """
     mean = float(accuracies.mean())
     effects = _effects(accuracies, members, group)
-    if effects is None or (effects.size <= together).any():
+    if (effects.size <= together).any():
         return Interval(mean, math.nan, math.nan)
     random = np.random.Generator(np.random.PCG64(seed))
     noise = float(accuracies.std(ddof=1)) / math.sqrt(len(accuracies))
@@ -200,7 +200,7 @@ def _effects(
     accuracies: Float[np.ndarray, " episodes"],
     members: Int[np.ndarray, "episodes members"],
     group: Int[np.ndarray, " units"],
-) -> _Effects | None:
+) -> _Effects:
     """A unit's effect: mean accuracy of its episodes less that of its group's, noise removed."""
     weights = np.repeat(accuracies, members.shape[1])
     times = np.bincount(members.ravel(), minlength=len(group))
@@ -210,12 +210,10 @@ def _effects(
     group_times, group_total = np.bincount(group, times)[group], np.bincount(group, total)[group]
     value = total / times - group_total / group_times
     spread = float((value**2).mean())
-    if spread == 0:
-        return None
     noise = float((accuracies.var() * (1 / times - 1 / group_times)).mean())
     # The spread of n effects is known to a relative sqrt(2/n): two of that are left, to err wide.
     sure = max(0.0, 1 - 2 * math.sqrt(2 / len(value)))
-    value *= math.sqrt(max(0.0, 1 - sure * noise / spread))
+    value *= math.sqrt(max(0.0, 1 - sure * noise / spread)) if spread else 0.0
     return _Effects(value, times / len(accuracies), group, np.bincount(group)[group])
 
 

@@ -229,11 +229,9 @@ class _State:
             teacher=None if self.teacher is None else self.teacher.state_dict(),
             optimiser=self.optimiser.state_dict(),
         )
-        checkpoint.save(run.last, keep_previous=True)
-        if better:
-            checkpoint.save(run.best)
-        if keep:
-            checkpoint.save(run.checkpoints / f"episode-{now.episode:06d}.pt")
+        names = [run.best] if better else []
+        names += [run.checkpoints / f"episode-{now.episode:06d}.pt"] if keep else []
+        checkpoint.save(run.last, keep_previous=True, also=names)
 
     def restore(self, checkpoint: Checkpoint, *, source: Path | None) -> Progress:
         """Take everything over from a checkpoint of this very run. Raises `UserError`."""

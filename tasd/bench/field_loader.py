@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import functional
 
 from tasd.datasets import DATASETS, scan
-from tasd.episodes import Episode, View
+from tasd.episodes import View
 from tasd.errors import UserError
 from tasd.loader.augment import corner
 from tasd.store import Store
@@ -50,7 +50,7 @@ class FieldLoader:
 class JpegFiles(Dataset[Tensor]):
     """Episodes from frames in files, one file a frame. ``stored``: frames of each video."""
 
-    episodes: Sequence[Episode]
+    episodes: Sequence[Sequence[View]]
     size: int
     files: Mapping[tuple[str, int], Path]
     stored: Mapping[str, int]
@@ -59,10 +59,12 @@ class JpegFiles(Dataset[Tensor]):
         return len(self.episodes)
 
     def __getitem__(self, index: int) -> Tensor:
-        views = self.episodes[index].views
-        return torch.stack(
-            [self._frame(view, f) for view in views for f in view.frames(self.stored[view.video])]
-        )
+        frames = [
+            self._frame(view, frame)
+            for view in self.episodes[index]
+            for frame in view.frames(self.stored[view.video])
+        ]
+        return torch.stack(frames)
 
     def _frame(self, view: View, frame: int) -> Tensor:
         with Image.open(self.files[view.video, frame]) as file:
@@ -78,7 +80,7 @@ class JpegFiles(Dataset[Tensor]):
 class VideoFiles(Dataset[Tensor]):
     """Episodes from videos, each decoded where its frames are asked for."""
 
-    episodes: Sequence[Episode]
+    episodes: Sequence[Sequence[View]]
     size: int
     files: Mapping[str, Path]
 
@@ -86,7 +88,7 @@ class VideoFiles(Dataset[Tensor]):
         return len(self.episodes)
 
     def __getitem__(self, index: int) -> Tensor:
-        return torch.cat([self._clip(view) for view in self.episodes[index].views])
+        return torch.cat([self._clip(view) for view in self.episodes[index]])
 
     def _clip(self, view: View) -> Tensor:
         from decord import VideoReader
@@ -101,9 +103,11 @@ class VideoFiles(Dataset[Tensor]):
         return normalised
 
 
-def jpeg_files(store: Store, episodes: Sequence[Episode], *, size: int, folder: Path) -> JpegFiles:
+def jpeg_files(
+    store: Store, episodes: Sequence[Sequence[View]], *, size: int, folder: Path
+) -> JpegFiles:
     """Lay the frames of ``episodes`` out as the field does: ``folder/video/frame.jpg``."""
-    views = [view for episode in episodes for view in episode.views]
+    views = [view for episode in episodes for view in episode]
     stored = {view.video: store.videos[view.video].frames for view in views}
     files: dict[tuple[str, int], Path] = {}
     for number, (video, count) in enumerate(stored.items()):
@@ -115,7 +119,9 @@ def jpeg_files(store: Store, episodes: Sequence[Episode], *, size: int, folder: 
     return JpegFiles(episodes, size, files, stored)
 
 
-def video_files(store: Store, episodes: Sequence[Episode], *, size: int, root: Path) -> VideoFiles:
+def video_files(
+    store: Store, episodes: Sequence[Sequence[View]], *, size: int, root: Path
+) -> VideoFiles:
     """The videos of ``episodes`` below the ``root`` that the store was prepared from.
 
     Raises `UserError` where decord or a video is missing.
@@ -123,7 +129,7 @@ def video_files(store: Store, episodes: Sequence[Episode], *, size: int, root: P
     if find_spec("decord") is None:
         raise UserError("--videos is read with decord, which is not installed: tasd[bench] has it")
     found = {video.id: root / video.path for video in scan(DATASETS[store.dataset], root).videos}
-    asked = {view.video for episode in episodes for view in episode.views}
+    asked = {view.video for episode in episodes for view in episode}
     if missing := sorted(asked - found.keys()):
         raise UserError(
             f"--videos {root} lacks {len(missing)} videos of the store {store.path}, such as "

@@ -18,8 +18,8 @@ from rich.table import Table
 from torch import Tensor
 
 from tasd.bench.field_loader import MEAN, STD, FieldLoader, jpeg_files, video_files
-from tasd.episodes import EpisodeSampler
-from tasd.loader import EpisodeLoader
+from tasd.episodes import View, generator
+from tasd.loader import Views, open_views
 from tasd.progress import track
 from tasd.store import Store
 
@@ -55,9 +55,7 @@ def bench_loader(
     store: Store,
     *,
     videos: Path | None = None,
-    way: int = 5,
-    shot: int = 1,
-    queries: int = 5,
+    clips: int = 30,
     frames: int = 8,
     size: int = 224,
     device: torch.device | str = "cpu",
@@ -70,37 +68,47 @@ def bench_loader(
 ) -> LoaderFigures:
     """Time every way on the same ``episodes``, ``rounds`` times, one way after the other.
 
-    Episodes come from the classes that have enough videos, whatever their split.
-    videos: root of the data set that the store was prepared from, for decord; without it that
-    way is left out. threads: of our loader. workers: processes of each DataLoader.
+    An episode is ``clips`` videos of the store, whatever their class, with replacement: a small
+    store will do. videos: root of the data set that the store was prepared from, for decord;
+    without it that way is left out. threads: of our loader. workers: of each DataLoader.
 
-    Raises `UserError` where decord or a video is missing, or the store is too small.
+    Raises `UserError` where decord or a video is missing, or a frame is smaller than ``size``.
     """
     target = torch.device(device)
-    enough = {name: ids for name, ids in store.classes().items() if len(ids) >= shot + queries}
-    drawn = list(
-        EpisodeSampler(enough, way, shot, queries, episodes + 1, seed, frames, training=True)
-    )
-    ours = EpisodeLoader(store, drawn, size=size, device=target, kind=kind, threads=threads)
+    drawn = [episode(store, i, clips=clips, frames=frames, seed=seed) for i in range(episodes + 1)]
+    ours = open_views(store, drawn, size=size, device=target, kind=kind, threads=threads)
     ways: dict[str, Iterable[object]] = {OURS: ours, OURS_FLOAT: _Normalised(ours)}
     with tempfile.TemporaryDirectory(prefix="tasd-bench-") as folder:
         files = jpeg_files(store, drawn, size=size, folder=Path(folder))
         ways[FIELD] = FieldLoader(files, device=target, workers=workers)
         if videos is not None:
-            clips = video_files(store, drawn, size=size, root=videos)
-            ways[FIELD_VIDEOS] = FieldLoader(clips, device=target, workers=workers)
+            originals = video_files(store, drawn, size=size, root=videos)
+            ways[FIELD_VIDEOS] = FieldLoader(originals, device=target, workers=workers)
         seconds = _interleaved(ways, rounds=rounds, device=target)
-    seen = len(drawn[0].views)
     return LoaderFigures(
-        videos=seen,
-        frames=seen * frames,
+        videos=clips,
+        frames=clips * frames,
         size=size,
         device=str(target),
         cores=len(os.sched_getaffinity(0)),
         rounds=rounds,
         episodes=episodes,
-        ways=way_figures(seconds, frames=seen * frames, episodes=episodes),
+        ways=way_figures(seconds, frames=clips * frames, episodes=episodes),
     )
+
+
+def episode(store: Store, index: int, *, clips: int, frames: int, seed: int) -> list[View]:
+    """What the loaders are asked for: random videos, segments, crops and flips."""
+    ids, random = list(store.videos), generator(seed, index, "bench")
+    return [
+        View(
+            ids[int(random.random() * len(ids))],
+            positions=tuple(float((s + random.random()) / frames) for s in range(frames)),
+            crop=(random.random(), random.random()),
+            flip=random.random() < 0.5,
+        )
+        for _ in range(clips)
+    ]
 
 
 def way_figures(
@@ -158,10 +166,10 @@ def _seconds(way: Iterable[object], device: torch.device) -> float:
 class _Normalised:
     """Our batches as the field hands them over: float32, normalised, channels first."""
 
-    def __init__(self, loader: EpisodeLoader) -> None:
-        self._loader = loader
+    def __init__(self, views: Views) -> None:
+        self._views = views
 
     def __iter__(self) -> Iterator[Tensor]:
-        for batch in self._loader:
-            mean, std = (255 * torch.tensor(v, device=batch.frames.device) for v in (MEAN, STD))
-            yield torch.sub(batch.frames, mean).div_(std).movedim(-1, 2)
+        for frames in self._views:
+            mean, std = (255 * torch.tensor(v, device=frames.device) for v in (MEAN, STD))
+            yield torch.sub(frames, mean).div_(std).movedim(-1, 2)

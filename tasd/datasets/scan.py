@@ -137,8 +137,8 @@ def _absent_classes(dataset: Dataset, videos: Sequence[SourceVideo]) -> list[Pro
 
 
 def _nothing(dataset: Dataset, folders: Folders) -> str:
-    first = f" ({folders.problems[0].path}: {folders.problems[0].reason})"
+    reasons = [f" ({problem.path}: {problem.reason})" for problem in folders.problems[:1]]
     return (
-        f"no video of {dataset.name} below {folders.root}{first if folders.problems else ''}; "
-        f"it should lie as {dataset.layout}"
+        f"no video of {dataset.name} below {folders.root}{''.join(reasons)}; it should lie as "
+        f"{dataset.layout}"
     )

@@ -133,10 +133,10 @@ class _Copies:
         self._held: deque[tuple[Tensor, torch.cuda.Event]] = deque()
 
     def of(self, frames: Tensor) -> Tensor:
-        while self._held and self._held[0][1].query():  # type: ignore[no-untyped-call]
+        while self._held and self._held[0][1].query():
             self._held.popleft()
         with torch.cuda.device(frames.device):
-            copy, through = frames.clone(), torch.cuda.Event()  # type: ignore[no-untyped-call]
+            copy, through = frames.clone(), torch.cuda.Event()
             through.record()
         self._held.append((frames, through))
         return copy

@@ -44,6 +44,8 @@ class BiMHM(Matcher):
     video, in both directions, so that order does not matter but nothing may be left unmatched.
     It has no parameters.
 
+    reduction: the nearest distances are summed, as in all published code, or averaged, as in the
+    paper.
     shots: several shots are averaged frame by frame before they are compared ("prototype", the
     published 5-shot head), or the distances to them are ("mean", the published 1-shot head).
     eps: added to the denominator of the cosine; 0.01 is the form in the code of MoLo.

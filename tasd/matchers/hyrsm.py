@@ -70,6 +70,7 @@ class HyRSM(Matcher):
     that are specific to the task; each query has its own supports. They are compared as sets of
     frames by the bidirectional mean Hausdorff metric.
 
+    heads: of both attentions; they divide the channels.
     position_a, position_b: the features are multiplied by sqrt(channels / a) and the position
     table by b; the published settings are (10, 1) and, for Kinetics, (channels, 0.01).
     shots: several shots are averaged before the videos look at each other ("prototype", the
@@ -149,7 +150,8 @@ class HyRSM(Matcher):
     def match(self, task: Task) -> Scores:
         """Also the classifier's loss over the frames, where their classes are known."""
         support, query = self.within(task.support), self.within(task.query)
-        scores = self.compare(replace(task, support=self.pack(support), query=self.pack(query)))
+        packed = Task(task.way, self.pack(support), self.pack(query), task.support_labels)
+        scores = self.compare(packed)
         if self.classifier is None or task.support_classes is None or task.query_classes is None:
             return scores
         frames = torch.cat([support, query], dim=1)

@@ -59,6 +59,7 @@ class MoLo(Matcher):
     branch does the same on differences between neighbouring feature maps, which must also
     suffice to reconstruct the differences of the pixels.
 
+    heads: of both branches; they divide the channels.
     position_a, position_b: as for HyRSM; the Kinetics setting is (channels, 0.02).
     motion_weight: of the motion branch's distance in the score.
     reconstruct: builds the decoder of the loss ``reconstruction``.

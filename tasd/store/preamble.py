@@ -52,8 +52,10 @@ def read_preamble(file: BinaryIO, *, length: int) -> Preamble:
         within = PREAMBLE_BYTES <= preamble.offset <= preamble.offset + preamble.nbytes
     except (ValueError, TypeError):
         raise Damaged("its first 512 bytes are not as they were written") from None
-    if preamble.length != length or not within or preamble.offset + preamble.nbytes > length:
+    if preamble.length != length:
         raise Damaged(f"it has {length} bytes where {preamble.length} were written")
+    if not within or preamble.offset + preamble.nbytes > length:
+        raise Damaged("its pixels do not lie within it")
     if index_sha256(file, offset=preamble.offset, nbytes=preamble.nbytes) != preamble.index_sha256:
         raise Damaged("its index is not as it was written")
     return preamble

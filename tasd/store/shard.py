@@ -117,13 +117,13 @@ def _error(path: Path, problem: str) -> UserError:
 
 
 def _index(file: h5py.File) -> ShardIndex:
-    attributes = file.attrs
+    attributes = _mapping(file, "attributes")
     return ShardIndex(
-        dataset=str(attributes["dataset"]),
-        ffmpeg=str(attributes["ffmpeg"]),
-        settings=_mapping(attributes["settings"]),
-        attributes={key: str(text) for key, text in _mapping(attributes["attributes"]).items()},
-        sha256=str(attributes["sha256"]),
+        dataset=_text(file, "dataset"),
+        ffmpeg=_text(file, "ffmpeg"),
+        settings=_mapping(file, "settings"),
+        attributes={key: str(text) for key, text in attributes.items()},
+        sha256=_text(file, "sha256"),
         names=_strings(file, "video_name"),
         classes=_strings(file, "video_class"),
         sizes=_array(file, "video_size", "<i4"),
@@ -147,6 +147,8 @@ def _plain(file: h5py.File, name: str) -> h5py.Dataset:
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         raise Damaged(f"/{name} is missing or a link to elsewhere")
     dataset = file[name]
+    if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
+        raise Damaged(f"/{name} is no array")
     within = dataset.size == 0 or dataset.id.get_offset() is not None
     if not within or dataset.nbytes > file.id.get_filesize():
         raise Damaged(f"/{name} does not lie in the file")
@@ -163,13 +165,23 @@ def _array(file: h5py.File, name: str, dtype: str) -> np.ndarray:
 
 
 def _strings(file: h5py.File, name: str) -> tuple[str, ...]:
-    return tuple(text.decode() for text in _plain(file, name)[()])
+    dataset = _plain(file, name)
+    if dataset.dtype.kind != "S":
+        raise Damaged(f"/{name} is of type {dataset.dtype}, not text")
+    return tuple(text.decode() for text in dataset[()])
 
 
-def _mapping(text: str) -> Mapping[str, object]:
-    value = json.loads(text)
+def _text(file: h5py.File, name: str) -> str:
+    value = file.attrs[name]
+    if not isinstance(value, str):
+        raise Damaged(f"its attribute {name} is no text")
+    return value
+
+
+def _mapping(file: h5py.File, name: str) -> Mapping[str, object]:
+    value = json.loads(_text(file, name))
     if not isinstance(value, dict):
-        raise Damaged("its settings are not a JSON object")
+        raise Damaged(f"its attribute {name} is not a JSON object")
     return value
 
 

@@ -5,7 +5,7 @@ it writes here, and plain writes, with plain errors, bring the pages to the disk
 """
 
 import os
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 PAGE = 4096
 
@@ -27,8 +27,8 @@ class SparseFile:
         """The place moved to."""
         return self._at
 
-    def write(self, data: memoryview) -> int:
-        """Keep ``data`` at the place moved to."""
+    def write(self, data: Any) -> int:
+        """Keep ``data``, any buffer, at the place moved to."""
         content = bytes(data)
         done = 0
         while done < len(content):

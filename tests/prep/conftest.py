@@ -1,7 +1,7 @@
 """Clips made once for all tests of prep, and the shortest way to a store."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,10 +87,16 @@ def run(tool: Ffmpeg, tmp_path: Path) -> Callable[..., Report]:
             tool=tool,
             limits=limits or Limits(),
         )
-        wanted = wanted or find_wanted(DATASETS[dataset], root, lists, deal=None, say=listener.say)
+        deal = all_to_train if dataset == "folder" else None
+        wanted = wanted or find_wanted(DATASETS[dataset], root, lists, deal=deal, say=listener.say)
         return prepare(wanted, recipe, listener, **options)  # type: ignore[arg-type]
 
     return run_prep
+
+
+def all_to_train(names: Sequence[str], kept: object) -> dict[str, tuple[str, ...]]:
+    """The simplest split."""
+    return {"train": tuple(names), "val": (), "test": ()}
 
 
 def pixels(jpeg: bytes) -> NDArray[np.float64]:

@@ -1,0 +1,138 @@
+"""How training went: accuracy, loss, what each term weighed and how hard it pulled."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tasd.report.outcome import Outcome
+from tasd.report.style import COLOURS, DASHES, GREY, PAGE, light_grid, new_figure, style
+
+Line = Mapping[str, Any]
+
+NETWORKS = {"student": COLOURS[0], "teacher": COLOURS[1]}
+# The terms in words; a matcher's own losses keep their names.
+TERMS = {
+    "metric": "metric, $L_M$",
+    "ce": "cross-entropy, $L_{CE}$ (Eq. 2)",
+    "at": "attention, $L_{AT}$ (Eq. 9)",
+    "am": "masked maps, $L_{AM}$ (Eq. 10)",
+    "pr": "pixel relation, $L_{PR}$ (Eq. 11)",
+    "auxiliary": "training classes",
+}
+
+
+def training_curves(outcome: Outcome) -> Figure | None:
+    """Four panels of one run; None where its log is empty."""
+    lines = outcome.run.read_metrics()
+    train = [line for line in lines if line["kind"] == "train"]
+    if not train:
+        return None
+    with style():
+        figure = new_figure(PAGE, 4.4)
+        (accuracy, total), (terms, gradients) = figure.subplots(2, 2)
+        _accuracy(accuracy, lines, train, outcome.config.episode.way)
+        _total(total, train)
+        _terms(terms, train)
+        _gradients(gradients, [line for line in lines if line["kind"] == "gradients"])
+    return figure
+
+
+def _accuracy(axes: Axes, lines: Sequence[Line], train: Sequence[Line], way: int) -> None:
+    axes.set_title("accuracy")
+    _smooth(axes, _episodes(train), np.array([line["accuracy"] for line in train]), GREY, "training")
+    checks = [line for line in lines if line["kind"] == "validation"]
+    for name, colour in NETWORKS.items():
+        told = [line for line in checks if name in line]
+        if told:
+            mean = np.array([_number(line[name], "accuracy") for line in told])
+            half = np.array([_number(line[name], "half") for line in told])
+            episode, dash = _episodes(told), DASHES[name == "teacher"]
+            axes.fill_between(episode, mean - half, mean + half, color=colour, alpha=0.2, lw=0)
+            label = f"validation, {name}"
+            axes.plot(episode, mean, dash, color=colour, label=label, marker=".", markersize=4)
+    axes.axhline(1 / way, color="black", linewidth=0.6, linestyle=":")
+    axes.annotate("chance", (1, 1 / way), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+    axes.set_ylim(0, 1)
+    _finish(axes, "share of queries")
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1 / way))
+
+
+def _number(value: Any, key: str) -> float:
+    """Validation lines hold the accuracy alone, or with its interval's half."""
+    if isinstance(value, Mapping):
+        return float(value.get(key, 0.0))
+    return float(value) if key == "accuracy" else 0.0
+
+
+def _total(axes: Axes, train: Sequence[Line]) -> None:
+    axes.set_title("total loss")
+    _smooth(axes, _episodes(train), np.array([line["loss"] for line in train]), COLOURS[0], None)
+    _finish(axes, "loss")
+
+
+def _terms(axes: Axes, train: Sequence[Line]) -> None:
+    axes.set_title("terms, weighted")
+    for place, name in enumerate(_names(train)):
+        told = [line for line in train if name in line["terms"]]
+        values = np.array([line["terms"][name]["weighted"] for line in told])
+        _smooth(axes, _episodes(told), values, COLOURS[place % 7], TERMS.get(name, name), place)
+    axes.set_yscale("symlog", linthresh=1e-3)
+    _finish(axes, "weight x loss")
+    axes.legend(loc="best")
+
+
+def _gradients(axes: Axes, lines: Sequence[Line]) -> None:
+    axes.set_title("gradient of each term: at the maps (solid), at the frames (dashed)")
+    for place, name in enumerate(_names(lines)):
+        for key, dash in (("maps", "-"), ("frames", "--")):
+            told = [line for line in lines if line["terms"].get(name, {}).get(key)]
+            values = [line["terms"][name][key] for line in told]
+            if values:
+                axes.plot(_episodes(told), values, dash, color=COLOURS[place % 7], linewidth=1)
+    if axes.lines:
+        axes.set_yscale("log")
+    else:
+        axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", color=GREY)
+    _finish(axes, "norm")
+
+
+def _names(lines: Sequence[Line]) -> list[str]:
+    """Terms in the order of the equations, then whatever else there is."""
+    found = {name for line in lines for name in line["terms"]}
+    return [name for name in TERMS if name in found] + sorted(found - TERMS.keys())
+
+
+def _episodes(lines: Sequence[Line]) -> Float[np.ndarray, " lines"]:
+    return np.array([line["episode"] for line in lines], float)
+
+
+def _smooth(
+    axes: Axes,
+    episode: Float[np.ndarray, " lines"],
+    values: Float[np.ndarray, " lines"],
+    colour: str,
+    label: str | None,
+    place: int = 0,
+) -> None:
+    """The mean of a hundredth of the run around each point; single steps are noise."""
+    width = max(1, len(values) // 50)
+    kernel = np.ones(width) / width
+    axes.plot(
+        np.convolve(episode, kernel, "valid"),
+        np.convolve(values, kernel, "valid"),
+        DASHES[place // 2 % 4],
+        color=colour,
+        label=label,
+        linewidth=1,
+    )
+
+
+def _finish(axes: Axes, label: str) -> None:
+    axes.set_xlabel("training episode")
+    axes.set_ylabel(label)
+    axes.set_xlim(left=0)
+    light_grid(axes)

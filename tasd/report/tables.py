@@ -1,0 +1,238 @@
+"""The paper's tables with our numbers beside the published ones, as Markdown, LaTeX and HTML."""
+
+import html
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tasd.report.outcome import Outcome, cell
+from tasd.report.published import DATASETS, TABLE1, TABLE2, TABLE3, TITLES
+
+Row = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A caption, a header and rows of text; ``ours`` counts the last rows that are ours."""
+
+    name: str
+    caption: str
+    header: Row
+    rows: tuple[Row, ...]
+    ours: int = 0
+
+
+def tables(outcomes: Sequence[Outcome]) -> list[Table]:
+    """Every table that these runs have a number for."""
+    made = [results(outcomes), table1(outcomes), table2(outcomes), table3(outcomes)]
+    return [table for table in made if table is not None]
+
+
+def results(outcomes: Sequence[Outcome]) -> Table | None:
+    """Each run that was tested, student and teacher."""
+    rows = []
+    for outcome in outcomes:
+        if outcome.result is None:
+            continue
+        episodes, shape = outcome.result["episodes"], outcome.result["episodes"]
+        for name, said in outcome.result["networks"].items():
+            mark = "*" if name == outcome.result["chosen"] else ""
+            every = said["interval95"]
+            rows.append(
+                (
+                    outcome.name,
+                    outcome.config.dataset,
+                    f"{shape['way']}-way {shape['shot']}-shot",
+                    f"{name}{mark}",
+                    f"{100 * said['accuracy']:.2f}",
+                    *(_ends(every[kind]) for kind in INTERVALS),
+                    f"{episodes['count']:,}",
+                )
+            )
+    header = ("run", "data", "task", "network", "accuracy", *INTERVALS, "episodes")
+    caption = (
+        "Test accuracy in percent with 95 % intervals. * better on the validation classes. An "
+        "interval of the sampling of episodes says nothing of other classes, videos or training "
+        "runs."
+    )
+    return Table("results", caption, header, tuple(rows), len(rows)) if rows else None
+
+
+INTERVALS = ("sampling of episodes only", "other classes", "other videos of these classes")
+
+
+def _ends(pair: Sequence[float] | None) -> str:
+    return "unknown" if pair is None else f"{100 * pair[0]:.1f} to {100 * pair[1]:.1f}"
+
+
+def table1(outcomes: Sequence[Outcome]) -> Table | None:
+    """Methods by data set and shots; published rows where one of the data sets is ours too."""
+    tested = [outcome for outcome in outcomes if outcome.result is not None]
+    own = {outcome.config.dataset for outcome in tested}
+    if not own:
+        return None
+    names = [*DATASETS, *sorted(own - {*DATASETS})] if own & {*DATASETS} else sorted(own)
+    columns = [(name, shot) for name in names for shot in (1, 5)]
+    if not own & {*DATASETS}:  # nothing published to stand beside: only what there is
+        columns = sorted({(o.config.dataset, o.shot) for o in tested})
+    rows = [
+        (f"{row.method} ({row.source})", *(_published(row.accuracy, *c) for c in columns))
+        for row in TABLE1
+        if own & {*DATASETS}
+    ]
+    methods = list(dict.fromkeys(outcome.method for outcome in tested))
+    for method in methods:
+        mine = [outcome for outcome in tested if outcome.method == method]
+        rows.append((f"{method}, ours", *(_ours(mine, _is(*column)) for column in columns)))
+    header = ("method", *(f"{TITLES.get(name, name)} {shot}-shot" for name, shot in columns))
+    return Table("table1", CAPTION1, header, tuple(rows), len(methods))
+
+
+CAPTION1 = (
+    "5-way accuracy in percent. Published numbers as printed; ours with the 95 % interval of the "
+    "sampling of episodes, or over training seeds where their number is given."
+)
+
+
+def _published(accuracy: object, name: str, shot: int) -> str:
+    pair = accuracy.get(name) if isinstance(accuracy, dict) else None
+    return "-" if pair is None or shot not in (1, 5) else f"{pair[shot == 5]:.1f}"
+
+
+def _is(dataset: str, shot: int) -> Callable[[Outcome], bool]:
+    return lambda outcome: (outcome.config.dataset, outcome.shot) == (dataset, shot)
+
+
+def _ours(outcomes: Sequence[Outcome], wanted: Callable[[Outcome], bool]) -> str:
+    found = cell([outcome for outcome in outcomes if wanted(outcome)])
+    return "-" if found is None else found.text
+
+
+def table2(outcomes: Sequence[Outcome]) -> Table | None:
+    """The ablation of the terms: self-distillation, pixel relation, multi-dimension."""
+    tested = [outcome for outcome in outcomes if outcome.config.matcher.name == "bimhm"]
+    columns = _columns([o for o in tested if o.terms in {row.terms for row in TABLE2}])
+    if not _worth_a_table(columns, "ucf101", tested, kinds={o.terms for o in tested}):
+        return None
+    rows = [
+        (
+            row.method,
+            *("yes" if term in row.terms else "" for term in ("ce", "pr", "am")),
+            f"{row.accuracy:.2f}",
+            *(_ours([o for o in tested if o.terms == row.terms], _is(*c)) for c in columns),
+        )
+        for row in TABLE2
+    ]
+    header = ("method", "SD", "PR", "MDD", "published, UCF101 1-shot", *map(_column, columns))
+    return Table("table2", CAPTION2, header, tuple(rows))
+
+
+CAPTION2 = (
+    "Ablation: self-distillation (SD), pixel relation (PR), multi-dimension distillation (MDD); "
+    "accuracy in percent."
+)
+
+
+def table3(outcomes: Sequence[Outcome]) -> Table | None:
+    """Which videos student and teacher are compared on."""
+    tested = [outcome for outcome in outcomes if "ce" in outcome.terms]
+    columns = _columns(tested)
+    modes = {outcome.config.distill.ce_pairs for outcome in tested}
+    if not _worth_a_table(columns, "kinetics", tested, kinds=modes):
+        return None
+    rows = []
+    for row in TABLE3:
+        mine = [o for o in tested if o.config.distill.ce_pairs == row.mode]
+        best = [str(_best_episode(o)) for o in mine if o.result is not None]
+        ours = [_ours(mine, _is(*column)) for column in columns]
+        rows.append((row.mode, f"{row.episode:,}", f"{row.accuracy:.2f}", ", ".join(best), *ours))
+    header = (
+        "video pair",
+        "best episode, published",
+        "published, Kinetics 1-shot",
+        "best episode, ours",
+        *map(_column, columns),
+    )
+    return Table("table3", CAPTION3, header, tuple(rows))
+
+
+CAPTION3 = (
+    "Video pairs of the distillation: both networks on the same support (SS) or query (QS) "
+    "videos, or the student's query against the teacher's support (CS). The published best "
+    "episode was chosen on the test classes, ours on the validation classes."
+)
+
+
+def _best_episode(outcome: Outcome) -> str:
+    if outcome.result is None:
+        return ""
+    origin = outcome.result["provenance"].get("checkpoint", {})
+    return f"{origin['episode']:,}" if "episode" in origin else ""
+
+
+def _columns(outcomes: Sequence[Outcome]) -> list[tuple[str, int]]:
+    return sorted({(o.config.dataset, o.shot) for o in outcomes if o.result is not None})
+
+
+def _column(column: tuple[str, int]) -> str:
+    return f"ours, {TITLES.get(column[0], column[0])} {column[1]}-shot"
+
+
+def _worth_a_table(
+    columns: list[tuple[str, int]], dataset: str, outcomes: Sequence[Outcome], *, kinds: set[object]
+) -> bool:
+    """Where one of our runs has the published data set, or two of them can be compared."""
+    published = any(name == dataset for name, _ in columns)
+    return published or (bool(columns) and len(kinds) > 1 and len(outcomes) > 1)
+
+
+def markdown(table: Table) -> str:
+    """A Markdown table under its caption."""
+    lines = [f"**{table.caption}**", "", _bars(table.header), _bars(("---",) * len(table.header))]
+    return "\n".join([*lines, *(_bars(row) for row in table.rows)]) + "\n"
+
+
+def _bars(row: Row) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
+
+
+def latex(table: Table) -> str:
+    """A LaTeX table for the package booktabs; ours below a rule of its own."""
+    lines = [
+        r"\begin{table}[t]",
+        r"\centering",
+        rf"\caption{{{_escaped(table.caption)}}}",
+        rf"\label{{tab:{table.name}}}",
+        rf"\begin{{tabular}}{{l{'c' * (len(table.header) - 1)}}}",
+        r"\toprule",
+        _ampersands(table.header),
+        r"\midrule",
+    ]
+    for number, row in enumerate(table.rows):
+        if table.ours and number and number == len(table.rows) - table.ours:
+            lines.append(r"\midrule")
+        lines.append(_ampersands(row))
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+
+
+def _ampersands(row: Row) -> str:
+    return " & ".join(_escaped(cell) for cell in row) + r" \\"
+
+
+def _escaped(text: str) -> str:
+    for character in "&%_#$":
+        text = text.replace(character, f"\\{character}")
+    return text.replace("±", r"$\pm$").replace("*", r"$^*$")
+
+
+def page_part(table: Table) -> str:
+    """The table as HTML, ours in bold."""
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.header)
+    first_own = len(table.rows) - table.ours
+    body = "".join(
+        f"<tr{' class=ours' if number >= first_own and first_own else ''}>"
+        + "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
+        + "</tr>"
+        for number, row in enumerate(table.rows)
+    )
+    caption = f"<caption>{html.escape(table.caption)}</caption>"
+    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,37 @@
+"""``tasd show RUN``: what a run was asked to do, how far it is, and what came of it."""
+
+import json
+
+import typer
+
+from tasd.run import Run
+
+
+def show_run(run: Run) -> None:
+    """Print a run's settings, validation curve, checkpoints and results. Raises `UserError`."""
+    config = run.config()
+    episode, network = config.episode, config.network
+    typer.echo(
+        f"{run.path}: recipe {config.recipe} on {config.dataset}, {episode.way}-way "
+        f"{episode.shot}-shot, {episode.queries} queries per class"
+    )
+    typer.echo(
+        f"{network.backbone}, weights {network.weights}, matcher {config.matcher.name}, "
+        f"distillation {config.distill.weights or 'off'}, seed {config.training.seed}"
+    )
+    lines = run.read_metrics()
+    done = max((line["episode"] for line in lines), default=0)
+    typer.echo(f"{done:,} of {config.training.episodes:,} episodes done")
+    for line in lines:
+        if line["kind"] == "validation":
+            told = (f"{n} {line[n]['accuracy']:.1%}" for n in ("student", "teacher") if n in line)
+            typer.echo(f"  validation after {line['episode']:>6,}: {', '.join(told)}")
+    for path in sorted(run.checkpoints.glob("*.pt")):
+        typer.echo(f"  {path.relative_to(run.path)}  {path.stat().st_size / 2**20:.0f} MiB")
+    for path in sorted(run.evaluation.glob("*.json")):
+        typer.echo(f"  {path.relative_to(run.path)}  {_accuracies(path.read_text())}")
+
+
+def _accuracies(text: str) -> str:
+    networks = json.loads(text).get("networks", {})
+    return ", ".join(f"{name} {said['accuracy']:.2%}" for name, said in networks.items())

@@ -1,0 +1,134 @@
+"""However a prep ends, the next one gives the store that an undisturbed one gives."""
+
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.prep.conftest import content
+from tests.prep.processes import children, group_is_gone, kill_group, start_prep, wait_for
+from tests.videos import make_tree
+
+SHARDS = 8
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory, clips: dict[str, Path]) -> Path:
+    folder = tmp_path_factory.mktemp("killed")
+    return make_tree(folder / "videos", clips["h264_forty.mp4"], classes=10, videos=8)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(root: Path) -> dict[str, bytes]:
+    """The store as it should be."""
+    finish(root, root.parent / "undisturbed")
+    made = content(root.parent / "undisturbed")
+    assert len([name for name in made if name.startswith("shard")]) == SHARDS
+    return made
+
+
+def finish(root: Path, store: Path) -> str:
+    process = start_prep(root, store)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    return said
+
+
+def kill_after(shards: int, seconds: float, root: Path, store: Path) -> None:
+    """Kill everything a while after so many shards are there; -1: as soon as it has begun."""
+    process = start_prep(root, store)
+    wait_for(lambda: shards < 0 or len(list(store.glob("shard-*.h5"))) >= shards)
+    time.sleep(seconds)
+    kill_group(process)
+
+
+def kill_often(root: Path, tmp_path: Path, expected: dict[str, bytes], times: int) -> None:
+    moments = random.Random(times)
+    for number in range(times):
+        store = tmp_path / f"store{number}"
+        shards = moments.randint(-1, SHARDS - 1)
+        kill_after(shards, moments.uniform(0, 0.5 if shards < 0 else 0.1), root, store)
+        finish(root, store)
+        assert content(store) == expected
+
+
+def test_a_prep_killed_at_any_moment_goes_on_to_the_same_bytes(
+    root: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    kill_often(root, tmp_path, undisturbed, 5)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_a_prep_killed_fifty_times_goes_on_to_the_same_bytes(
+    root: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    kill_often(root, tmp_path, undisturbed, 50)
+
+
+def test_a_prep_killed_again_and_again_comes_to_an_end(
+    root: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    for shards in (1, 3, 5):
+        kill_after(shards, 0.0, root, tmp_path / "store")
+        assert not (tmp_path / "store/manifest.json").exists()
+    finish(root, tmp_path / "store")
+    assert content(tmp_path / "store") == undisturbed
+
+
+def test_a_worker_killed_alone_is_replaced(
+    root: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    process = start_prep(root, tmp_path / "store")
+    wait_for(lambda: list((tmp_path / "store").glob("shard-*.h5")))
+    workers = [pid for pid, line in children(process.pid).items() if "spawn_main" in line]
+    assert workers
+    os.kill(workers[0], signal.SIGKILL)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert "a worker process was killed; begun again: shard" in said
+    assert content(tmp_path / "store") == undisturbed
+
+
+def test_workers_end_with_the_one_who_started_them(root: Path, tmp_path: Path) -> None:
+    process = start_prep(root, tmp_path / "store")
+    wait_for(lambda: len(children(process.pid)) >= 2)
+    time.sleep(0.3)
+    process.kill()
+    process.communicate()
+    wait_for(lambda: group_is_gone(process.pid), seconds=20)
+
+
+def test_two_at_once_are_one_too_many(
+    root: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    first = start_prep(root, tmp_path / "store")
+    wait_for(lambda: (tmp_path / "store/plan.json").exists())
+    second = start_prep(root, tmp_path / "store")
+    _, said = second.communicate(timeout=60)
+    assert second.returncode == 1
+    assert f"process {first.pid}" in said
+    assert "is preparing the store" in said
+    first.communicate(timeout=120)
+    assert first.returncode == 0
+    assert content(tmp_path / "store") == undisturbed
+
+
+def test_ctrl_c_ends_it_at_once_and_the_rest_is_done_later(
+    root: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    process = start_prep(root, tmp_path / "store")
+    wait_for(lambda: list((tmp_path / "store").glob("shard-*.h5")))
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert "Traceback" not in said
+    wait_for(lambda: group_is_gone(process.pid), seconds=20)
+    finish(root, tmp_path / "store")
+    assert content(tmp_path / "store") == undisturbed
