@@ -100,6 +100,7 @@ def prepare(
                 reports[report.number] = report
                 plan = plan.with_seen(report.number, report.seen)
                 write_plan(store, plan)
+        remove_leftovers(store)  # of workers that were killed on the way
         return _finish(wanted, recipe, plan, [reports[shard.number] for shard in plan.shards])
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,8 +13,9 @@ from prep.limits import Limits
 from prep.plan import Seen
 from prep.report import Remark, remark_on
 from prep.stills import read_stills, still_files
-from prep.video import JPEG_QUALITY, Ffmpeg
+from prep.video import JPEG_QUALITY, Ffmpeg, ffmpeg_here
 from tasd.datasets import SourceVideo
+from tasd.errors import UserError
 from tasd.store import ShardEntry, ShardWriter, shard_name
 
 # Short videos share a process; beyond these bounds starting one costs little beside decoding.
@@ -67,9 +69,12 @@ def write_shard(
 ) -> ShardReport:
     """Decode the videos of a shard and write it; it appears whole or not at all.
 
-    told: hears how many more videos are done, and their bytes.
+    told: hears how many more videos are done, and their bytes. Raises `UserError`.
     """
-    decoder = Decoder(recipe.tool, recipe.settings, recipe.limits)
+    if not recipe.root.is_dir():
+        raise UserError(f"{platform.node()} does not see {recipe.root}; all workers must")
+    tool = ffmpeg_here(recipe.tool)
+    decoder = Decoder(tool, recipe.settings, recipe.limits)
     remarks: list[Remark] = []
     classes: list[str] = []
     digests: dict[str, str] = {}
@@ -79,7 +84,7 @@ def write_shard(
         recipe.store / shard_name(job.number),
         dataset=recipe.dataset,
         settings=recipe.as_json(),
-        ffmpeg=recipe.tool.version,
+        ffmpeg=tool.version,
     )
     with writer:
         for group in groups(job.videos):
@@ -99,7 +104,7 @@ def write_shard(
     return ShardReport(
         number=job.number,
         entry=writer.entry,
-        ffmpeg=recipe.tool.version,
+        ffmpeg=tool.version,
         seen=tuple(seen),
         classes=tuple(classes),
         remarks=tuple(remarks),

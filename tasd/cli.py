@@ -8,7 +8,9 @@ import typer
 
 from prep.cli import prep
 from tasd import __version__
+from tasd.bench.cli import app as bench
 from tasd.evaluate_cli import evaluate, features
+from tasd.report_cli import report
 from tasd.splits_cli import app as splits
 from tasd.train_cli import train
 
@@ -43,6 +45,8 @@ app.add_typer(splits)
 app.command()(train)
 app.command()(evaluate)
 app.command()(features)
+app.command()(report)
+app.add_typer(bench)
 
 
 @app.command()
@@ -113,3 +117,18 @@ def matchers(
             f"{data} {one} / {five}" for data, (one, five) in matcher.PUBLISHED.accuracy.items()
         )
         typer.echo(f"{name:<10} {matcher.PUBLISHED.paper}\n{'':<10} {scores or 'no figures'}")
+
+
+@app.command()
+def demo(
+    quick: Annotated[bool, typer.Option("--quick", help="About a minute, weaker result.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Seed of clips and training.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Show the whole way on generated clips: videos, store, training, unseen actions."""
+    from rich.console import Console
+
+    from tasd.demo.run import demo as run_demo
+
+    run_demo(out, quick=quick, seed=seed, device=device, console=Console())

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tasd.config import Config, PairMode
+from tasd.errors import UserError
 from tasd.losses.attention import attention_transfer
 from tasd.losses.distill import Pairs, same_class_pairs, same_video_pairs, self_distillation
 from tasd.losses.episode import AuxiliaryClassifier, metric_cross_entropy
@@ -51,6 +52,13 @@ class Learner(nn.Module):
             **({"auxiliary": auxiliary} if auxiliary else {}),
             **config.matcher.losses,
         }
+        unknown = config.matcher.losses.keys() - set(self.student.matcher.loss_names)
+        if unknown:
+            there_are = ", ".join(self.student.matcher.loss_names) or "none"
+            raise UserError(
+                f"matcher {config.matcher.name!r} has no loss {min(unknown)!r} to weigh in "
+                f"matcher.losses; it has: {there_are}"
+            )
 
     def forward(self, batch: EpisodeBatch, targets: Targets | None = None) -> Losses:
         """All terms of one episode; ``targets`` come from the teacher where a term needs them."""
@@ -78,6 +86,7 @@ class Learner(nn.Module):
         frames, classes, maps = features.frames, self._classes(batch), None
         if self.student.matcher.needs_maps and features.maps is not None:
             maps = features.maps[None]
+        pixels = self._pixels(batch) if self.student.matcher.needs_pixels else None
         scores: Scores = self.student.matcher(
             Task(
                 way=batch.episode.way,
@@ -86,12 +95,18 @@ class Learner(nn.Module):
                 support_labels=batch.support_labels[None],
                 support_maps=None if maps is None else maps[:, :shots],
                 query_maps=None if maps is None else maps[:, shots:],
+                support_pixels=None if pixels is None else pixels[:, :shots],
+                query_pixels=None if pixels is None else pixels[:, shots:],
                 query_labels=batch.query_labels[None],
                 support_classes=classes[None, :shots],
                 query_classes=classes[None, shots:],
             )
         )
         return scores
+
+    def _pixels(self, batch: EpisodeBatch) -> Tensor:
+        """Frames as the backbone reads them, for matchers that reconstruct."""
+        return self.student.normalised(batch.frames).permute(0, 1, 4, 2, 3)[None]
 
     def _classes(self, batch: EpisodeBatch) -> Tensor:
         """The index among the training classes of each video of the episode."""

@@ -57,7 +57,8 @@ class TemporalEncoder(nn.Module):
             return tokens
         norm = tokens.detach().norm(dim=-1, keepdim=True).mean(dim=1, keepdim=True)
         place = positions(tokens.shape[1], tokens.shape[2]).to(tokens)
-        return tokens + self.position_scale * norm * place
+        placed: Tensor = tokens + self.position_scale * norm * place
+        return placed
 
 
 def positions(time: int, channels: int) -> Float[Tensor, "time channels"]:

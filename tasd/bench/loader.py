@@ -171,5 +171,9 @@ class _Normalised:
 
     def __iter__(self) -> Iterator[Tensor]:
         for frames in self._views:
-            mean, std = (255 * torch.tensor(v, device=frames.device) for v in (MEAN, STD))
-            yield torch.sub(frames, mean).div_(std).movedim(-1, 2)
+            rows = frames.flatten(
+                3
+            ).float()  # whole rows at once: three values do not fill a vector
+            mean, std = (255 * torch.tensor(v, device=rows.device) for v in (MEAN, STD))
+            rows.sub_(mean.repeat(frames.shape[3])).div_(std.repeat(frames.shape[3]))
+            yield rows.view(frames.shape).movedim(-1, 2)

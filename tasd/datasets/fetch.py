@@ -122,6 +122,7 @@ def _download(url: str, patience: Patience) -> bytes:
                     raise _Failure(f"not all of it came in {patience.whole:g} s", again=True)
             announced = answer.headers.get("Content-Length")
     except urllib.error.HTTPError as error:
+        error.close()
         busy = error.code >= 500 or error.code in (408, 429)
         raise _Failure(f"HTTP {error.code} {error.reason}", again=busy) from None
     except urllib.error.URLError as error:

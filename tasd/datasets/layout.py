@@ -27,7 +27,15 @@ class Entry:
     @property
     def is_video(self) -> bool:
         """Whether its name is that of a video file."""
-        return suffix(self.name) in VIDEO_SUFFIXES and not self.found.is_dir()
+        return suffix(self.name) in VIDEO_SUFFIXES and not self.is_folder
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder, or a link to one; a link to itself is none."""
+        try:
+            return self.found.is_dir()
+        except OSError:
+            return False
 
 
 @dataclass
@@ -79,7 +87,7 @@ def find_layout(dataset: Dataset, folders: Folders) -> Layout:
 def _look(dataset: Dataset, folders: Folders, layout: Layout, *, path: str, depth: int) -> None:
     entries = folders.list(path)
     layout.loose += [entry for entry in entries if entry.is_video]
-    inside = [entry for entry in entries if entry.found.is_dir()]
+    inside = [entry for entry in entries if entry.is_folder]
     known = [entry for entry in inside if class_key(entry.name) in dataset.classes]
     layout.known += known
     for entry in inside:

@@ -62,7 +62,7 @@ def _class_folder(path: str, class_name: str, folders: Folders) -> list[SourceVi
     known = len(folders.problems)
     found: list[SourceVideo] = []
     for entry in folders.list(path):
-        if not entry.found.is_dir():
+        if not entry.is_folder:
             found += _file(entry, class_name, folders)
         elif class_key(entry.name) == class_key(class_name):
             # An archive unpacked into a folder of its own name.

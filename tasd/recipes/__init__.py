@@ -5,6 +5,7 @@ from collections.abc import Callable
 from tasd.config import Config
 from tasd.parts import pick
 from tasd.recipes.baseline import baseline
+from tasd.recipes.demo import demo
 from tasd.recipes.paper import paper
 from tasd.recipes.tasd import tasd
 
@@ -14,6 +15,7 @@ RECIPES: dict[str, Recipe] = {
     "tasd": tasd,
     "paper": paper,
     "baseline": baseline,
+    "demo": demo,
 }
 
 

@@ -43,7 +43,8 @@ def training_curves(outcome: Outcome) -> Figure | None:
 
 def _accuracy(axes: Axes, lines: Sequence[Line], train: Sequence[Line], way: int) -> None:
     axes.set_title("accuracy")
-    _smooth(axes, _episodes(train), np.array([line["accuracy"] for line in train]), GREY, "training")
+    trained = np.array([line["accuracy"] for line in train])
+    _smooth(axes, _episodes(train), trained, GREY, "training")
     checks = [line for line in lines if line["kind"] == "validation"]
     for name, colour in NETWORKS.items():
         told = [line for line in checks if name in line]
@@ -55,7 +56,8 @@ def _accuracy(axes: Axes, lines: Sequence[Line], train: Sequence[Line], way: int
             label = f"validation, {name}"
             axes.plot(episode, mean, dash, color=colour, label=label, marker=".", markersize=4)
     axes.axhline(1 / way, color="black", linewidth=0.6, linestyle=":")
-    axes.annotate("chance", (1, 1 / way), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+    at = axes.get_yaxis_transform()
+    axes.text(1, 1 / way, "chance", transform=at, ha="right", va="bottom")
     axes.set_ylim(0, 1)
     _finish(axes, "share of queries")
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1 / way))

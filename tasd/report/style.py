@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Literal
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -14,7 +15,7 @@ DASHES = ("-", "--", "-.", ":")
 GREY = "#767676"
 PAGE = 7.0  # inches, the width of a page's text
 
-SETTINGS = {
+SETTINGS: Any = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.titlelocation": "left",
@@ -46,9 +47,9 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def light_grid(axes: Axes, *, axis: str = "y") -> None:
+def light_grid(axes: Axes, *, axis: Literal["x", "y"] = "y") -> None:
     """Thin lines behind the data, to read values off."""
-    axes.grid(visible=True, axis=axis, color="#DDDDDD", linewidth=0.5)  # type: ignore[arg-type]
+    axes.grid(visible=True, axis=axis, color="#DDDDDD", linewidth=0.5)
     axes.set_axisbelow(True)
 
 

@@ -1,0 +1,66 @@
+"""``tasd bench``: this machine, side by side with the usual ways, in one run."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="bench",
+    help="Measure this machine, side by side with the usual ways.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
+
+
+@app.command()
+def prep(
+    root: Annotated[Path, typer.Option(help="Folder of videos to measure with.")],
+    clips: Annotated[int, typer.Option(help="How many of them.")] = 8,
+    videos: Annotated[int, typer.Option(help="How many videos tasd prepares a round.")] = 240,
+    rounds: Annotated[int, typer.Option(help="Interleaved rounds; medians are told.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """Prep beside ffmpeg that writes all frames as .jpg files, the field's way."""
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from tasd.bench.prep import bench_prep, prep_table
+
+    figures = bench_prep(root, clips=clips, videos=videos, rounds=rounds)
+    if as_json:
+        typer.echo(json.dumps(asdict(figures)))
+    else:
+        Console().print(prep_table(figures))
+
+
+@app.command()
+def loader(
+    store: Annotated[Path | None, typer.Option(help="Store; default: the only one.")] = None,
+    videos: Annotated[
+        Path | None, typer.Option(help="The store's videos, for decord beside it.")
+    ] = None,
+    size: Annotated[int, typer.Option(help="Side of the crop.")] = 224,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    rounds: Annotated[int, typer.Option(help="Interleaved rounds; medians are told.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """The loader beside Pillow with a DataLoader on .jpg files, and decord on videos."""
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from tasd.bench.loader import bench_loader, loader_table
+    from tasd.home import only_store
+    from tasd.store import Store
+
+    with Store(store or only_store()) as opened:
+        figures = bench_loader(opened, videos=videos, size=size, device=device, rounds=rounds)
+    if as_json:
+        typer.echo(json.dumps(asdict(figures)))
+    else:
+        Console().print(loader_table(figures))

@@ -1,0 +1,231 @@
+"""Prep beside the field's usual way, ffmpeg to .jpg files, on a person's own clips, in one run.
+
+What is timed of prep is all of it: planning, starting processes, decoding, hashes, checks,
+atomic shards and the report. Rounds are interleaved, so that whatever else the machine does
+falls on all alike; a speed is the median of ratios within a round.
+"""
+
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from prep.clip import FrameSettings
+from prep.prepare import Wanted, prepare
+from prep.shard import Recipe
+from prep.video import JPEG_QUALITY, Ffmpeg, find_ffmpeg
+from tasd.datasets import SourceVideo
+from tasd.datasets.base import VIDEO_SUFFIXES
+from tasd.errors import UserError
+from tasd.progress import track
+
+FIELD, FIELD_TWO = "ffmpeg to .jpg files, all frames", "the same, two at a time"
+DECODE = "decoding alone, nothing kept"
+ONE, TWO = "tasd prep, 1 worker", "tasd prep, 2 workers"
+SHORT_SIDE = "scale='if(gt(iw,ih),-2,256)':'if(gt(iw,ih),256,-2)'"
+
+
+@dataclass(frozen=True)
+class WayFigures:
+    """One way, for one video: wall time, processor time, and speed against the field's way."""
+
+    way: str
+    milliseconds: float
+    cpu_milliseconds: float
+    speed: float
+
+
+@dataclass(frozen=True)
+class PrepFigures:
+    """What was measured, on what.
+
+    clips: different ones; prep takes them again and again, to ``videos``, as a real data set
+    has many. scaling: two workers over one. worker_mib: the largest process that prep started.
+    """
+
+    clips: int
+    videos: int
+    cores: int
+    rounds: int
+    ffmpeg: str
+    ways: tuple[WayFigures, ...]
+    scaling: float
+    worker_mib: float
+
+
+@dataclass(frozen=True)
+class _Taken:
+    seconds: float
+    cpu_seconds: float
+
+
+def bench_prep(
+    root: Path, *, clips: int = 8, videos: int = 240, rounds: int = 5, ffmpeg: str | None = None
+) -> PrepFigures:
+    """Time every way on the videos below ``root``, ``rounds`` times, one way after the other.
+
+    Raises `UserError` where there are no videos, or one of them cannot be prepared.
+    """
+    tool = find_ffmpeg(ffmpeg)
+    sources = find_clips(root, clips)
+    with tempfile.TemporaryDirectory(prefix="tasd-bench-") as folder:
+        ways = _ways(sources, tool, Path(folder), videos=videos)
+        taken: dict[str, list[_Taken]] = {name: [] for name in ways}
+        for name in track(list(ways) * rounds, total=len(ways) * rounds, what="bench", unit="runs"):
+            taken[name].append(ways[name]())
+    pairs = zip(taken[ONE], taken[TWO], strict=True)
+    return PrepFigures(
+        clips=len(sources),
+        videos=videos,
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
+        rounds=rounds,
+        ffmpeg=tool.version,
+        ways=way_figures(taken),
+        scaling=statistics.median(one.seconds / two.seconds for one, two in pairs),
+        worker_mib=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
+    )
+
+
+def find_clips(root: Path, most: int) -> list[Path]:
+    """Some videos below a folder, from all of it. Raises `UserError` where there are none."""
+    found = sorted(
+        path for path in root.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
+    )
+    if not found:
+        raise UserError(f"there is no video below {root}; name a folder of videos with --root")
+    return found[:: max(1, len(found) // most)][:most]
+
+
+def way_figures(taken: Mapping[str, Sequence[_Taken]]) -> tuple[WayFigures, ...]:
+    """The figures of each way from what it took in each round, for one video."""
+    return tuple(
+        WayFigures(
+            way=name,
+            milliseconds=1000 * statistics.median(one.seconds for one in rounds),
+            cpu_milliseconds=1000 * statistics.median(one.cpu_seconds for one in rounds),
+            speed=statistics.median(
+                field.seconds / own.seconds for field, own in zip(taken[FIELD], rounds, strict=True)
+            ),
+        )
+        for name, rounds in taken.items()
+    )
+
+
+def prep_table(figures: PrepFigures) -> Table:
+    """The figures for a person to read."""
+    table = Table(
+        title=f"one video of {figures.clips} clips; {figures.cores} cores, "
+        f"{figures.rounds} rounds, ffmpeg {figures.ffmpeg}",
+        caption=f"2 workers are {figures.scaling:.2f} times as fast as 1; "
+        f"no process took more than {figures.worker_mib:.0f} MiB",
+    )
+    table.add_column("way")
+    for heading in ("ms", "CPU ms", "speed"):
+        table.add_column(heading, justify="right")
+    for way in figures.ways:
+        numbers = (f"{way.milliseconds:,.1f}", f"{way.cpu_milliseconds:,.1f}", f"{way.speed:.2f}x")
+        table.add_row(way.way, *numbers)
+    return table
+
+
+def _ways(
+    clips: Sequence[Path], tool: Ffmpeg, folder: Path, *, videos: int
+) -> dict[str, Callable[[], _Taken]]:
+    return {
+        FIELD: lambda: _field(clips, tool, folder, at_once=1),
+        FIELD_TWO: lambda: _field(clips, tool, folder, at_once=2),
+        DECODE: lambda: _decode(clips, tool),
+        ONE: lambda: _prepare(clips, tool, folder, videos=videos, workers=1),
+        TWO: lambda: _prepare(clips, tool, folder, videos=videos, workers=2),
+    }
+
+
+def _field(clips: Sequence[Path], tool: Ffmpeg, folder: Path, *, at_once: int) -> _Taken:
+    """Every frame of each clip into a folder of its own, the shorter side 256 pixels."""
+
+    def extract(number: int, clip: Path) -> None:
+        target = folder / "jpg" / str(number)
+        target.mkdir(parents=True)
+        filters = ["-vf", SHORT_SIDE, "-q:v", str(JPEG_QUALITY)]
+        _run(tool, clip, *filters, str(target / "%05d.jpg"))
+
+    # Twice as many, so that two at a time are both busy to the end.
+    many = list(clips) * at_once
+    with _timed(len(many)) as taken, ThreadPoolExecutor(at_once) as pool:
+        list(pool.map(extract, range(len(many)), many))
+    shutil.rmtree(folder / "jpg")
+    return taken[0]
+
+
+def _decode(clips: Sequence[Path], tool: Ffmpeg) -> _Taken:
+    with _timed(len(clips)) as taken:
+        for clip in clips:
+            _run(tool, clip, "-map", "0:V:0", "-f", "null", "-", threads=1)
+    return taken[0]
+
+
+def _run(tool: Ffmpeg, clip: Path, *output: str, threads: int | None = None) -> None:
+    before = ["-threads", str(threads)] if threads else []
+    quiet = [tool.program, "-nostdin", "-loglevel", "error"]
+    done = subprocess.run(
+        [*quiet, *before, "-i", f"file:{clip}", *output], capture_output=True, check=False
+    )
+    if done.returncode:
+        raise UserError(f"ffmpeg cannot decode {clip}; leave it out of --root")
+
+
+def _prepare(
+    clips: Sequence[Path], tool: Ffmpeg, folder: Path, *, videos: int, workers: int
+) -> _Taken:
+    """All of prep, on links to the clips."""
+    root, store = folder / "videos", folder / "store"
+    root.mkdir()
+    sources = []
+    for number in range(videos):
+        clip = clips[number % len(clips)]
+        name = f"{number:05}{clip.suffix}"
+        (root / name).symlink_to(clip.absolute())
+        sources.append(SourceVideo("clips", name, name, clip.stat().st_size))
+    recipe = Recipe(root, store, "folder", FrameSettings(), tool)
+    with _timed(videos) as taken:
+        wanted = Wanted(tuple(sources), deal=lambda names, kept: {"train": tuple(names)})
+        report = prepare(wanted, recipe, _Silence(), workers=workers)
+    shutil.rmtree(root)
+    shutil.rmtree(store)
+    if report.losses:
+        raise UserError(f"{report.remarks[0].reason}: leave such videos out of --root")
+    return taken[0]
+
+
+class _Silence:
+    def begin(self, *, videos: int, size: int) -> None: ...
+
+    def told(self, videos: int, size: int) -> None: ...
+
+    def say(self, line: str) -> None: ...
+
+
+@contextmanager
+def _timed(videos: int) -> Iterator[list[_Taken]]:
+    """Wall and processor time of a block, with the processes it waited for, for each video."""
+    taken: list[_Taken] = []
+    began, cpu = time.perf_counter(), _cpu()
+    yield taken
+    taken.append(_Taken((time.perf_counter() - began) / videos, (_cpu() - cpu) / videos))
+
+
+def _cpu() -> float:
+    return sum(
+        used.ru_utime + used.ru_stime
+        for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )

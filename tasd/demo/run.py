@@ -1,0 +1,202 @@
+"""``tasd demo``: videos -> store -> training -> accuracy on actions never seen, and pictures."""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from prep.clip import frame_settings
+from prep.prepare import prepare
+from prep.progress import Watch
+from prep.shard import Recipe as PrepRecipe
+from prep.video import find_ffmpeg
+from prep.wanted import find_wanted, split_rule
+from tasd import checkpoint, recipes
+from tasd.config import Config, replace
+from tasd.datasets import DATASETS
+from tasd.demo.generate import FRAMES, SIDE, generate
+from tasd.demo.sheet import Strip, contact_sheet
+from tasd.episode_table import EpisodeTable
+from tasd.episodes import View, middle_view
+from tasd.errors import UserError
+from tasd.evaluate import Result, score
+from tasd.evaluation import Shape, evaluate
+from tasd.extract import extract
+from tasd.loader import open_views
+from tasd.metrics import Interval, episode_interval
+from tasd.model import Model
+from tasd.report import Look, write_report
+from tasd.results import write_document
+from tasd.run import Run
+from tasd.store import Store
+from tasd.subject import Extraction, of_run
+from tasd.train import train
+
+TEST_EPISODES = 10_000
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large the demo is."""
+
+    per_class: int
+    episodes: int
+    validation_every: int
+
+
+FULL = Scale(per_class=20, episodes=700, validation_every=100)
+QUICK = Scale(per_class=12, episodes=40, validation_every=20)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Accuracies on the unseen actions, by what was tested."""
+
+    accuracies: Mapping[str, Interval]
+    best: str
+    sheet: Path
+
+
+def demo(out: Path, *, quick: bool, seed: int, device: str, console: Console) -> Outcome:
+    """Run the whole demo in the folder ``out``. Raises `UserError`."""
+    scale, began = QUICK if quick else FULL, time.monotonic()
+    if (out / "run").exists():
+        raise UserError(f"{out} holds a demo already; give another --out, or delete it first")
+    console.print("1. generating videos of moving shapes", highlight=False)
+    made = generate(out, per_class=scale.per_class, seed=seed)
+    console.print(f"2. preparing {made.videos} videos of {made.classes} actions", highlight=False)
+    store = _prepared(made.root, made.split, out / "store", console)
+    console.print(
+        f"3. training from scratch on {len(store.classes('train'))} of them", highlight=False
+    )
+    trained = train(
+        _config(scale, seed), store, run=Run(out / "run"), device=device, console=console
+    )
+    if trained.exit_code:
+        raise SystemExit(trained.exit_code)
+    console.print(
+        f"4. evaluating on {len(store.classes('test'))} actions never seen", highlight=False
+    )
+    outcome = _evaluated(trained.run, store, out, device)
+    console.print(_table(outcome, quick=quick))
+    written = write_report([trained.run.path], out / "report", Look())
+    for path in (outcome.sheet, *written.files):
+        console.print(str(path), highlight=False, soft_wrap=True)
+    minutes = (time.monotonic() - began) / 60
+    console.print(f"all of it took {minutes:.1f} minutes", highlight=False)
+    return outcome
+
+
+def _prepared(root: Path, split: Path, folder: Path, console: Console) -> Store:
+    kind = DATASETS["folder"]
+    deal = split_rule(kind, counts=dict.fromkeys(("train", "val", "test")), file=split, seed=0)
+    recipe = PrepRecipe(
+        root=root.absolute(),
+        store=folder.absolute(),
+        dataset="folder",
+        settings=frame_settings(frames=str(FRAMES), fps=None, resize="square", size=SIDE),
+        tool=find_ffmpeg(None),
+    )
+    with Watch(console) as watch:
+        wanted = find_wanted(kind, root, [], deal=deal, say=watch.say)
+        prepare(wanted, recipe, watch, workers=os.cpu_count() or 1)
+    return Store(folder)
+
+
+def _config(scale: Scale, seed: int) -> Config:
+    return replace(
+        recipes.make("demo", dataset="folder", shot=1),
+        [
+            ("training.episodes", scale.episodes),
+            ("training.validation_every", scale.validation_every),
+            ("training.checkpoint_every", scale.episodes),  # the untrained one is kept too
+            ("training.seed", seed),
+        ],
+    )
+
+
+def _evaluated(run: Run, store: Store, out: Path, device: str) -> Outcome:
+    device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    saved = checkpoint.load(run.best)
+    subject = of_run(run, saved, store, Extraction(device=device), source=run.best)
+    tested = evaluate(subject, Shape(way=5, shot=1, queries=1, count=TEST_EPISODES), device=device)
+    write_document(run.evaluation / f"{tested.name}.json", tested.content)
+    results = subject.score(tested.episodes, device=device)
+    trained = checkpoint.networks(saved)[subject.chosen]
+    first = checkpoint.load(run.checkpoints / "episode-000000.pt")
+    untrained = checkpoint.networks(first)["student"]
+    still = f"{subject.chosen}, one frame shown eight times"
+    every = {
+        "untrained": _scored(untrained, store, tested.episodes, out, device),
+        **results,
+        still: _scored(trained, store, tested.episodes, out, device, still=True),
+    }
+    sheet = _sheet(results[subject.chosen], store, out / "episode.png", saved.config.data.crop)
+    accuracies = {name: episode_interval(result.accuracy) for name, result in every.items()}
+    return Outcome(accuracies, subject.chosen, sheet)
+
+
+def _scored(
+    network: Model,
+    store: Store,
+    episodes: EpisodeTable,
+    out: Path,
+    device: str,
+    *,
+    still: bool = False,
+) -> Result:
+    """Score one network; ``still`` shows it the middle frame of each video eight times."""
+
+    def view(video: str) -> View:
+        return View(video, positions=(0.5,) * 8) if still else middle_view(video, 8)
+
+    path = out / "features.h5"
+    features = extract(
+        network.to(device),
+        store,
+        path,
+        classes=store.classes("test"),
+        view=view,
+        size=64,
+        device=device,
+        split="test",
+    )
+    path.unlink()
+    return score(features, episodes, network.matcher, device=device)
+
+
+def _sheet(result: Result, store: Store, path: Path, crop: int) -> Path:
+    """One episode, a query of each class: the first whose accuracy is the median's."""
+    typical = float(np.median(result.accuracy))
+    index = int(np.argmin(np.abs(result.accuracy - typical)))
+    table = result.episodes
+    members = [*table.support[index].ravel(), *table.query[index].ravel()]
+    views = [middle_view(table.videos[row], 8) for row in members]
+    pixels = next(iter(open_views(store, [views], size=crop, device="cpu", kind="torch")))
+    truth = [table.classes[table.video_class[row]] for row in members]
+    said = [None] * table.way + [table.classes[c] for c in result.predicted[index]]
+    strips = [Strip(*strip) for strip in zip(pixels.numpy(), truth, said, strict=True)]
+    title = "five actions never seen in training, one example of each"
+    contact_sheet(strips[: table.way], strips[table.way :], title=title).save(path)
+    return path
+
+
+def _table(outcome: Outcome, *, quick: bool) -> Table:
+    table = Table(
+        title="5-way 1-shot on actions never seen in training (chance: 20 %)",
+        caption="a quick run: train longer, without --quick, for a real result" if quick else None,
+    )
+    table.add_column("network")
+    table.add_column("accuracy", justify="right")
+    table.add_column("95 % interval", justify="right")
+    for name, interval in outcome.accuracies.items():
+        mark = " *" if name == outcome.best else ""
+        ends = f"{interval.low:.1%} - {interval.high:.1%}"
+        table.add_row(name + mark, f"{interval.mean:.1%}", ends)
+    return table

@@ -1,0 +1,77 @@
+"""One HTML file that holds tables and figures, and needs nothing beside it."""
+
+import base64
+import html
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasd.report.outcome import Outcome
+from tasd.report.tables import Table, page_part
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto;
+       padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.5rem; }
+table { border-collapse: collapse; font-size: .85rem; margin: 1rem 0 2rem; display: block;
+        overflow-x: auto; }
+caption { text-align: left; padding-bottom: .5rem; }
+th, td { padding: .25rem .7rem; text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+thead th { border-bottom: 1.5px solid #222; } tr.ours td { font-weight: 600; }
+tbody tr:nth-child(even) { background: #f5f5f5; }
+img { max-width: 100%; height: auto; } figure { margin: 1rem 0; }
+figcaption, .quiet { color: #666; font-size: .85rem; }
+pre { background: #f5f5f5; padding: .8rem; overflow-x: auto; font-size: .75rem; }
+"""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn figure and what it shows."""
+
+    path: Path
+    caption: str
+
+
+def page(
+    title: str,
+    outcomes: Sequence[Outcome],
+    tables: Sequence[Table],
+    pictures: Sequence[Picture],
+    notes: Sequence[str] = (),
+) -> str:
+    """The whole page."""
+    parts = [
+        "<!doctype html><html lang=en><head><meta charset=utf-8>",
+        "<meta name=viewport content='width=device-width, initial-scale=1'>",
+        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>",
+        f"<h1>{html.escape(title)}</h1>",
+        *(f"<p class=quiet>{html.escape(note)}</p>" for note in notes),
+        "<h2>Results</h2>",
+        *(page_part(table) for table in tables),
+        *(["<p>Not tested yet: run tasd evaluate.</p>"] if not tables else []),
+        "<h2>Figures</h2>",
+        *map(_figure, pictures),
+        "<h2>Where the numbers come from</h2>",
+        *map(_origin, outcomes),
+        "</body></html>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _figure(picture: Picture) -> str:
+    data = base64.b64encode(picture.path.read_bytes()).decode()
+    caption = html.escape(picture.caption)
+    return (
+        f"<figure><img alt='{caption}' src='data:image/png;base64,{data}'>"
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
+
+
+def _origin(outcome: Outcome) -> str:
+    said = {} if outcome.result is None else dict(outcome.result["provenance"])
+    said["config"] = outcome.config.model_dump()
+    text = html.escape(json.dumps(said, indent=1, ensure_ascii=False))
+    return f"<details><summary>{html.escape(outcome.name)}</summary><pre>{text}</pre></details>"
