@@ -258,15 +258,16 @@ def _seed(config: Config, episode: Episode) -> None:
 def _rehearsed(
     trained: nn.Module, teacher: Teacher | None, batches: Iterator[EpisodeBatch], config: Config
 ) -> tuple[Iterator[EpisodeBatch], float]:
-    """One step that changes nothing, timed: how long the run will take is known before step 1."""
-    first = next(batches)
-    began = time.monotonic()
-    _seed(config, first.episode)
-    targets = teacher(first) if teacher is not None else None
-    trained(first, targets).total.backward()
-    trained.zero_grad(set_to_none=True)
-    if first.frames.is_cuda:
-        torch.cuda.synchronize()
+    """A step that changes nothing, done twice: the second is timed, the first only warms up."""
+    first, began = next(batches), 0.0
+    for _ in range(2):
+        began = time.monotonic()
+        _seed(config, first.episode)
+        targets = teacher(first) if teacher is not None else None
+        trained(first, targets).total.backward()
+        trained.zero_grad(set_to_none=True)
+        if first.frames.is_cuda:
+            torch.cuda.synchronize()
     return itertools.chain([first], batches), time.monotonic() - began
 
 

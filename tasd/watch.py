@@ -20,8 +20,9 @@ class Watch:
 
     def __init__(self, run: Run, episodes: int, *, done: int, speaks: bool, console: Console):
         self.run, self.episodes, self.console, self.silent = run, episodes, console, not speaks
-        self._began, self._first = time.monotonic(), done
-        self._recent: deque[dict[str, float]] = deque(maxlen=50)
+        self._first, self._expected = done, 1.0
+        self._recent: deque[StepFigures] = deque(maxlen=50)
+        self._moments: deque[tuple[float, int]] = deque(maxlen=50)
         self._last_line = 0.0
         self._board: Any = None
         self._progress = Progress(
@@ -59,6 +60,7 @@ class Watch:
 
     def expect(self, seconds_per_episode: float) -> None:
         """Tell before the first step how long it will take."""
+        self._expected = seconds_per_episode
         left = (self.episodes - self._first) * seconds_per_episode
         self.say(
             f"about {seconds_per_episode:.2f} s an episode; {self.episodes - self._first:,} "
@@ -80,13 +82,16 @@ class Watch:
 
     def step(self, episode: int, numbers: StepFigures, *, wait_share: float) -> None:
         """Move the live line on."""
-        self._recent.append({"loss": numbers.loss, "accuracy": numbers.accuracy})
+        self._recent.append(numbers)
         now = time.monotonic()
-        rate = (episode - self._first) / max(1e-9, now - self._began)
-        mean = {k: sum(r[k] for r in self._recent) / len(self._recent) for k in self._recent[0]}
+        self._moments.append((now, episode))
+        then, before = self._moments[0]
+        rate = (episode - before) / (now - then) if now > then else 1 / self._expected
+        loss = sum(step.loss for step in self._recent) / len(self._recent)
+        accuracy = sum(step.accuracy for step in self._recent) / len(self._recent)
         left = duration((self.episodes - episode) / max(rate, 1e-9))
         text = (
-            f"loss {mean['loss']:.3f}  accuracy {mean['accuracy']:.1%}  {rate:.2f} episodes/s  "
+            f"loss {loss:.3f}  accuracy {accuracy:.1%}  {rate:.2f} episodes/s  "
             f"waiting {wait_share:.0%}  {left} left"
         )
         self._progress.update(self._task, completed=episode, text=text)

@@ -144,7 +144,7 @@ def test_a_run_that_broke_off_resumes_bit_for_bit(
     original = tasd.train._seed
 
     def breaking(config, episode):
-        if next(count) == moment + 1:  # the rehearsal comes first
+        if next(count) == moment + 2:  # two rehearsals come first
             raise Interrupted
         original(config, episode)
 

@@ -29,16 +29,22 @@ from tasd.datasets.base import VIDEO_SUFFIXES
 from tasd.errors import UserError
 from tasd.progress import track
 
-FIELD, FIELD_TWO = "ffmpeg to .jpg files, all frames", "the same, two at a time"
+FIELD = "ffmpeg to .jpg files, all frames"
+FIELD_TWO = "the same, two at a time"
 DECODE = "decoding alone, nothing kept"
-ONE, TWO = "tasd prep, 1 worker", "tasd prep, 2 workers"
+PREP = "tasd prep"
+Way = tuple[int, str]  # cores, name
 SHORT_SIDE = "scale='if(gt(iw,ih),-2,256)':'if(gt(iw,ih),256,-2)'"
 
 
 @dataclass(frozen=True)
 class WayFigures:
-    """One way, for one video: wall time, processor time, and speed against the field's way."""
+    """One way on so many cores, for one video: wall and processor time, and its speed.
 
+    speed: against the field's way on the same cores, which it may use as it likes.
+    """
+
+    cores: int
     way: str
     milliseconds: float
     cpu_milliseconds: float
@@ -50,12 +56,12 @@ class PrepFigures:
     """What was measured, on what.
 
     clips: different ones; prep takes them again and again, to ``videos``, as a real data set
-    has many. scaling: two workers over one. worker_mib: the largest process that prep started.
+    has many. scaling: two workers on two cores over one on one; 0 where there is one core.
+    worker_mib: the largest process that prep started.
     """
 
     clips: int
     videos: int
-    cores: int
     rounds: int
     ffmpeg: str
     ways: tuple[WayFigures, ...]
@@ -80,18 +86,20 @@ def bench_prep(
     sources = find_clips(root, clips)
     with tempfile.TemporaryDirectory(prefix="tasd-bench-") as folder:
         ways = _ways(sources, tool, Path(folder), videos=videos)
-        taken: dict[str, list[_Taken]] = {name: [] for name in ways}
-        for name in track(list(ways) * rounds, total=len(ways) * rounds, what="bench", unit="runs"):
-            taken[name].append(ways[name]())
-    pairs = zip(taken[ONE], taken[TWO], strict=True)
+        order = list(ways) * rounds
+        taken: dict[Way, list[_Taken]] = {way: [] for way in ways}
+        for way in track(order, total=len(order), what="bench prep", unit="runs"):
+            with _confined(way[0]):
+                taken[way].append(ways[way]())
+    two = taken.get((2, PREP), [])
+    scalings = [a.seconds / b.seconds for a, b in zip(taken[1, PREP], two, strict=False)]
     return PrepFigures(
         clips=len(sources),
         videos=videos,
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
         rounds=rounds,
         ffmpeg=tool.version,
         ways=way_figures(taken),
-        scaling=statistics.median(one.seconds / two.seconds for one, two in pairs),
+        scaling=statistics.median(scalings or [0.0]),
         worker_mib=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
     )
 
@@ -106,48 +114,71 @@ def find_clips(root: Path, most: int) -> list[Path]:
     return found[:: max(1, len(found) // most)][:most]
 
 
-def way_figures(taken: Mapping[str, Sequence[_Taken]]) -> tuple[WayFigures, ...]:
+def way_figures(taken: Mapping[Way, Sequence[_Taken]]) -> tuple[WayFigures, ...]:
     """The figures of each way from what it took in each round, for one video."""
-    return tuple(
-        WayFigures(
-            way=name,
-            milliseconds=1000 * statistics.median(one.seconds for one in rounds),
-            cpu_milliseconds=1000 * statistics.median(one.cpu_seconds for one in rounds),
-            speed=statistics.median(
-                field.seconds / own.seconds for field, own in zip(taken[FIELD], rounds, strict=True)
-            ),
+    figures = []
+    for (cores, name), rounds in taken.items():
+        pairs = zip(taken[cores, FIELD], rounds, strict=True)
+        figures.append(
+            WayFigures(
+                cores=cores,
+                way=name,
+                milliseconds=1000 * statistics.median(one.seconds for one in rounds),
+                cpu_milliseconds=1000 * statistics.median(one.cpu_seconds for one in rounds),
+                speed=statistics.median(field.seconds / own.seconds for field, own in pairs),
+            )
         )
-        for name, rounds in taken.items()
-    )
+    return tuple(figures)
 
 
 def prep_table(figures: PrepFigures) -> Table:
     """The figures for a person to read."""
+    scaling = f"2 workers on 2 cores are {figures.scaling:.2f} times as fast as 1 on 1; "
     table = Table(
-        title=f"one video of {figures.clips} clips; {figures.cores} cores, "
-        f"{figures.rounds} rounds, ffmpeg {figures.ffmpeg}",
-        caption=f"2 workers are {figures.scaling:.2f} times as fast as 1; "
+        title=f"one video of {figures.clips} clips; {figures.rounds} rounds, {figures.ffmpeg}",
+        caption=f"{scaling if figures.scaling else ''}"
         f"no process took more than {figures.worker_mib:.0f} MiB",
     )
+    table.add_column("cores", justify="right")
     table.add_column("way")
     for heading in ("ms", "CPU ms", "speed"):
         table.add_column(heading, justify="right")
     for way in figures.ways:
         numbers = (f"{way.milliseconds:,.1f}", f"{way.cpu_milliseconds:,.1f}", f"{way.speed:.2f}x")
-        table.add_row(way.way, *numbers)
+        table.add_row(str(way.cores), way.way, *numbers)
     return table
 
 
 def _ways(
     clips: Sequence[Path], tool: Ffmpeg, folder: Path, *, videos: int
-) -> dict[str, Callable[[], _Taken]]:
-    return {
-        FIELD: lambda: _field(clips, tool, folder, at_once=1),
-        FIELD_TWO: lambda: _field(clips, tool, folder, at_once=2),
-        DECODE: lambda: _decode(clips, tool),
-        ONE: lambda: _prepare(clips, tool, folder, videos=videos, workers=1),
-        TWO: lambda: _prepare(clips, tool, folder, videos=videos, workers=2),
+) -> dict[Way, Callable[[], _Taken]]:
+    ways: dict[Way, Callable[[], _Taken]] = {
+        (1, FIELD): lambda: _field(clips, tool, folder, at_once=1),
+        (1, DECODE): lambda: _decode(clips, tool),
+        (1, PREP): lambda: _prepare(clips, tool, folder, videos=videos, workers=1),
+        (2, FIELD): lambda: _field(clips, tool, folder, at_once=1),
+        (2, FIELD_TWO): lambda: _field(clips, tool, folder, at_once=2),
+        (2, PREP): lambda: _prepare(clips, tool, folder, videos=videos, workers=2),
     }
+    return {way: work for way, work in ways.items() if way[0] <= len(_cores())}
+
+
+def _cores() -> list[int]:
+    """The processors this process may use; where the system cannot say, one."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+
+
+@contextmanager
+def _confined(cores: int) -> Iterator[None]:
+    """Keep this process, and those that it starts, to so many cores."""
+    every = _cores()
+    if len(every) > 1:
+        os.sched_setaffinity(0, every[:cores])
+    try:
+        yield
+    finally:
+        if len(every) > 1:
+            os.sched_setaffinity(0, every)
 
 
 def _field(clips: Sequence[Path], tool: Ffmpeg, folder: Path, *, at_once: int) -> _Taken:

@@ -40,7 +40,7 @@ class _Failure(Exception):
     """One attempt that failed; ``again`` says whether another may do better."""
 
     def __init__(self, reason: str, *, again: bool) -> None:
-        super().__init__(reason)
+        super().__init__(" ".join(reason.split()))  # some servers answer in several lines
         self.again = again
 
 

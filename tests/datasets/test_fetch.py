@@ -1,5 +1,6 @@
 """Downloads against a server that misbehaves in every way that servers do."""
 
+import contextlib
 import hashlib
 import threading
 import time
@@ -92,10 +93,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            try:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 told.answer(self)
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # the client had enough
 
         def log_message(self, format: str, *args: object) -> None:
             pass
@@ -167,13 +166,13 @@ def test_a_server_that_recovers_is_asked_again_after_growing_pauses(
 
 def test_no_network_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with pytest.raises(UserError, match="Connection refused.*save it as"):
+    with pytest.raises(UserError, match=r"Connection refused.*save it as"):
         fetch("http://127.0.0.1:9/x", tmp_path / "x", sha256=SHA256, patience=HURRIED)
 
 
 def test_a_cache_that_cannot_be_written_is_one_clear_line(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="cannot be written: .*set TASD_HOME"):
+    with pytest.raises(UserError, match=r"cannot be written: .*set TASD_HOME"):
         get(server, tmp_path / "file" / "x.list", good)
 
 

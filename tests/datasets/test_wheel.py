@@ -1,0 +1,53 @@
+"""The class lists travel with the package."""
+
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tasd.datasets.splits import splits_folder
+
+TOP = Path(__file__).parents[2]
+
+
+def test_what_the_wheel_packs_is_what_the_checkout_holds() -> None:
+    settings = tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["setuptools"]
+    packed = {
+        path.relative_to(TOP / "tasd" / "_splits"): path.read_text()
+        for pattern in settings["package-data"]["tasd"]
+        for path in (TOP / "tasd").glob(pattern)
+    }
+    lists = {
+        path.relative_to(TOP / "splits"): path.read_text()
+        for path in (TOP / "splits").glob("*/*.txt")
+    }
+    assert len(lists) == 9
+    assert packed == lists
+
+
+def test_the_class_lists_are_found_in_this_checkout() -> None:
+    assert splits_folder().resolve() == TOP / "splits"
+
+
+@pytest.mark.long
+def test_an_installed_wheel_finds_its_class_lists(tmp_path: Path) -> None:
+    """Builds a wheel, which fetches setuptools, and reads the splits from inside it."""
+    build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(TOP)]
+    subprocess.run(build, check=True, capture_output=True, timeout=280)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as content:
+        assert len([name for name in content.namelist() if name.startswith("tasd/_splits/")]) == 9
+        assert not [name for name in content.namelist() if name.startswith(("tests", "splits"))]
+        content.extractall(tmp_path / "installed")
+    script = "from tasd.datasets import class_splits as c; print(len(c('ucf101')['train']))"
+    answer = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path / "installed",
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert answer.stdout.strip() == "70"
