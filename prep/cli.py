@@ -35,16 +35,22 @@ def prep(
     ] = ResizeChoice.square,
     size: Annotated[int, typer.Option(help="Side of the square, or the shorter side.")] = 256,
     workers: Annotated[
-        int | None, typer.Option(help="Processes; default: one for each processor.")
+        int | None, typer.Option(min=1, help="Processes; default: one for each processor.")
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Dask scheduler, address or file, in place of --workers.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Any loss is exit code 1.")] = False,
-    shard_mib: Annotated[int, typer.Option(help="About how large a shard becomes.")] = 256,
-    train_classes: Annotated[int | None, typer.Option(help="folder: classes to train.")] = None,
-    val_classes: Annotated[int | None, typer.Option(help="folder: classes to validate.")] = None,
-    test_classes: Annotated[int | None, typer.Option(help="folder: classes to test.")] = None,
+    shard_mib: Annotated[int, typer.Option(min=1, help="About how large a shard becomes.")] = 256,
+    train_classes: Annotated[
+        int | None, typer.Option(min=0, help="folder: classes to train.")
+    ] = None,
+    val_classes: Annotated[
+        int | None, typer.Option(min=0, help="folder: classes to validate.")
+    ] = None,
+    test_classes: Annotated[
+        int | None, typer.Option(min=0, help="folder: classes to test.")
+    ] = None,
     split_file: Annotated[
         Path | None, typer.Option(help="folder: a JSON file or folder with your own split.")
     ] = None,

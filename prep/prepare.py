@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from prep.cluster import write_shards
 from prep.lock import LOCK, locked
 from prep.plan import PLAN, Plan, ShardPlan, Splits, plan_shards, read_plan, write_plan
+from prep.progress import Audience
 from prep.report import Report
 from prep.resume import Verdict, judge, planned_by
 from prep.shard import Recipe, ShardJob, ShardReport
@@ -25,6 +25,7 @@ from tasd.store import (
     MANIFEST,
     REPORT,
     Manifest,
+    read_manifest,
     remove_leftovers,
     shard_name,
     write_json,
@@ -33,19 +34,6 @@ from tasd.store import (
 
 # From the names of all classes, and the splits of an earlier prep, to the splits of this one.
 Deal = Callable[[Sequence[str], Splits | None], Splits]
-
-
-class Audience(Protocol):
-    """Who is told how it goes."""
-
-    def begin(self, *, videos: int, size: int) -> None:
-        """So many videos and bytes are to be prepared."""
-
-    def told(self, videos: int, size: int) -> None:
-        """So many more are done."""
-
-    def say(self, line: str) -> None:
-        """Something to know."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +93,17 @@ def prepare(
 
 
 def _known_plan(store: Path) -> Plan:
-    """What an earlier prep planned; where that is lost, what its shards say of themselves."""
+    """What an earlier prep planned; where that is lost, what its shards say of themselves.
+
+    Raises `UserError` where the folder holds something else, which must not be overwritten.
+    """
     plan = read_plan(store)
     if plan is not None:
         return plan
-    shards = (planned_by(path) for path in sorted(store.glob("shard-*.h5")))
-    return Plan(tuple(shard for shard in shards if shard is not None))
+    if (store / MANIFEST).exists():
+        read_manifest(store)
+    shards = [planned_by(path) for path in sorted(store.glob("shard-*.h5"))]
+    return Plan(tuple(shards))
 
 
 def _still_possible(
@@ -200,23 +193,30 @@ def _nothing(report: Report, tried: int) -> str:
 
 @contextlib.contextmanager
 def _written_to(store: Path) -> Iterator[Path]:
-    """The folder of the store, made where it is not there; what goes wrong on its disk."""
-    new = not store.exists()
+    """The folder of the store, made where it is not there; what goes wrong on its disk.
+
+    A prep that ends before it has planned anything leaves no trace.
+    """
+    made = [folder for folder in (store, *store.parents) if not folder.exists()]
     try:
         store.mkdir(parents=True, exist_ok=True)
         yield store
     except _NothingPrepared as nothing:
-        _remove(store, folder=new)
+        _remove(store, made)
         raise UserError(str(nothing)) from None
+    except UserError:
+        if made and not (store / PLAN).exists():
+            _remove(store, made)
+        raise
     except OSError as error:
         raise UserError(_disk_error(store, error)) from error
 
 
-def _remove(store: Path, *, folder: bool) -> None:
+def _remove(store: Path, made: Sequence[Path]) -> None:
     for path in [*store.glob("shard-*.h5"), store / PLAN, store / LOCK]:
         path.unlink(missing_ok=True)
-    if folder:
-        store.rmdir()
+    for folder in made:
+        folder.rmdir()
 
 
 def _disk_error(store: Path, error: OSError) -> str:

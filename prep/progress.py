@@ -2,11 +2,38 @@
 
 import time
 from types import TracebackType
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 SECONDS_BETWEEN_LINES = 15.0
+
+
+class Audience(Protocol):
+    """Who is told how it goes."""
+
+    def begin(self, *, videos: int, size: int) -> None:
+        """So many videos and bytes are to be prepared."""
+
+    def told(self, videos: int, size: int) -> None:
+        """So many more are done."""
+
+    def say(self, line: str) -> None:
+        """Something to know."""
+
+
+class Silence:
+    """An audience that does not listen."""
+
+    def begin(self, *, videos: int, size: int) -> None:
+        """Nothing."""
+
+    def told(self, videos: int, size: int) -> None:
+        """Nothing."""
+
+    def say(self, line: str) -> None:
+        """Nothing."""
 
 
 class Watch:

@@ -55,12 +55,15 @@ def judge(plan: ShardPlan, found: Mapping[str, SourceVideo], recipe: Recipe) -> 
     return Verdict(plan, report=_report(shard, plan.number, seen, remarks), note=note)
 
 
-def planned_by(path: Path) -> ShardPlan | None:
-    """The plan that a shard was written by, from the shard itself; None for a damaged one."""
+def planned_by(path: Path) -> ShardPlan:
+    """The plan that a shard was written by, from the shard itself. Raises `UserError`."""
     try:
         sources = json.loads(read_shard(path).index.attributes["sources"])
-    except (UserError, KeyError, ValueError):
-        return None
+    except (UserError, KeyError, ValueError) as error:
+        raise UserError(
+            f"{path} is no shard that prep could go on from ({error}); name another folder with "
+            "--store, or delete it"
+        ) from None
     return ShardPlan(int(path.stem.rpartition("-")[2]), tuple(sources))
 
 

@@ -206,7 +206,8 @@ def _follow(
     limits: Limits,
 ) -> None:
     """Read all that a process has to give until it ends or reaches a limit."""
-    mib = sum(_file_bytes(request.path) for request in requests) / 2**20
+    sizes = [path.stat().st_size for path in (r.path for r in requests) if path.is_file()]
+    mib = sum(sizes) / 2**20
     seconds = limits.seconds + mib * limits.seconds_per_mib
     deadline = time.monotonic() + seconds
     limit_process(process.pid, seconds=seconds, memory_mib=limits.memory_mib)
@@ -243,10 +244,3 @@ def _drain(run: Run, reads: Sequence[int], deadline: float, *, most: int) -> boo
             if sum(map(len, run.streams)) > most:
                 return False
     return True
-
-
-def _file_bytes(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

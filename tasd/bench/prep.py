@@ -22,6 +22,7 @@ from rich.table import Table
 
 from prep.clip import FrameSettings
 from prep.prepare import Wanted, prepare
+from prep.progress import Silence
 from prep.shard import Recipe
 from prep.video import JPEG_QUALITY, Ffmpeg, find_ffmpeg
 from tasd.datasets import SourceVideo
@@ -76,7 +77,7 @@ class _Taken:
 
 
 def bench_prep(
-    root: Path, *, clips: int = 8, videos: int = 240, rounds: int = 5, ffmpeg: str | None = None
+    root: Path, *, clips: int = 8, videos: int = 320, rounds: int = 5, ffmpeg: str | None = None
 ) -> PrepFigures:
     """Time every way on the videos below ``root``, ``rounds`` times, one way after the other.
 
@@ -230,20 +231,12 @@ def _prepare(
     recipe = Recipe(root, store, "folder", FrameSettings(), tool)
     with _timed(videos) as taken:
         wanted = Wanted(tuple(sources), deal=lambda names, kept: {"train": tuple(names)})
-        report = prepare(wanted, recipe, _Silence(), workers=workers)
+        report = prepare(wanted, recipe, Silence(), workers=workers)
     shutil.rmtree(root)
     shutil.rmtree(store)
     if report.losses:
         raise UserError(f"{report.remarks[0].reason}: leave such videos out of --root")
     return taken[0]
-
-
-class _Silence:
-    def begin(self, *, videos: int, size: int) -> None: ...
-
-    def told(self, videos: int, size: int) -> None: ...
-
-    def say(self, line: str) -> None: ...
 
 
 @contextmanager

@@ -57,7 +57,7 @@ def _strip(sheet: Image.Image, strip: Strip, *, left: int, top: int) -> None:
         draw.text((x + 20, y + 9), f"is: {strip.truth}", GREY, _font(13), anchor="lm")
 
 
-def _mark(draw: ImageDraw.ImageDraw, x: float, y: float, *, good: bool) -> None:
+def _mark(draw: ImageDraw.ImageDraw, x: int, y: int, *, good: bool) -> None:
     """A tick or a cross, drawn, since fonts differ in what they have."""
     if good:
         draw.line([(x, y), (x + 4, y + 5), (x + 13, y - 6)], RIGHT, 3, joint="curve")

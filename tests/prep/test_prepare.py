@@ -202,6 +202,34 @@ def test_an_older_store_survives_a_run_that_prepares_nothing(
     assert before["shard-00000.h5"] == content(tmp_path / "store")["shard-00000.h5"]
 
 
+def test_a_folder_that_holds_something_else_is_not_written_over(
+    run: Run, root: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    for name in ("manifest.json", "shard-00000.h5"):
+        (store / name).write_text("{}")
+        with pytest.raises(UserError, match=name):
+            run(root)
+        assert (store / name).read_text() == "{}"
+        (store / name).unlink()
+    (store / "notes.txt").write_text("mine")
+    assert run(root).counts["prepared"] == 12
+    assert (store / "notes.txt").read_text() == "mine"
+
+
+def test_another_data_set_does_not_replace_what_is_there(
+    run: Run, root: Path, tmp_path: Path, clips: dict[str, Path]
+) -> None:
+    run(root)
+    before = content(tmp_path / "store")
+    (tmp_path / "ucf/Archery").mkdir(parents=True)
+    shutil.copy(clips["mpeg4.avi"], tmp_path / "ucf/Archery/v_Archery_g01_c01.avi")
+    with pytest.raises(UserError, match=r"holds folder, not ucf101.*another store with --store"):
+        run(tmp_path / "ucf", dataset="ucf101")
+    assert content(tmp_path / "store") == before
+
+
 def test_the_report_names_every_loss_and_its_reason(run: Run, tmp_path: Path) -> None:
     root = tmp_path / "videos"
     (root / "a class").mkdir(parents=True)

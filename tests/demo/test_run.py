@@ -1,0 +1,44 @@
+"""What the demo decides before it trains, and how it tells what came out."""
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tasd.demo.generate import split_classes
+from tasd.demo.run import FULL, QUICK, Outcome, demo
+from tasd.demo.run import _config as config_of
+from tasd.demo.run import _table as table_of
+from tasd.errors import UserError
+from tasd.metrics import Interval
+
+
+def test_a_folder_that_holds_a_demo_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with pytest.raises(UserError, match=r"holds a demo already.*--out"):
+        demo(tmp_path, quick=True, seed=0, device="cpu", console=Console(quiet=True))
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("scale", [FULL, QUICK])
+def test_there_are_enough_classes_and_videos_for_an_episode(scale) -> None:
+    episode = config_of(scale, seed=0).episode
+    assert min(map(len, split_classes().values())) >= episode.way
+    assert scale.per_class >= episode.shot + episode.queries
+
+
+def test_the_seed_of_the_demo_is_the_seed_of_training() -> None:
+    assert config_of(QUICK, seed=5).training.seed == 5
+
+
+def test_the_table_tells_each_network_with_its_interval_and_marks_the_best(tmp_path: Path) -> None:
+    found = {"untrained": Interval(0.21, 0.2, 0.22), "teacher": Interval(0.7, 0.69, 0.71)}
+    console = Console(width=100, record=True, quiet=False, file=(tmp_path / "told").open("w"))
+    console.print(table_of(Outcome(found, "teacher", tmp_path / "sheet.png"), quick=True))
+    told = console.export_text()
+    console.file.close()
+    assert "teacher *" in told
+    assert "untrained *" not in told
+    assert "69.0% - 71.0%" in told
+    assert "chance: 20 %" in told
+    assert "quick" in told

@@ -1,0 +1,90 @@
+"""A made-up Kinetics of 10,000 files with the names of CMN's lists, some missing, some broken."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prep.clip import FrameSettings
+from prep.plan import plan_shards
+from prep.report import Report
+from prep.wanted import find_wanted
+from tasd.datasets import DATASETS
+
+MISSING, BROKEN = 500, 50
+
+
+@pytest.fixture(scope="module")
+def lists(shared: Path) -> list[Path]:
+    return sorted((shared / "splits").glob("kinetics100_cmn_*.txt"))
+
+
+@pytest.fixture(scope="module")
+def tree(
+    tmp_path_factory: pytest.TempPathFactory, clips: dict[str, Path], lists: list[Path]
+) -> Path:
+    """Hard links of one clip, in the folders and under the names of a usual download."""
+    root = tmp_path_factory.mktemp("kinetics") / "train_256"
+    names = [line for path in lists for line in path.read_text().split("\n") if line.strip()]
+    chance = random.Random(0)
+    chance.shuffle(names)
+    for number, name in enumerate(names[MISSING:]):
+        path = root / f"{name.strip()}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if number < BROKEN:
+            path.write_bytes(b"the download broke off")
+        else:
+            os.link(clips["one_frame.mp4"], path)
+    return root.parent
+
+
+def test_ten_thousand_videos_are_found_and_planned(tree: Path, lists: list[Path]) -> None:
+    wanted = find_wanted(DATASETS["kinetics"], tree, lists, deal=None, say=print)
+    assert len(wanted.videos) == 10_000 - MISSING
+    assert len(wanted.missing) == MISSING
+    plan = plan_shards(wanted.videos, (), settings=FrameSettings())
+    assert sum(len(shard.videos) for shard in plan) == 10_000 - MISSING
+    assert 16 <= len(plan) <= 40
+
+
+def test_the_report_is_right_for_some_of_them(
+    run: Callable[..., Report], tree: Path, lists: list[Path], tmp_path: Path
+) -> None:
+    some = tmp_path / "some.txt"
+    lines = [line for path in lists for line in path.read_text().split("\n") if line.strip()]
+    some.write_text("\n".join(random.Random(1).sample(lines, 500)))
+    report = run(tree, dataset="kinetics", lists=(some,), workers=2)
+    counts = report.counts
+    assert counts["prepared"] + counts["unreadable"] + counts["missing"] == 500
+    assert 0 < counts["unreadable"] < 15
+    assert 10 < counts["missing"] < 50
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_all_of_them_are_prepared_in_flat_memory(
+    tree: Path, lists: list[Path], tmp_path: Path
+) -> None:
+    measure = (
+        "import resource, sys, typer; from prep.cli import prep\n"
+        "try: typer.run(prep)\n"
+        "finally:\n"
+        "    who = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN\n"
+        "    print(*(resource.getrusage(one).ru_maxrss for one in who), file=sys.stderr)\n"
+    )
+    command = [sys.executable, "-c", measure, "kinetics", "--root", str(tree), "--json"]
+    command += ["--store", str(tmp_path / "store"), "--frames", "4", "--size", "64"]
+    for path in lists:
+        command += ["--list", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout)["counts"]
+    assert counts["missing"] == MISSING
+    assert counts["unreadable"] == BROKEN
+    assert counts["prepared"] == 10_000 - MISSING - BROKEN
+    assert max(map(int, done.stderr.split()[-2:])) < 500 << 10
