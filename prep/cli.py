@@ -55,14 +55,16 @@ def prep(
         Path | None, typer.Option(help="folder: a JSON file or folder with your own split.")
     ] = None,
     split_seed: Annotated[int, typer.Option(help="folder: seed of the split by class.")] = 0,
-    ffmpeg: Annotated[str | None, typer.Option(help="Another ffmpeg, version 6 or later.")] = None,
+    ffmpeg: Annotated[
+        str | None, typer.Option(help="Another ffmpeg, version 6.1 or later.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The report, for scripts.")] = False,
 ) -> None:
     """Prepare the videos of a data set: decode each once, keep frames, report every loss."""
     import json
-    import os
 
     from prep.clip import frame_settings
+    from prep.cluster import processors
     from prep.prepare import prepare
     from prep.progress import Watch
     from prep.shard import Recipe
@@ -90,7 +92,7 @@ def prep(
             wanted,
             recipe,
             watch,
-            workers=workers or os.cpu_count() or 1,
+            workers=workers or processors(),
             scheduler=scheduler,
             shard_mib=shard_mib,
         )

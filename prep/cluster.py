@@ -72,6 +72,13 @@ def write_shards(
         )
 
 
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _listed(shards: Collection[int]) -> str:
     some = sorted(shards)[:5]
     more = f" and {len(shards) - len(some)} more" if len(shards) > len(some) else ""

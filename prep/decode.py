@@ -116,7 +116,7 @@ class Decoder:
 
         Raises `UnreadableVideo`.
         """
-        jpegs = split_stream(bytes(run.streams[number]))
+        jpegs = split_stream(run.streams[number])
         chosen, times = frame_lines(bytes(run.lines[number]))
         decoded = run.said.decoded.get(number, 0)
         if run.failure or not jpegs:

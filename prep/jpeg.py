@@ -22,14 +22,14 @@ class BrokenJpeg(Exception):
     """Bytes that are not one whole baseline JPEG; the text says why."""
 
 
-def split_stream(stream: bytes) -> list[bytes]:
+def split_stream(stream: bytes | bytearray) -> list[bytes]:
     """The images of a stream of JPEGs, such as ffmpeg's mjpeg format."""
     images, start = [], 0
     while (end := stream.find(BETWEEN_IMAGES, start)) >= 0:
-        images.append(stream[start : end + 2])
+        images.append(bytes(stream[start : end + 2]))
         start = end + 2
     if start < len(stream):
-        images.append(stream[start:])
+        images.append(bytes(stream[start:]))
     return images
 
 

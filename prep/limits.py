@@ -20,7 +20,7 @@ class Limits:
     seconds_per_mib: float = 10.0
     memory_mib: int = 2048
     pixels: int = 8192 * 8192
-    output_mib: int = 256
+    output_mib: int = 192
 
 
 def limit_process(process: int, *, seconds: float, memory_mib: int) -> None:

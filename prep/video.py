@@ -8,20 +8,19 @@ The files may come from anywhere, so ffmpeg may open nothing but the file it is 
 the containers listed here, within limits of time, memory and picture size.
 """
 
-import contextlib
 import os
 import platform
-import selectors
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import ffmpeg
 
 from prep.limits import Limits, limit_process
+from prep.pipes import drain, pipes
 from prep.select import Resize, resize_expressions
 from prep.transcript import Transcript
 from tasd.errors import UserError
@@ -35,9 +34,11 @@ CONTAINERS = (
 JPEG_QUALITY = 2  # of ffmpeg's 2 to 31; about 95 of libjpeg's 100
 # For each chosen frame: its number among the decoded ones, and its time as ticks and their length.
 FRAME_LINE = "{ni} {pts} {tb}"
-READ_BYTES = 1 << 18
-# Pipes fill meanwhile, and are not full yet: waking up for every frame costs a twentieth.
-PAUSE_SECONDS = 0.004
+ABILITIES = (
+    "-loglevel quiet -f lavfi -i color=size=16x16:duration=0.1 -fps_mode passthrough -c:v mjpeg "
+    f"-enc_time_base demux -stats_enc_pre pipe:1 -stats_enc_pre_fmt {FRAME_LINE.split()[0]} "
+    "-f null -"
+).split()
 
 
 @dataclass(frozen=True)
@@ -75,23 +76,36 @@ class Run:
 def find_ffmpeg(program: str | None = None) -> Ffmpeg:
     """The program named here, else by ``TASD_FFMPEG``, else the one of imageio-ffmpeg.
 
-    Raises `UserError` where it cannot be run.
+    Raises `UserError` where it cannot be run, or is too old.
     """
     import imageio_ffmpeg
 
     chosen = program or os.environ.get("TASD_FFMPEG")
     try:
         chosen = chosen or str(imageio_ffmpeg.get_ffmpeg_exe())
-        said = subprocess.run([chosen, "-version"], capture_output=True, text=True, timeout=60)
-        words = said.stdout.split()
-        if words[:2] == ["ffmpeg", "version"]:
-            return Ffmpeg(chosen, words[2])
+        words = _said(chosen, "-version").split()
+        # What older ones lack; a version need not be a number.
+        abilities = _said(chosen, *ABILITIES).split()
     except (OSError, RuntimeError, subprocess.TimeoutExpired):
-        pass
+        words, abilities = [], []
+    if words[:2] == ["ffmpeg", "version"] and abilities:
+        return Ffmpeg(chosen or "", words[2])
     raise UserError(
-        f"ffmpeg cannot be run as {chosen or 'ffmpeg'!r}; "
-        "name a program of version 6 or later with --ffmpeg, or install imageio-ffmpeg"
+        f"{chosen or 'ffmpeg'!r} is no ffmpeg that prep could use; name a program of version 6.1 "
+        "or later with --ffmpeg, or install imageio-ffmpeg"
     )
+
+
+def _said(program: str, *arguments: str) -> str:
+    command = [program, *arguments]
+    done = subprocess.run(command, capture_output=True, timeout=60, env=_environment())
+    return done.stdout.decode(errors="replace")
+
+
+def _environment() -> dict[str, str]:
+    """Without what would have ffmpeg write a log of its own, or colour what it says."""
+    ours = {k: v for k, v in os.environ.items() if k != "FFREPORT" and not k.startswith("AV_LOG_")}
+    return {**ours, "AV_LOG_FORCE_NOCOLOR": "1"}
 
 
 def ffmpeg_here(tool: Ffmpeg) -> Ffmpeg:
@@ -115,7 +129,7 @@ def run_ffmpeg(
 ) -> Run:
     """Decode some videos in one process. What goes wrong with them is told in the `Run`."""
     run = Run([bytearray() for _ in requests], [bytearray() for _ in requests])
-    with _pipes(1 + 2 * len(requests)) as (reads, writes):
+    with pipes(1 + 2 * len(requests)) as (reads, writes):
         talk, *frames = writes
         streams, lines = frames[: len(requests)], frames[len(requests) :]
         outputs = [
@@ -128,6 +142,7 @@ def run_ffmpeg(
             stdout=subprocess.DEVNULL,
             stderr=talk,
             pass_fds=frames,
+            env=_environment(),
         )
         while writes:
             os.close(writes.pop())
@@ -182,22 +197,6 @@ def _command(tool: Ffmpeg, outputs: Sequence[ffmpeg.nodes.OutputStream]) -> list
     return command
 
 
-@contextlib.contextmanager
-def _pipes(count: int) -> Iterator[tuple[list[int], list[int]]]:
-    """The reading and the writing ends of some pipes; those still in the lists are closed."""
-    reads: list[int] = []
-    writes: list[int] = []
-    try:
-        for _ in range(count):
-            read, write = os.pipe()
-            reads.append(read)
-            writes.append(write)
-        yield reads, writes
-    finally:
-        for end in reads + writes:
-            os.close(end)
-
-
 def _follow(
     process: subprocess.Popen[bytes],
     run: Run,
@@ -210,9 +209,14 @@ def _follow(
     mib = sum(sizes) / 2**20
     seconds = limits.seconds + mib * limits.seconds_per_mib
     deadline = time.monotonic() + seconds
+    takers = [run.said.hear, *(into.extend for into in [*run.streams, *run.lines])]
+
+    def full() -> bool:
+        return sum(map(len, run.streams)) > limits.output_mib << 20
+
     limit_process(process.pid, seconds=seconds, memory_mib=limits.memory_mib)
     try:
-        if not _drain(run, reads, deadline, most=limits.output_mib << 20):
+        if not drain(dict(zip(reads, takers, strict=True)), deadline, full=full):
             run.failure = f"its frames take more than {limits.output_mib} MiB; ask for fewer"
             run.stopped = True
             return
@@ -223,24 +227,3 @@ def _follow(
     if code:
         run.failure = f"ffmpeg ended with {f'signal {-code}' if code < 0 else f'code {code}'}"
         run.stopped = code < 0
-
-
-def _drain(run: Run, reads: Sequence[int], deadline: float, *, most: int) -> bool:
-    """Read every pipe to its end; False when the frames are more than is allowed."""
-    takers = [run.said.hear, *(into.extend for into in [*run.streams, *run.lines])]
-    with selectors.DefaultSelector() as selector:
-        for read, taker in zip(reads, takers, strict=True):
-            selector.register(read, selectors.EVENT_READ, taker)
-        while selector.get_map():
-            ready = selector.select(max(deadline - time.monotonic(), 0))
-            if not ready:
-                raise TimeoutError
-            for key, _ in ready:
-                piece = os.read(key.fd, READ_BYTES)
-                key.data(piece)
-                if not piece:
-                    selector.unregister(key.fd)
-            time.sleep(PAUSE_SECONDS)
-            if sum(map(len, run.streams)) > most:
-                return False
-    return True

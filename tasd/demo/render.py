@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from tasd.demo.actions import Floats, Levels, Random
 
 SHAPES = ("disc", "triangle", "square", "pentagon", "star", "flower", "bone")
-TEXTURES = ("halves", "wedge", "spot")
+TEXTURES = ("halves", "stripes", "wedge", "spot")
 CORNERS = {"triangle": 3, "square": 4, "pentagon": 5}
-SMALLEST, LARGEST = 0.12, 0.32  # radii, in frame widths
-HOLE = 0.72  # of the radius, where a shape is hollow
+SMALLEST, LARGEST = 0.16, 0.30  # radii, in frame widths
 EDGE = 0.5  # pixels on either side of an outline over which it fades
 
 
@@ -50,7 +49,7 @@ def frames(scene: Scene, shown: Levels) -> NDArray[np.uint8]:
     outline = radius * _outline(scene.shape, around)
     fade = side / (2 * EDGE)
     inside = np.clip((outline - distance) * fade + 0.5, 0, 1)
-    hole = np.clip((HOLE * outline - distance) * fade + 0.5, 0, 1)
+    hole = np.clip((0.6 * outline - distance) * fade + 0.5, 0, 1)
     hollow = shown.filling[:, None, None] >= 0.5
     cover = (inside - hollow * hole)[..., None]
     first = _rgb(shown.hue, scene.saturation)[:, None, None]
@@ -90,8 +89,10 @@ def _texture(texture: str, distance: Floats, around: Floats) -> NDArray[np.bool_
     x, y = distance * np.cos(around), distance * np.sin(around)
     if texture == "halves":
         return x > 0
+    if texture == "stripes":
+        return np.sin(9 * x + 1) > 0
     if texture == "wedge":
-        return np.abs(around % (2 * np.pi) - np.pi) < 0.8
+        return np.abs(around % (2 * np.pi) - np.pi) < 0.6
     assert texture == "spot", texture
     return np.hypot(x - 0.65, y) < 0.32
 

@@ -94,7 +94,7 @@ def test_mistakes_are_told_before_anything_is_written(root: Path, home: Path) ->
         ("folder", "--root", root, "--fps", "0"): "--fps is 0",
         ("folder", "--root", root, "--fps", "nan"): "--fps is nan",
         ("folder", "--root", root, "--size", "4"): "--size is 4",
-        ("folder", "--root", root, "--ffmpeg", "/bin/true"): "ffmpeg cannot be run",
+        ("folder", "--root", root, "--ffmpeg", "/bin/true"): "'/bin/true' is no ffmpeg",
         ("folder", "--root", root, "--train-classes", "6"): "the folder has 7 classes",
         ("folder", "--root", root, "--list", root / "list.txt"): "cannot be read",
         ("ucf101", "--root", root, "--test-classes", "2"): "is for prep folder",

@@ -185,6 +185,25 @@ def test_memory_beyond_the_limit_is_refused(decode: Decode, tmp_path: Path) -> N
     assert isinstance(decode(path), Clip)
 
 
+def test_settings_of_ffmpeg_in_the_environment_change_nothing(
+    decode: Decode, clips: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = decode(clips["h264.mp4"])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FFREPORT", "file=log.txt:level=48")
+    monkeypatch.setenv("AV_LOG_FORCE_COLOR", "1")
+    assert repr(decode(clips["h264.mp4"])) == repr(before)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_ffmpeg_that_is_too_old_is_told(tmp_path: Path) -> None:
+    old = tmp_path / "ffmpeg"
+    old.write_text("#!/bin/sh\n[ $1 = -version ] && echo ffmpeg version 4.4.2 Copyright\n")
+    old.chmod(0o755)
+    with pytest.raises(UserError, match=r"version 6\.1"):
+        find_ffmpeg(str(old))
+
+
 def test_a_program_that_is_not_ffmpeg_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"'/bin/true'.*--ffmpeg"):
         find_ffmpeg("/bin/true")

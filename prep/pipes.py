@@ -1,0 +1,52 @@
+"""Listening to a process through many pipes at once."""
+
+import contextlib
+import os
+import selectors
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+READ_BYTES = 1 << 18
+# Pipes fill meanwhile, and are not full yet: waking up for every frame costs a twentieth.
+PAUSE_SECONDS = 0.004
+
+
+@contextlib.contextmanager
+def pipes(count: int) -> Iterator[tuple[list[int], list[int]]]:
+    """The reading and the writing ends of some pipes; those still in the lists are closed."""
+    reads: list[int] = []
+    writes: list[int] = []
+    try:
+        for _ in range(count):
+            read, write = os.pipe()
+            reads.append(read)
+            writes.append(write)
+        yield reads, writes
+    finally:
+        for end in reads + writes:
+            os.close(end)
+
+
+def drain(
+    takers: Mapping[int, Callable[[bytes], object]], deadline: float, *, full: Callable[[], bool]
+) -> bool:
+    """Hand on what comes through each pipe until all have ended; an empty piece is the end.
+
+    False as soon as it is ``full``. Raises `TimeoutError` at the deadline (`time.monotonic`).
+    """
+    with selectors.DefaultSelector() as selector:
+        for read, taker in takers.items():
+            selector.register(read, selectors.EVENT_READ, taker)
+        while selector.get_map():
+            ready = selector.select(max(deadline - time.monotonic(), 0))
+            if not ready:
+                raise TimeoutError
+            for key, _ in ready:
+                piece = os.read(key.fd, READ_BYTES)
+                key.data(piece)
+                if not piece:
+                    selector.unregister(key.fd)
+            if full():
+                return False
+            time.sleep(PAUSE_SECONDS)
+    return True
