@@ -135,9 +135,16 @@ class Decoder:
             times=tuple(times),
             size=size,
             decoded=decoded,
-            promised=promised.frames if promised and promised.exact else 0,
+            promised=_trusted(promised, run),
             complaint=run.said.complaint,
         )
+
+
+def _trusted(promised: Promise | None, run: Run) -> int:
+    """The count to hold a video to: length over rate is one only where something went wrong."""
+    if promised and (promised.exact or run.said.complaints):
+        return promised.frames
+    return 0
 
 
 def _checked(jpegs: Sequence[bytes]) -> tuple[int, int]:

@@ -102,10 +102,6 @@ def _train(
     teacher = Teacher(learner.student, config.distill) if config.distill.weights else None
     state = _State(config, store, learner, teacher, optimiser.build(learner, config))
     now = state.restore(before, source=resume) if before is not None else Progress()
-    if world.leads and before is not None:
-        run.rewind_metrics(now.episode)
-    elif world.leads:
-        run.begin(config, command=list(command))
 
     trained = _parallel(_compiled(learner, config), world)
     statistics = StepBuffers([learner])
@@ -117,6 +113,11 @@ def _train(
         kind=config.data.loader,
         threads=config.data.threads,
     )
+    # All that a person can get wrong is checked by now; only then is anything written.
+    if world.leads and before is not None:
+        run.rewind_metrics(now.episode)
+    elif world.leads:
+        run.begin(config, command=list(command))
     with (
         StopSignals() as stop,
         Watch(run, course.episodes, done=now.episode, speaks=world.leads, console=console) as watch,

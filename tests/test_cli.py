@@ -150,7 +150,7 @@ def test_the_commands_run_bare_where_there_is_one_store(cli, tmp_path, small_sto
     assert code == 0, errors
     code, out, errors = cli("show", small_store)
     assert code == 0, errors
-    assert "16 classes" in out
+    assert "96 videos" in out
 
 
 def test_doctor_finds_the_store_and_says_what_is_missing(cli, tmp_path, small_store):

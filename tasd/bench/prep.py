@@ -107,9 +107,8 @@ def bench_prep(
 
 def find_clips(root: Path, most: int) -> list[Path]:
     """Some videos below a folder, from all of it. Raises `UserError` where there are none."""
-    found = sorted(
-        path for path in root.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
-    )
+    files = (path for path in root.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
+    found = sorted(path for path in files if path.is_file())
     if not found:
         raise UserError(f"there is no video below {root}; name a folder of videos with --root")
     return found[:: max(1, len(found) // most)][:most]
@@ -230,8 +229,7 @@ def _prepare(
         sources.append(SourceVideo("clips", name, name, clip.stat().st_size))
     recipe = Recipe(root, store, "folder", FrameSettings(), tool)
     with _timed(videos) as taken:
-        wanted = Wanted(tuple(sources), deal=lambda names, kept: {"train": tuple(names)})
-        report = prepare(wanted, recipe, Silence(), workers=workers)
+        report = prepare(Wanted(tuple(sources)), recipe, Silence(), workers=workers)
     shutil.rmtree(root)
     shutil.rmtree(store)
     if report.losses:

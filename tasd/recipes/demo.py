@@ -9,6 +9,7 @@ from tasd.config import (
     NetworkOptions,
     TrainingOptions,
 )
+from tasd.recipes.tasd import queries_per_class
 
 
 def demo(dataset: str, shot: int) -> Config:
@@ -22,7 +23,7 @@ def demo(dataset: str, shot: int) -> Config:
     return Config(
         recipe="demo",
         dataset=dataset,
-        episode=EpisodeOptions(shot=shot, queries=5),
+        episode=EpisodeOptions(shot=shot, queries=queries_per_class(shot)),
         data=DataOptions(crop=64),
         network=NetworkOptions(backbone="resnet18", weights="none", depth=2, feedforward=1024),
         matcher=MatcherOptions(options={"reduction": "mean"}),

@@ -134,15 +134,16 @@ def _draw(
         grid[0, 0].set_ylabel("video", rotation=0, ha="right", va="center")
         for row, seen in enumerate(found, start=1):
             grid[row, 0].set_ylabel(seen.label, rotation=0, ha="right", va="center")
-        figure.supxlabel(f"{video}: mean absolute activation, dark = least, bright = most of a row")
+        figure.supxlabel(f"{video}; brighter: larger mean absolute activation within the row")
     return figure
 
 
 def overlay(
     frame: UInt8[np.ndarray, "height width 3"], heat: Float[Tensor, "rows columns"]
 ) -> Float[np.ndarray, "height width 3"]:
-    """The frame in grey under the attention in colour."""
+    """The attention in colour, shaded by the frame."""
     size = (frame.shape[0], frame.shape[1])
     smooth = functional.interpolate(heat[None, None], size=size, mode="bilinear")[0, 0].numpy()
     grey = (frame / 255) @ np.array([0.299, 0.587, 0.114])
-    return np.asarray(0.45 * grey[..., None] + 0.55 * COLOURS(smooth)[..., :3])
+    # Without the map's black and white ends the scene stays visible everywhere.
+    return np.asarray((0.25 + 0.75 * grey[..., None]) * COLOURS(0.15 + 0.7 * smooth)[..., :3])

@@ -32,17 +32,19 @@ def training_curves(outcome: Outcome) -> Figure | None:
     if not train:
         return None
     with style():
-        figure = new_figure(PAGE, 4.4)
+        figure = new_figure(PAGE, 4.6)
         (accuracy, total), (terms, gradients) = figure.subplots(2, 2)
         _accuracy(accuracy, lines, train, outcome.config.episode.way)
         _total(total, train)
         _terms(terms, train)
         _gradients(gradients, [line for line in lines if line["kind"] == "gradients"])
+        # The lower two panels share their colours.
+        figure.legend(*terms.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
 def _accuracy(axes: Axes, lines: Sequence[Line], train: Sequence[Line], way: int) -> None:
-    axes.set_title("accuracy")
+    axes.set_title("accuracy (student, teacher: validation classes)")
     trained = np.array([line["accuracy"] for line in train])
     _smooth(axes, _episodes(train), trained, GREY, "training")
     checks = [line for line in lines if line["kind"] == "validation"]
@@ -53,14 +55,13 @@ def _accuracy(axes: Axes, lines: Sequence[Line], train: Sequence[Line], way: int
             half = np.array([_number(line[name], "half") for line in told])
             episode, dash = _episodes(told), DASHES[name == "teacher"]
             axes.fill_between(episode, mean - half, mean + half, color=colour, alpha=0.2, lw=0)
-            label = f"validation, {name}"
-            axes.plot(episode, mean, dash, color=colour, label=label, marker=".", markersize=4)
-    axes.axhline(1 / way, color="black", linewidth=0.6, linestyle=":")
-    at = axes.get_yaxis_transform()
-    axes.text(1, 1 / way, "chance", transform=at, ha="right", va="bottom")
+            axes.plot(episode, mean, dash, color=colour, label=name, marker=".", markersize=3)
+    axes.axhline(1 / way, color="black", linewidth=0.6, linestyle=":", label="chance")
     axes.set_ylim(0, 1)
     _finish(axes, "share of queries")
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1 / way))
+    # The strip below chance is empty.
+    room = {"handlelength": 1.4, "columnspacing": 0.9, "borderaxespad": 0.1}
+    axes.legend(loc="lower center", ncols=4, **room)
 
 
 def _number(value: Any, key: str) -> float:
@@ -77,18 +78,17 @@ def _total(axes: Axes, train: Sequence[Line]) -> None:
 
 
 def _terms(axes: Axes, train: Sequence[Line]) -> None:
-    axes.set_title("terms, weighted")
+    axes.set_title("terms of the loss")
     for place, name in enumerate(_names(train)):
         told = [line for line in train if name in line["terms"]]
         values = np.array([line["terms"][name]["weighted"] for line in told])
-        _smooth(axes, _episodes(told), values, COLOURS[place % 7], TERMS.get(name, name), place)
+        _smooth(axes, _episodes(told), values, COLOURS[place % 7], TERMS.get(name, name))
     axes.set_yscale("symlog", linthresh=1e-3)
     _finish(axes, "weight x loss")
-    axes.legend(loc="best")
 
 
 def _gradients(axes: Axes, lines: Sequence[Line]) -> None:
-    axes.set_title("gradient of each term: at the maps (solid), at the frames (dashed)")
+    axes.set_title("gradient norm: maps solid, frames dashed")
     for place, name in enumerate(_names(lines)):
         for key, dash in (("maps", "-"), ("frames", "--")):
             told = [line for line in lines if line["terms"].get(name, {}).get(key)]
@@ -118,15 +118,13 @@ def _smooth(
     values: Float[np.ndarray, " lines"],
     colour: str,
     label: str | None,
-    place: int = 0,
 ) -> None:
-    """The mean of a hundredth of the run around each point; single steps are noise."""
+    """A running mean over a fiftieth of the run; single steps are noise."""
     width = max(1, len(values) // 50)
     kernel = np.ones(width) / width
     axes.plot(
         np.convolve(episode, kernel, "valid"),
         np.convolve(values, kernel, "valid"),
-        DASHES[place // 2 % 4],
         color=colour,
         label=label,
         linewidth=1,
@@ -136,5 +134,4 @@ def _smooth(
 def _finish(axes: Axes, label: str) -> None:
     axes.set_xlabel("training episode")
     axes.set_ylabel(label)
-    axes.set_xlim(left=0)
     light_grid(axes)

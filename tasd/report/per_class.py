@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from tasd.report.outcome import Outcome
 from tasd.report.style import COLOURS, PAGE, light_grid, new_figure, style
 
-HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "oooo")
 ROOM_PER_BAR = 0.085  # inches
 
 
@@ -35,12 +34,10 @@ def per_class_bars(outcomes: Sequence[Outcome]) -> Figure | None:
                 thick,
                 label=name,
                 color=COLOURS[place % 7],
-                hatch=HATCHES[place % 7],
-                edgecolor="white",
-                linewidth=0.3,
             )
+        top = axes.get_xaxis_transform()
         axes.axvline(100 / way, color="black", linewidth=0.8, linestyle=":")
-        axes.text(100 / way, 1, " chance", transform=axes.get_xaxis_transform(), va="bottom")
+        axes.text(100 / way, 1, "chance", transform=top, ha="center", va="bottom", size=7)
         axes.set_yticks(range(len(classes)), classes)
         axes.set_ylim(-0.6, len(classes) - 0.4)
         axes.set_xlim(0, 100)

@@ -20,6 +20,7 @@ SETTINGS: Any = {
     "axes.titlesize": 8,
     "axes.titlelocation": "left",
     "axes.labelsize": 8,
+    "figure.labelsize": 7,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.6,

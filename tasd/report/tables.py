@@ -33,15 +33,16 @@ def results(outcomes: Sequence[Outcome]) -> Table | None:
     for outcome in outcomes:
         if outcome.result is None:
             continue
-        episodes, shape = outcome.result["episodes"], outcome.result["episodes"]
+        episodes = outcome.result["episodes"]
         for name, said in outcome.result["networks"].items():
-            mark = "*" if name == outcome.result["chosen"] else ""
+            several = len(outcome.result["networks"]) > 1
+            mark = " (chosen)" if several and name == outcome.result["chosen"] else ""
             every = said["interval95"]
             rows.append(
                 (
                     outcome.name,
                     outcome.config.dataset,
-                    f"{shape['way']}-way {shape['shot']}-shot",
+                    f"{episodes['way']}-way {episodes['shot']}-shot",
                     f"{name}{mark}",
                     f"{100 * said['accuracy']:.2f}",
                     *(_ends(every[kind]) for kind in INTERVALS),
@@ -50,9 +51,9 @@ def results(outcomes: Sequence[Outcome]) -> Table | None:
             )
     header = ("run", "data", "task", "network", "accuracy", *INTERVALS, "episodes")
     caption = (
-        "Test accuracy in percent with 95 % intervals. * better on the validation classes. An "
-        "interval of the sampling of episodes says nothing of other classes, videos or training "
-        "runs."
+        "Test accuracy in percent with 95 % intervals; chosen: better on the validation classes. "
+        "An interval of the sampling of episodes says nothing of other classes, videos or "
+        "training runs."
     )
     return Table("results", caption, header, tuple(rows), len(rows)) if rows else None
 
@@ -225,7 +226,7 @@ def _ampersands(row: Row) -> str:
 
 def _escaped(text: str) -> str:
     escaped = "".join(LATEX.get(character, character) for character in text)
-    return escaped.replace("±", r"$\pm$").replace("*", r"$^*$")
+    return escaped.replace("±", r"$\pm$")
 
 
 def page_part(table: Table) -> str:

@@ -101,9 +101,13 @@ def _problem(manifest: Manifest) -> str:
 
 
 def _absent(folder: Path) -> str:
-    if not folder.is_dir():
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
         return f"there is no store at {folder}; make one with tasd prep, or name another"
-    if any(SHARD_PATTERN.match(path.name) for path in folder.iterdir()):
+    except OSError as error:
+        return f"the folder {folder} cannot be read: {error.strerror}"
+    if any(SHARD_PATTERN.match(name) for name in names):
         return f"the store {folder} is unfinished (no {MANIFEST}); run the same tasd prep again"
     return f"{folder} is not a store (no {MANIFEST} in it); make one with tasd prep"
 

@@ -2,9 +2,11 @@
 
 import json
 import mmap
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import h5py
 import numpy as np
@@ -17,16 +19,16 @@ from tasd.store.preamble import Damaged, Preamble, pixels_sha256, read_preamble
 
 @dataclass(frozen=True)
 class FileStamp:
-    """Which file a path led to, and in which state."""
+    """Which file a path leads to, and in which state."""
 
     length: int
     inode: int
     modified: int
 
     @classmethod
-    def of(cls, path: Path) -> "FileStamp":
-        """The stamp of a file as it is now."""
-        status = path.stat()
+    def of(cls, file: BinaryIO) -> "FileStamp":
+        """The stamp of an open file as it is now."""
+        status = os.fstat(file.fileno())
         return cls(status.st_size, status.st_ino, status.st_mtime_ns)
 
 
@@ -61,7 +63,7 @@ def read_shard(path: Path) -> Shard:
     """The index of a shard, every offset checked. Raises `UserError` for a file that is not one."""
     try:
         with path.open("rb") as file:
-            stamp = FileStamp.of(path)
+            stamp = FileStamp.of(file)
             preamble = read_preamble(file, length=stamp.length)
         with h5py.File(path, "r", locking=False) as content:
             index = _index(content)
@@ -96,7 +98,7 @@ def map_bytes(shard: Shard) -> NDArray[np.uint8]:
     try:
         with shard.path.open("rb") as file:
             # Mapping a file that was cut short meanwhile would end the process by SIGBUS.
-            if FileStamp.of(shard.path) != shard.stamp:
+            if FileStamp.of(file) != shard.stamp:
                 raise _error(shard.path, "it changed since the store was opened")
             mapped = mmap.mmap(file.fileno(), start + shard.nbytes, access=mmap.ACCESS_READ)
     except OSError as error:

@@ -100,6 +100,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
             pass
 
     web = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    web.daemon_threads = False  # closing the server waits for every answer, and its socket
     told = Server(f"http://127.0.0.1:{web.server_port}")
     thread = threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

@@ -13,7 +13,7 @@ from tasd.datasets.hmdb51 import HMDB51
 from tasd.datasets.kinetics import KINETICS
 from tasd.datasets.ucf101 import UCF101
 from tasd.errors import UserError
-from tests.datasets.test_scan import tree
+from tests.datasets.trees import tree
 
 ID = "-VtLx-mcPds_000012_000022"
 

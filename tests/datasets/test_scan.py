@@ -12,14 +12,7 @@ from tasd.datasets.hmdb51 import HMDB51
 from tasd.datasets.kinetics import KINETICS
 from tasd.datasets.ucf101 import UCF101
 from tasd.errors import UserError
-
-
-def tree(root: Path, *paths: str, content: bytes = b"video") -> Path:
-    """Files below a root."""
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(content)
-    return root
+from tests.datasets.trees import tree
 
 
 def ids(found: Scan) -> list[str]:

@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from tasd.errors import UserError
 from tasd.splits_cli import app
-from tests.datasets.test_scan import tree
+from tests.datasets.trees import tree
 
 
 @pytest.fixture(autouse=True)

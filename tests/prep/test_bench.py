@@ -35,7 +35,7 @@ def test_every_way_is_timed_on_a_persons_own_clips(tmp_path: Path, clips: dict[s
     assert figures.clips == 3
     assert {way.way for way in figures.ways} >= {FIELD, DECODE, PREP}
     assert all(way.milliseconds > 0 for way in figures.ways)
-    assert 10 < figures.worker_mib < 500
+    assert figures.worker_mib > 10  # the largest child this process ever had, so no upper bound
     console = Console(width=120, record=True)
     console.print(prep_table(figures))
     assert "tasd prep" in console.export_text()

@@ -8,7 +8,9 @@ import pytest
 from prep.clip import Clip, FrameSettings, UnreadableVideo
 from prep.decode import Decoder
 from prep.limits import Limits
+from prep.report import remark_on
 from prep.video import Ffmpeg, find_ffmpeg
+from tasd.datasets import SourceVideo
 from tasd.errors import UserError
 from tests.prep.conftest import pixels
 from tests.videos import CLIPS, FAST, make_changing, make_clip, make_rotated, run_ffmpeg
@@ -114,17 +116,21 @@ def test_pictures_that_change_their_size_do_not_start_the_count_anew(
     assert len(clip.jpegs) == clip.decoded == 20
 
 
+@pytest.mark.parametrize("name", ["mpeg4_forty.avi", "h264_sound.mkv"])
 def test_a_file_cut_short_gives_what_is_left_of_it(
-    decode: Decode, clips: dict[str, Path], tmp_path: Path
+    decode: Decode, clips: dict[str, Path], tmp_path: Path, name: str
 ) -> None:
-    path = tmp_path / "cut.avi"
-    content = clips["mpeg4_forty.avi"].read_bytes()
+    path = tmp_path / name
+    content = clips[name].read_bytes()
     path.write_bytes(content[: len(content) // 2])
     clip = decode(path)
     assert isinstance(clip, Clip)
     assert clip.promised == 40
     assert 10 < clip.decoded < 30
     assert clip.times[-1] == pytest.approx(clip.decoded / 10, abs=0.3)
+    video = SourceVideo("a class", name, name, 1)
+    kinds = {remark.kind for remark in remark_on(video, clip, FrameSettings(frames=8))}
+    assert kinds == {"too short", "damaged"}
 
 
 def test_companions_make_no_difference(tool: Ffmpeg, clips: dict[str, Path]) -> None:
