@@ -38,7 +38,8 @@ def drain(
         for read, taker in takers.items():
             selector.register(read, selectors.EVENT_READ, taker)
         while selector.get_map():
-            ready = selector.select(max(deadline - time.monotonic(), 0))
+            left = deadline - time.monotonic()
+            ready = selector.select(left) if left > 0 else []
             if not ready:
                 raise TimeoutError
             for key, _ in ready:

@@ -64,3 +64,40 @@ def loader(
         typer.echo(json.dumps(asdict(figures)))
     else:
         Console().print(loader_table(figures))
+
+
+@app.command()
+def evaluate(
+    episodes: Annotated[int, typer.Option(help="How many episodes.")] = 10_000,
+    shot: Annotated[int, typer.Option(help="Support videos of each class.")] = 1,
+    queries: Annotated[int, typer.Option(help="Query videos of each class.")] = 1,
+    matcher: Annotated[
+        list[str] | None, typer.Option(help="May be given again; default: all of them.")
+    ] = None,
+    backbone: Annotated[str, typer.Option(help="Of the field's way beside it.")] = "resnet50",
+    size: Annotated[int, typer.Option(help="Side of the crop.")] = 224,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    rounds: Annotated[int, typer.Option(help="Medians of so many are told.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Episodes per second from cached features, beside the network in every episode."""
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from tasd.bench.evaluate import Bench, bench_evaluate, evaluate_table
+
+    bench = Bench(
+        episodes=episodes,
+        shot=shot,
+        queries=queries,
+        backbone=backbone,
+        size=size,
+        device=device,
+        rounds=rounds,
+    )
+    figures = bench_evaluate(bench, names=matcher or ())
+    if as_json:
+        typer.echo(json.dumps(asdict(figures) | {"speed": figures.speed}))
+    else:
+        Console().print(evaluate_table(figures))

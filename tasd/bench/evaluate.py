@@ -7,7 +7,7 @@ on a few episodes and multiplied, and so are the slower matchers; what was measu
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from tasd.matchers.base import Matcher
 from tasd.model import Model
 from tasd.prepared import prepare
 from tasd.progress import track
-from tasd.types import Task
+from tasd.types import Scores, Task
 
 FRAMES, SIDE = 8, 7
 CLASSES, VIDEOS_EACH = 24, 100  # the test split of Kinetics-100
@@ -99,6 +99,11 @@ class Bench:
     rounds: int = 3
     sampled: int = 2
 
+    @property
+    def fewest(self) -> int:
+        """Videos of each class that matchers which read maps are measured with."""
+        return max(FEWER_VIDEOS_EACH, self.shot + self.queries)
+
     def table(self, features: FeatureStore, count: int) -> EpisodeTable:
         """The first ``count`` episodes."""
         classes = features.classes("test")
@@ -166,7 +171,7 @@ def _matcher(name: str, channels: int, bench: Bench) -> MatcherFigures:
     """Guess the rate from a few episodes, then measure as many as fit into the time."""
     torch.manual_seed(0)
     matcher = build(name, channels, frames=FRAMES)
-    each = max(FEWER_VIDEOS_EACH, bench.shot + bench.queries) if matcher.needs_maps else VIDEOS_EACH
+    each = bench.fewest if matcher.needs_maps else VIDEOS_EACH
     features = random_features(channels, videos_each=each, maps=matcher.needs_maps)
     device, trial = torch.device(bench.device), bench.table(features, TRIAL)
 
@@ -212,20 +217,12 @@ def _network(model: Model, bench: Bench) -> tuple[float, float]:
         with torch.inference_mode():
             _direct(model, model.matcher, pixels, bench)
 
-    ways = {"videos": videos, "episode": episode}
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for name in _turns(list(ways), bench.sampled):
-        times[name].append(_seconds(ways[name], device))
-    return (
-        statistics.median(times["videos"]) / VIDEOS_AT_ONCE,
-        statistics.median(times["episode"]),
-    )
-
-
-def _turns(names: list[str], rounds: int) -> Iterator[str]:
-    """Once each to warm up is the first round, which `_seconds` repeats."""
-    for _ in range(rounds):
-        yield from names
+    videos()  # the first call also chooses kernels
+    alone, whole = [], []
+    for _ in range(bench.sampled):
+        alone.append(_seconds(videos, device))
+        whole.append(_seconds(episode, device))
+    return statistics.median(alone) / VIDEOS_AT_ONCE, statistics.median(whole)
 
 
 def _direct(model: Model, matcher: Matcher, pixels: Tensor, bench: Bench) -> Tensor:
@@ -234,7 +231,8 @@ def _direct(model: Model, matcher: Matcher, pixels: Tensor, bench: Bench) -> Ten
     shots = bench.way * bench.shot
     labels = torch.arange(bench.way, device=pixels.device).repeat_interleave(bench.shot)
     task = Task(bench.way, frames[:, :shots], frames[:, shots:], labels[None])
-    return matcher(task).logits.cpu()
+    scores: Scores = matcher(task)
+    return scores.logits.cpu()
 
 
 def _seconds(work: Callable[[], object], device: torch.device) -> float:
@@ -245,3 +243,38 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - began
+
+
+def evaluate_table(figures: EvaluateFigures) -> Table:
+    """The figures for a person to read."""
+    table = Table(
+        title=f"{figures.episodes:,} episodes, {figures.task}; {figures.videos:,} videos x "
+        f"{FRAMES} frames x {figures.channels}; {figures.cores} cores, {figures.device}",
+        caption=_caption(figures),
+        caption_justify="left",
+    )
+    table.add_column("matcher")
+    for heading in ("episodes/s", "prepare, ms/video", "all, s", "measured"):
+        table.add_column(heading, justify="right")
+    for row in figures.matchers:
+        part = f"{row.episodes:,} episodes, {row.videos:,} videos"
+        table.add_row(
+            row.matcher,
+            f"{row.episodes_per_second:,.0f}",
+            f"{1000 * row.prepare:.2f}",
+            f"{row.seconds:,.1f}",
+            "whole" if row.whole else f"{part}; multiplied",
+        )
+    return table
+
+
+def _caption(figures: EvaluateFigures) -> str:
+    network = f"{figures.backbone} at {figures.size} pixels, {figures.precision}"
+    return (
+        f"{network}: each video once {figures.videos:,} x {figures.per_video:.3f} s, with "
+        f"{figures.matchers[0].matcher} {figures.cached:,.0f} s in all; the field's way, every "
+        f"episode through the network, {figures.episodes:,} x {figures.per_episode:.2f} s = "
+        f"{figures.recomputed:,.0f} s. The cached way is {figures.speed:.0f} times faster. Times "
+        f"of the network are medians of {figures.sampled} samples, multiplied; decoding is in "
+        "neither."
+    )
