@@ -64,6 +64,8 @@ def _download(backbone: Backbone, name: str) -> dict[str, Tensor]:
     try:
         state = dict(weights.get_state_dict(progress=False, check_hash=True))
     except (urllib.error.URLError, OSError, RuntimeError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it holds the connection
         reason = getattr(error, "reason", error)
         raise UserError(
             f"cannot download the {name} weights ({reason}): fetch {url} yourself and put it at "
