@@ -14,11 +14,12 @@ from tasd.errors import UserError
 from tasd.features import FeatureStore
 from tasd.matchers.base import Matcher
 from tasd.prepared import Videos, prepare
+from tasd.side_by_side import side_by_side
 from tasd.types import Task
 
-# Bytes of gathered features in one batch: what a processor's cache holds beats larger batches
+# Bytes of gathered features in one batch: what a core's cache holds beats larger batches
 # (measured: 12,000 episodes/s against 3,900 with 128 episodes), a GPU wants more at a time.
-BATCH_BYTES = {"cpu": 12 << 20, "cuda": 512 << 20}
+BATCH_BYTES = {"cpu": 6 << 20, "cuda": 512 << 20}
 # A pair costs less in the table of all pairs than in a batch of episodes (measured: 1.4 against
 # 3 to 4 microseconds with BiMHM and OTAM).
 PAIR_TABLE_GAIN = 2.0
@@ -104,8 +105,8 @@ def _by_batches(
     labels = torch.arange(episodes.way, device=videos.frames.device)
     labels = labels.repeat_interleave(episodes.shot)
     compare = matcher.compare if videos.ready else matcher
-    parts = []
-    for start in range(0, len(episodes), size):
+
+    def scores(start: int) -> Tensor:
         shown = videos.gather(support[start : start + size])
         asked = videos.gather(query[start : start + size])
         task = Task(
@@ -116,14 +117,16 @@ def _by_batches(
             support_maps=shown.maps,
             query_maps=asked.maps,
         )
-        parts.append(compare(task).logits.float().cpu())
-    return torch.cat(parts).numpy()
+        return compare(task).logits.float()
+
+    starts = range(0, len(episodes), size)
+    return torch.cat(side_by_side(scores, starts, device=videos.frames.device)).cpu().numpy()
 
 
 def _batch_size(videos: Videos, episodes: EpisodeTable) -> int:
     """Episodes whose features together are about `BATCH_BYTES`."""
-    members = episodes.members.shape[1]
-    return max(1, BATCH_BYTES[videos.frames.device.type] // int(videos.bytes_each * members))
+    room = BATCH_BYTES.get(videos.frames.device.type, BATCH_BYTES["cpu"])
+    return max(1, room // int(videos.bytes_each * episodes.members.shape[1]))
 
 
 def pair_table_pays(matcher: Matcher, episodes: EpisodeTable) -> bool:
@@ -154,13 +157,16 @@ def pair_table(
     matcher: Matcher, frames: Float[Tensor, "videos time channels"], *, block: int = 32
 ) -> Float[Tensor, "videos videos"]:
     """Scores of every video (row) as a query of every video (column) as a class's only shot."""
-    count = len(frames)
-    table = frames.new_empty(count, count)
-    for first in range(0, count, block):
-        shots = frames[first : first + block][None]
-        labels = torch.arange(shots.shape[1], device=frames.device)[None]
-        for row in range(0, count, block):
-            queries = frames[row : row + block][None]
-            task = Task(way=shots.shape[1], support=shots, query=queries, support_labels=labels)
-            table[row : row + block, first : first + block] = matcher.compare(task).logits[0]
-    return table
+    labels = torch.arange(len(frames), device=frames.device)[None]
+
+    def rows(start: int) -> Tensor:
+        queries = frames[start : start + block][None]
+        parts = []
+        for first in range(0, len(frames), block):
+            shots = frames[first : first + block][None]
+            own = labels[:, : shots.shape[1]]
+            task = Task(way=shots.shape[1], support=shots, query=queries, support_labels=own)
+            parts.append(matcher.compare(task).logits[0])
+        return torch.cat(parts, dim=1)
+
+    return torch.cat(side_by_side(rows, range(0, len(frames), block), device=frames.device))

@@ -78,10 +78,13 @@ def evaluate(
     Bare `tasd evaluate` takes the newest run and scores its student and its teacher on 10,000
     episodes of the test classes, each with one query per class.
     """
+    from dataclasses import replace
+
     from tasd.evaluation import Shape, seeds_of
 
     device = _device(device)
     how = _extraction(network, split, matcher, precision, half, device)
+    how = replace(how, allow_overlap=allow_overlap)
     subjects = _subjects(run, compare, features, how, store=store, checkpoint=checkpoint)
     trained = subjects[0].origin.get("config", {"episode": {"way": 5, "shot": 1}})["episode"]
     shape = Shape(
@@ -118,7 +121,8 @@ def features(
     """
     from dataclasses import replace
 
-    how = replace(_extraction(network, split, None, precision, half, _device(device)), maps=maps)
+    how = _extraction(network, split, None, precision, half, _device(device))
+    how = replace(how, maps=maps, allow_overlap=True)  # they are computed, not tested
     subject = _of_run(run, how, store=store, checkpoint=checkpoint)
     for name, made in subject.features.items():
         size = " x ".join(str(side) for side in made.features.shape)

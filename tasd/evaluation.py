@@ -71,7 +71,8 @@ def evaluate(
     """Score ``subject`` on the episodes of ``shape``. Raises `UserError`."""
     episodes = wanted_episodes(subject, shape, seed=seed)
     tested = [episodes.classes[c] for c in np.unique(episodes.chosen)]
-    seen = refuse_overlap(subject, tested, allowed=allow_overlap)
+    trained_on = subject.videos.trained_on
+    seen = refuse_overlap(subject.name, trained_on, tested, allowed=allow_overlap)
     results = subject.score(episodes, batch=batch, device=device)
     summaries = {name: summary(result) for name, result in results.items()}
     origin = provenance(subject, episodes) | {"device": device, "trained_and_tested": list(seen)}

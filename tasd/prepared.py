@@ -10,6 +10,7 @@ from torch import Tensor
 from tasd.episode_table import EpisodeTable
 from tasd.features import FeatureStore
 from tasd.matchers.base import Matcher
+from tasd.side_by_side import side_by_side
 from tasd.types import Features
 
 VIDEOS_AT_ONCE = 32
@@ -72,20 +73,27 @@ def prepare(
     rows = features.rows(episodes)
     disk = features.maps if matcher.needs_maps else None
     raw = torch.from_numpy(features.features)
-    room = _room(device)
-    frames, maps = None, None
-    for start in range(0, len(rows), VIDEOS_AT_ONCE):
-        part = slice(start, start + VIDEOS_AT_ONCE)
+
+    def said(part: slice) -> Features:
         own = raw[torch.from_numpy(rows[part])].to(device).float()
         own_maps = None if disk is None else _from_disk(disk, rows[part], device)
-        said = matcher.prepare(Features(own, own_maps))
-        if _bytes_each(said) * len(rows) > room:
-            everything = raw[torch.from_numpy(rows)].to(device).float()
-            return Videos(everything, None, ready=False, disk=disk, rows=rows)
-        frames = _filled(frames, said.frames, part, len(rows))
-        if said.maps is not None:
-            maps = _filled(maps, said.maps, part, len(rows))
-    assert frames is not None, "an episode table has videos"
+        return matcher.prepare(Features(own, own_maps))
+
+    first = said(slice(0, 1))
+    if _bytes_each(first) * len(rows) > _room(device):
+        everything = raw[torch.from_numpy(rows)].to(device).float()
+        return Videos(everything, None, ready=False, disk=disk, rows=rows)
+    frames = first.frames.new_empty(len(rows), *first.frames.shape[1:])
+    maps = None if first.maps is None else first.maps.new_empty(len(rows), *first.maps.shape[1:])
+
+    def keep(start: int) -> None:
+        part = slice(start, start + VIDEOS_AT_ONCE)
+        ready = said(part)
+        frames[part] = ready.frames
+        if maps is not None and ready.maps is not None:
+            maps[part] = ready.maps
+
+    side_by_side(keep, range(0, len(rows), VIDEOS_AT_ONCE), device=device)
     return Videos(frames, maps, ready=True)
 
 
@@ -95,14 +103,6 @@ def _bytes_each(said: Features) -> int:
 
 def _room(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else KEPT_BYTES
-
-
-def _filled(whole: Tensor | None, values: Tensor, part: slice, count: int) -> Tensor:
-    """``values`` put in their place of a tensor that is made at its first part."""
-    if whole is None:
-        whole = values.new_empty(count, *values.shape[1:])
-    whole[part] = values
-    return whole
 
 
 def _from_disk(

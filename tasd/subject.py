@@ -62,6 +62,7 @@ class Extraction:
     split: whose classes. networks: of "student" and "teacher", or none for all there are.
     matcher: another one than the run was trained with. precision: of the network, None for that
     of training. half: keep features in float16. maps: keep maps although the matcher reads none.
+    allow_overlap: also of classes that the network was trained on.
     """
 
     split: str = "test"
@@ -70,6 +71,7 @@ class Extraction:
     precision: Literal["bf16", "float32"] | None = None
     half: bool = False
     maps: bool = False
+    allow_overlap: bool = False
     device: str = "cpu"
 
 
@@ -93,6 +95,9 @@ def of_run(run: Run, saved: Checkpoint, store: Store, how: Extraction, *, source
 
     Their features are kept in the run's folder and used again. Raises `UserError`.
     """
+    # Before hours of work: whether the result could count.
+    tested = tuple(store.classes(how.split))
+    refuse_overlap(run.path.name, saved.classes, tested, allowed=how.allow_overlap)
     models = _wanted(checkpoint.networks(saved), how.networks, source)
     identity = checkpoint.file_hash(source)
     compare: dict[str, Matcher] = {}
@@ -190,13 +195,15 @@ def overlap(trained_on: Sequence[str], tested: Sequence[str]) -> tuple[str, ...]
     return tuple(name for name in tested if class_key(name) in known)
 
 
-def refuse_overlap(subject: Subject, tested: Sequence[str], *, allowed: bool) -> tuple[str, ...]:
+def refuse_overlap(
+    name: str, trained_on: Sequence[str], tested: Sequence[str], *, allowed: bool
+) -> tuple[str, ...]:
     """The overlap, where it is ``allowed``. Raises `UserError` where it is not and there is one."""
-    seen = overlap(subject.videos.trained_on, tested)
+    seen = overlap(trained_on, tested)
     if seen and not allowed:
         named = ", ".join(seen[:5]) + (" ..." if len(seen) > 5 else "")
         raise UserError(
-            f"{subject.name} was trained on {len(seen)} of the {len(tested)} classes under test "
+            f"{name} was trained on {len(seen)} of the {len(tested)} classes under test "
             f"({named}): the result would be no few-shot result; test another split, or accept "
             "it with --allow-overlap, which marks the result"
         )

@@ -1,5 +1,8 @@
 """Feature files: those that a few lines of numpy make are read, and mistakes are told."""
 
+import re
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -47,6 +50,15 @@ def test_a_file_of_a_few_lines_of_numpy_is_read(tmp_path):
     assert store.classes("train") == {}
     assert store.groups is None
     assert store.trained_on == ()
+
+
+def test_the_recipe_of_the_documents_works(tmp_path, monkeypatch):
+    page = (Path(__file__).parent.parent / "docs" / "evaluation.md").read_text("utf-8")
+    (recipe,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names = {"features": np.ones((4, 8, 2), "f4"), "names": list("abcd"), "labels": [0, 0, 1, 1]}
+    exec(recipe, names | {"classes": ["run", "swim"]})
+    assert open_features(tmp_path / "mine.h5").classes() == {"run": ("a", "b"), "swim": ("c", "d")}
 
 
 def test_classes_may_be_written_as_names_or_bytes(tmp_path):

@@ -182,6 +182,7 @@ def _matcher(name: str, channels: int, bench: Bench) -> MatcherFigures:
     def scored(count: int) -> Callable[[], object]:
         return lambda: score(features, bench.table(features, count), matcher, device=bench.device)
 
+    scored(TRIAL)()  # the first call also starts threads and chooses kernels
     preparing = _seconds(prepared, device)
     one = max(1e-6, _seconds(scored(TRIAL), device) - preparing) / TRIAL
     count = int(min(bench.episodes, max(TRIAL, (LONGEST - preparing) / one)))
