@@ -116,7 +116,9 @@ class TrainingOptions(_Options):
     episodes: int = Field(30_000, ge=1)
     episodes_per_step: int | None = Field(None, ge=1, description="default: the number of ranks")
     seed: int = 0
-    precision: Literal["bf16", "float32"] = "bf16"
+    precision: Literal["auto", "bf16", "float32"] = Field(
+        "auto", description="auto: bf16 where the device has it, else float32"
+    )
     channels_last: bool = True
     compile: bool = False
     auxiliary: float = Field(0.1, ge=0, description="weight of the training-class classifier")

@@ -13,6 +13,7 @@ from tasd.errors import UserError
 from tasd.losses.distill import ProjectionHead
 from tasd.losses.relation import GloRe
 from tasd.matchers import build as build_matcher
+from tasd.precision import Choice, fitting
 from tasd.temporal import TemporalEncoder
 from tasd.types import Features
 
@@ -73,7 +74,7 @@ class Model(nn.Module):
             else None
         )
         self.relation = _relation(config, self.backbone) if distill.pr else None
-        self.precision = config.training.precision
+        self.precision: Choice = config.training.precision
         self.channels_last = config.training.channels_last
         if self.channels_last and not self.backbone.clips:
             self.backbone = self.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -82,9 +83,8 @@ class Model(nn.Module):
 
     def forward(self, frames: UInt8[Tensor, "videos time height width 3"]) -> Features:
         """A and F of some clips; bf16 inside where the config says so, F in float32."""
-        with torch.autocast(
-            frames.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
-        ):
+        half = fitting(self.precision, frames.device) == "bf16"
+        with torch.autocast(frames.device.type, dtype=torch.bfloat16, enabled=half):
             # Channels stand last in memory already: the permutation costs no copy.
             maps = self.backbone(self.normalised(frames).permute(0, 1, 4, 2, 3))
             tokens = maps.mean(dim=(3, 4), dtype=torch.float32).transpose(1, 2)

@@ -9,6 +9,7 @@ from tasd.config import Config, PairMode, replace
 from tasd.distributed import World
 from tasd.episodes import Episode, EpisodeSampler, SecondView
 from tasd.errors import UserError
+from tasd.precision import fitting
 from tasd.store import Store
 
 
@@ -71,8 +72,12 @@ def plan(config: Config, world: World) -> Plan:
             f"{world.size} ranks; use a multiple of {world.size}, or a divisor of {per_step} ranks"
         )
     steps = math.ceil(config.training.episodes / per_step)
-    # Written down, so that a resume on another number of ranks takes the same steps.
-    config = replace(config, [("training.episodes_per_step", per_step)])
+    # Written down, so that a resume on other ranks or another device takes the same steps.
+    chosen = {
+        "training.episodes_per_step": per_step,
+        "training.precision": fitting(config.training.precision, world.device),
+    }
+    config = replace(config, list(chosen.items()))
     return Plan(config, per_step, per_step // world.size, steps)
 
 

@@ -5,7 +5,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
+
+import torch
 
 from tasd import checkpoint, matchers
 from tasd.checkpoint import Checkpoint
@@ -19,6 +21,7 @@ from tasd.extract import extract
 from tasd.features import FeatureStore, open_features
 from tasd.matchers.base import Matcher
 from tasd.model import Model
+from tasd.precision import Precision, without_imitation
 from tasd.run import Run
 from tasd.store import Store
 
@@ -61,14 +64,14 @@ class Extraction:
 
     split: whose classes. networks: of "student" and "teacher", or none for all there are.
     matcher: another one than the run was trained with. precision: of the network, None for that
-    of training. half: keep features in float16. maps: keep maps although the matcher reads none.
-    allow_overlap: also of classes that the network was trained on.
+    of training where the device has it. half: keep features in float16. maps: keep maps although
+    the matcher reads none. allow_overlap: also of classes that the network was trained on.
     """
 
     split: str = "test"
     networks: tuple[str, ...] = ()
     matcher: str | None = None
-    precision: Literal["bf16", "float32"] | None = None
+    precision: Precision | None = None
     half: bool = False
     maps: bool = False
     allow_overlap: bool = False
@@ -103,7 +106,7 @@ def of_run(run: Run, saved: Checkpoint, store: Store, how: Extraction, *, source
     compare: dict[str, Matcher] = {}
     features: dict[str, FeatureStore] = {}
     for name, model in models.items():
-        model.precision = how.precision or model.precision
+        model.precision = _precision(saved, how)
         channels, frames = model.backbone.channels, saved.config.data.frames
         compare[name] = (
             model.matcher
@@ -219,6 +222,11 @@ def _wanted(found: dict[str, Model], networks: Sequence[str], source: Path) -> d
     return {name: found[name] for name in networks} if networks else found
 
 
+def _precision(saved: Checkpoint, how: Extraction) -> Precision:
+    own = saved.config.training.precision
+    return how.precision or without_imitation(own, torch.device(how.device))
+
+
 def _origin(
     run: Run, source: Path, identity: str, saved: Checkpoint, how: Extraction
 ) -> dict[str, Any]:
@@ -231,7 +239,7 @@ def _origin(
             "episode": saved.progress.episode,
         },
         "matcher": how.matcher or config.matcher.name,
-        "precision": how.precision or config.training.precision,
+        "precision": _precision(saved, how),
         "config": config.model_dump(),
         "trained_on_store": saved.store_hash,
     }

@@ -45,7 +45,7 @@ def train(
     matcher: Annotated[str | None, typer.Option(help="bimhm, prototype ...")] = None,
     crop: Annotated[int | None, typer.Option(help="Side of the crop in pixels.")] = None,
     loader: Annotated[str | None, typer.Option(help="auto, dali or torch.")] = None,
-    precision: Annotated[str | None, typer.Option(help="bf16 or float32.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, bf16 or float32.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     seed: Annotated[int | None, typer.Option(help="Seed of everything.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,

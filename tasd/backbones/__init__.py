@@ -5,10 +5,11 @@ from collections.abc import Callable
 from tasd.backbones.base import Backbone
 from tasd.backbones.mobilenet import mobilenet_v2
 from tasd.backbones.r2plus1d import r2plus1d_18
-from tasd.backbones.resnet import resnet18, resnet34, resnet50
+from tasd.backbones.resnet import resnet8, resnet18, resnet34, resnet50
 from tasd.parts import pick
 
 BACKBONES: dict[str, Callable[[], Backbone]] = {
+    "resnet8": resnet8,
     "resnet18": resnet18,
     "resnet34": resnet34,
     "resnet50": resnet50,

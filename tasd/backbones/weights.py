@@ -53,8 +53,9 @@ def load(backbone: Backbone, source: str, *, batchnorm: BatchNorm = "auto") -> N
             f"{source}: BatchNorm is folded into its weights (every running variance is "
             "1), so that network.batchnorm = 'live' would undo them; use 'auto' or 'frozen'"
         )
-    published = next(iter(backbone.pretrained.values()))
-    return Normalisation(published.mean, published.std)
+    for published in backbone.pretrained.values():
+        return Normalisation(published.mean, published.std)
+    return Normalisation()
 
 
 def _download(backbone: Backbone, name: str) -> dict[str, Tensor]:

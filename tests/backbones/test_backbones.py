@@ -10,6 +10,7 @@ from tasd.backbones import weights
 from tasd.errors import UserError
 
 CHANNELS = {
+    "resnet8": 256,
     "resnet18": 512,
     "resnet34": 512,
     "resnet50": 2048,
@@ -23,7 +24,7 @@ def test_a_map_keeps_every_frame_and_has_the_channels_it_says(name):
     backbone = backbones.build(name).eval()
     with torch.no_grad():
         maps = backbone(torch.randn(2, 8, 3, 64, 64))
-    side = 4 if name == "r2plus1d_18" else 2
+    side = 4 if name in ("r2plus1d_18", "resnet8") else 2
     assert backbone.channels == CHANNELS[name]
     assert maps.shape == (2, CHANNELS[name], 8, side, side)
 
