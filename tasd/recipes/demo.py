@@ -9,24 +9,25 @@ from tasd.config import (
     NetworkOptions,
     TrainingOptions,
 )
-from tasd.recipes.tasd import queries_per_class
 
 
 def demo(dataset: str, shot: int) -> Config:
-    """A ResNet-18 on 64 pixels from scratch, for the generated clips of ``tasd demo``.
+    """A ResNet-8 on 64 pixels from scratch, for the generated clips of ``tasd demo``.
 
-    Command: ``tasd demo``. Some minutes on two cores. Two things differ from the recipe ``tasd``
-    because there are no pretrained weights: the metric takes means, since sums over eight frames
-    give logits too large for features that say nothing yet; and the distillation weighs a tenth,
-    since the teacher knows nothing at first (at full weight the network stayed at chance).
+    Command: ``tasd demo``. Some minutes on two cores, about 70 % on the unseen actions. What
+    differs from the recipe ``tasd`` does so because there are no pretrained weights: the metric
+    takes means, since sums over eight frames give logits too large for features that say nothing
+    yet; the distillation weighs a tenth, since the teacher knows nothing at first (at full weight
+    the network stayed at chance); and the auxiliary classifier has full weight, since its labels
+    say something from the first step on (72.7 % on the validation classes, 45.5 % with 0.1).
     """
     return Config(
         recipe="demo",
         dataset=dataset,
-        episode=EpisodeOptions(shot=shot, queries=queries_per_class(shot)),
+        episode=EpisodeOptions(shot=shot, queries=3),
         data=DataOptions(crop=64),
-        network=NetworkOptions(backbone="resnet18", weights="none", depth=2, feedforward=1024),
+        network=NetworkOptions(backbone="resnet8", weights="none", depth=2, feedforward=1024),
         matcher=MatcherOptions(options={"reduction": "mean"}),
         distill=DistillOptions(ce=0.1, at=0.1, am=0.05, pr=0.05),
-        training=TrainingOptions(episodes=700),
+        training=TrainingOptions(episodes=400, auxiliary=1.0),
     )
