@@ -1,4 +1,4 @@
-"""``tasd evaluate`` and ``tasd features``: from the command line to tables and files."""
+"""``tasd evaluate``: from the command line to tables and files."""
 
 import json
 from pathlib import Path
@@ -82,8 +82,8 @@ def evaluate(
 
     from tasd.evaluation import Shape, seeds_of
 
-    device = _device(device)
-    how = _extraction(network, split, matcher, precision, half, device)
+    device = device_called(device)
+    how = extraction(network, split, matcher, precision, half, device)
     how = replace(how, allow_overlap=allow_overlap)
     subjects = _subjects(run, compare, features, how, store=store, checkpoint=checkpoint)
     trained = subjects[0].origin.get("config", {"episode": {"way": 5, "shot": 1}})["episode"]
@@ -102,40 +102,14 @@ def evaluate(
     _deliver(every, out, as_json=as_json)
 
 
-def features(
-    run: RunOption = None,
-    split: Annotated[str, typer.Option(help="Whose classes: test, val or train.")] = "test",
-    network: NetworkOption = "both",
-    store: StoreOption = None,
-    checkpoint: CheckpointOption = None,
-    maps: Annotated[
-        bool, typer.Option("--maps", help="Keep feature maps, for matchers that read them.")
-    ] = False,
-    precision: PrecisionOption = None,
-    half: HalfOption = False,
-    device: DeviceOption = "auto",
-) -> None:
-    """Compute the features of each video once and keep them in the run's folder.
-
-    `tasd evaluate` does this by itself; the files are HDF5 and documented, for other programs.
-    """
-    from dataclasses import replace
-
-    how = _extraction(network, split, None, precision, half, _device(device))
-    how = replace(how, maps=maps, allow_overlap=True)  # they are computed, not tested
-    subject = _of_run(run, how, store=store, checkpoint=checkpoint)
-    for name, made in subject.features.items():
-        size = " x ".join(str(side) for side in made.features.shape)
-        typer.echo(f"{name}: {size} {made.features.dtype} in {made.path}")
-
-
-def _device(name: str) -> str:
+def device_called(name: str) -> str:
+    """The device that ``--device`` means."""
     import torch
 
     return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _extraction(
+def extraction(
     network: str,
     split: str,
     matcher: str | None,
@@ -143,6 +117,7 @@ def _extraction(
     half: bool,
     device: str,
 ) -> "Extraction":
+    """How features are made, by the options of a command. Raises `UserError`."""
     from tasd.parts import pick
     from tasd.subject import Extraction
 
@@ -176,12 +151,13 @@ def _subjects(
     if features is not None:
         return [of_features(features, matcher=how.matcher or "bimhm", split=how.split)]
     runs = compare or (run,)
-    return [_of_run(path, how, store=store, checkpoint=checkpoint) for path in runs]
+    return [subject_of_run(path, how, store=store, checkpoint=checkpoint) for path in runs]
 
 
-def _of_run(
+def subject_of_run(
     path: Path | None, how: "Extraction", *, store: Path | None, checkpoint: Path | None
 ) -> "Subject":
+    """The networks of a run, by default the newest. Raises `UserError`."""
     from tasd.checkpoint import load
     from tasd.evaluation import find_store
     from tasd.run import Run, newest

@@ -18,6 +18,8 @@ from tasd.episode_files import load_episodes
 from tasd.episode_table import EpisodeTable, drawn
 from tasd.episodes import EpisodeSampler
 from tasd.errors import UserError
+from tasd.feature_store import FeatureStore
+from tasd.features import open_features
 from tasd.home import home
 from tasd.metrics import Paired, paired_difference
 from tasd.results import Summary, document, paired_document, summary
@@ -124,7 +126,10 @@ def provenance(subject: Subject, episodes: EpisodeTable) -> dict[str, Any]:
         },
         "dataset": features.about.get("dataset"),
         "store_sha256": features.about.get("store"),
-        "features": {name: str(store.path) for name, store in subject.features.items()},
+        "features": {
+            name: {"path": str(store.path), "sha256": store.hash, "made_from": dict(store.about)}
+            for name, store in subject.features.items()
+        },
         "split": {
             "name": subject.split,
             "classes": len(episodes.classes),
@@ -163,11 +168,15 @@ def comparison(first: Evaluated, second: Evaluated) -> dict[str, Any]:
     }
 
 
-def find_store(given: Path | None, saved: Checkpoint) -> Store:
+def find_store(given: Path | None, saved: Checkpoint) -> Store | FeatureStore:
     """The store named, or the one under $TASD_HOME that the checkpoint was trained on.
 
-    Raises `UserError` where there is none, or where only the data set fits and not uniquely.
+    For one that was trained on cached features it is their file. Raises `UserError` where there
+    is none, or where only the data set fits and not uniquely.
     """
+    cached = saved.config.data.features
+    if cached is not None:
+        return open_features(given or Path(cached))
     if given is not None:
         return Store(given)
     found = {path.parent: _manifest(path.parent) for path in _manifests()}

@@ -64,7 +64,10 @@ def _marks(result: Evaluated) -> list[str]:
     origin, lines = result.content["provenance"], []
     if seen := origin["trained_and_tested"]:
         lines.append(f"NOT few-shot: {len(seen)} of these classes were trained on")
-    network = origin.get("config", {}).get("network", {})
+    config = origin.get("config", {})
+    if config.get("data", {}).get("features") is not None:
+        lines.append("trained on cached features of a frozen backbone, Eqs 3 to 11 left out")
+    network = config.get("network", {})
     if network.get("weights") == "kinetics400" and origin["dataset"] == "kinetics":
         lines.append("NOT few-shot: the pretrained weights have seen these classes (Kinetics-400)")
     return lines

@@ -18,7 +18,8 @@ from tasd.episodes import middle_view
 from tasd.errors import UserError
 from tasd.evaluate import Result, score
 from tasd.extract import extract
-from tasd.features import FeatureStore, open_features
+from tasd.feature_store import FeatureStore
+from tasd.features import open_features
 from tasd.matchers.base import Matcher
 from tasd.model import Model
 from tasd.precision import Precision, without_imitation
@@ -81,6 +82,7 @@ class Extraction:
 def of_features(path: Path, *, matcher: str, split: str = "test") -> Subject:
     """A feature file, compared by a matcher that needs no training. Raises `UserError`."""
     features = open_features(path)
+    tested_classes(features, split)
     _, frames, channels = features.features.shape
     network = str(features.about.get("network", "features"))
     return Subject(
@@ -89,18 +91,23 @@ def of_features(path: Path, *, matcher: str, split: str = "test") -> Subject:
         matchers={network: untrained_matcher(matcher, channels, frames=frames)},
         chosen=network,
         split=split,
-        origin={"matcher": matcher, "features": {"path": str(path), "sha256": features.hash}},
+        origin={"matcher": matcher},
     )
 
 
-def of_run(run: Run, saved: Checkpoint, store: Store, how: Extraction, *, source: Path) -> Subject:
+def of_run(
+    run: Run, saved: Checkpoint, store: Store | FeatureStore, how: Extraction, *, source: Path
+) -> Subject:
     """The networks of ``saved``, a checkpoint of ``run`` that was read from ``source``.
 
-    Their features are kept in the run's folder and used again. Raises `UserError`.
+    store: of frames, or of the cached features in place of them that it was trained on.
+
+    What the networks say is kept in the run's folder and used again. Raises `UserError`.
     """
     # Before hours of work: whether the result could count.
-    tested = tuple(store.classes(how.split))
-    refuse_overlap(run.path.name, saved.classes, tested, allowed=how.allow_overlap)
+    tested = tested_classes(store, how.split)
+    trained_on = trained_classes(saved, store)
+    refuse_overlap(run.path.name, trained_on, tested, allowed=how.allow_overlap)
     models = _wanted(checkpoint.networks(saved), how.networks, source)
     identity = checkpoint.file_hash(source)
     compare: dict[str, Matcher] = {}
@@ -130,7 +137,7 @@ def of_run(run: Run, saved: Checkpoint, store: Store, how: Extraction, *, source
 def cached_features(
     run: Run,
     model: Model,
-    store: Store,
+    store: Store | FeatureStore,
     saved: Checkpoint,
     how: Extraction,
     about: Mapping[str, str],
@@ -168,15 +175,34 @@ def cached_features(
         maps=maps,
         half=how.half,
         about={**key, "dataset": store.dataset},
-        trained_on=saved.classes,
+        trained_on=trained_classes(saved, store),
         groups=groups(store, classes),
         kind=data.loader,
         threads=data.threads,
     )
 
 
-def groups(store: Store, classes: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def tested_classes(store: Store | FeatureStore, split: str) -> tuple[str, ...]:
+    """The classes of ``split`` that have videos. Raises `UserError` where none has."""
+    classes = tuple(store.classes(split))
+    if not classes:
+        there = ", ".join(other for other in store.splits if store.classes(other))
+        raise UserError(f"{store.path} has no videos of the split {split!r}; it has: {there}")
+    return classes
+
+
+def trained_classes(saved: Checkpoint, store: Store | FeatureStore) -> tuple[str, ...]:
+    """The classes that a network was trained on, those of a frozen backbone's training too."""
+    behind = store.trained_on if isinstance(store, FeatureStore) else ()
+    return tuple(dict.fromkeys(saved.classes + behind))
+
+
+def groups(
+    store: Store | FeatureStore, classes: Mapping[str, Sequence[str]]
+) -> Mapping[str, str] | None:
     """The source that each video was cut from, by the conventions of its data set."""
+    if isinstance(store, FeatureStore):
+        return store.groups
     of = DATASETS[store.dataset].group
     return {video: of(video.removeprefix(f"{c}/")) for c, ids in classes.items() for video in ids}
 

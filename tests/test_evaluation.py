@@ -197,7 +197,7 @@ def test_a_feature_file_is_evaluated_without_a_run(tasd, tmp_path, matcher):
     assert f"mine, {matcher}" in said
     assert "test: 6 classes, 30 videos; 30 episodes, 5-way 1-shot" in said
     content = result(out)
-    assert content["provenance"]["features"]["sha256"] == open_features(path).hash
+    assert content["provenance"]["features"]["features"]["sha256"] == open_features(path).hash
     assert content["networks"]["features"]["interval95"]["other classes"] is not None
     assert len(list(tmp_path.iterdir())) == 2  # nothing else was written
 

@@ -10,7 +10,7 @@ from tasd.episodes import EpisodeSampler, View, middle_view
 from tasd.errors import UserError
 from tasd.evaluate import score
 from tasd.extract import extract
-from tasd.features import FeatureStore
+from tasd.feature_store import FeatureStore
 from tasd.loader import EpisodeLoader
 from tasd.matchers import build
 from tasd.store import Store

@@ -21,7 +21,7 @@ from tasd.config import replace
 from tasd.episode_table import EpisodeTable, drawn
 from tasd.episodes import EpisodeSampler
 from tasd.evaluate import score
-from tasd.features import FeatureStore
+from tasd.feature_store import FeatureStore
 from tasd.matchers import MATCHERS, build
 from tasd.matchers.base import Matcher
 from tasd.model import Model

@@ -34,6 +34,11 @@ class Outcome:
     @property
     def method(self) -> str:
         """What was trained, in a few words: "TASD", "Baseline + SD", "OTAM + distillation"."""
+        frozen = ", frozen backbone" if self.config.data.features is not None else ""
+        return self._method + frozen
+
+    @property
+    def _method(self) -> str:
         matcher = self.config.matcher.name
         if self.config.recipe == "paper":
             return "TASD, letter of the paper"
