@@ -29,7 +29,7 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 def evaluate(
     run: RunOption = None,
-    episodes: Annotated[int, typer.Option(help="How many episodes.")] = 10_000,
+    episodes: Annotated[int, typer.Option(min=2, help="How many episodes.")] = 10_000,
     way: Annotated[int | None, typer.Option(help="Classes; default: as in training, or 5.")] = None,
     shot: Annotated[
         int | None, typer.Option(help="Support videos of each class; default: as in training.")
@@ -66,7 +66,7 @@ def evaluate(
     ] = False,
     precision: PrecisionOption = None,
     half: HalfOption = False,
-    batch: Annotated[int | None, typer.Option(help="Episodes at a time.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Episodes at a time.")] = None,
     device: DeviceOption = "auto",
     out: Annotated[
         Path | None, typer.Option(help="Result file; default: in the run's evaluation folder.")
@@ -82,6 +82,16 @@ def evaluate(
 
     from tasd.evaluation import Shape, seeds_of
 
+    if episodes_file is not None:
+        theirs = {
+            "--episodes": episodes != 10_000,
+            "--way": way,
+            "--shot": shot,
+            "--queries": queries != 1,
+            "--seeds": seeds != "0",
+            "--distinct-groups": distinct_groups,
+        }
+        refuse_idle([name for name, value in theirs.items() if value], "--episodes-file")
     device = device_called(device)
     how = extraction(network, split, matcher, precision, half, device)
     how = replace(how, allow_overlap=allow_overlap)
@@ -102,11 +112,19 @@ def evaluate(
     _deliver(every, out, as_json=as_json)
 
 
-def device_called(name: str) -> str:
-    """The device that ``--device`` means."""
-    import torch
+def refuse_idle(options: list[str], beside: str) -> None:
+    """Options that would change nothing are errors."""
+    from tasd.errors import UserError
 
-    return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    if options:
+        raise UserError(f"{options[0]} has no effect with {beside}; leave it out")
+
+
+def device_called(name: str) -> str:
+    """The device that ``--device`` means. Raises `UserError`."""
+    from tasd.distributed import pick_device
+
+    return str(pick_device(name))
 
 
 def extraction(
@@ -149,6 +167,14 @@ def _subjects(
     if sum(given is not None for given in (run, compare, features)) > 1:
         raise UserError("--run, --compare and --features exclude one another; give one of them")
     if features is not None:
+        of_runs = {
+            "--network": how.networks,
+            "--store": store,
+            "--checkpoint": checkpoint,
+            "--precision": how.precision,
+            "--half": how.half,
+        }
+        refuse_idle([name for name, value in of_runs.items() if value], "--features")
         return [of_features(features, matcher=how.matcher or "bimhm", split=how.split)]
     runs = compare or (run,)
     return [subject_of_run(path, how, store=store, checkpoint=checkpoint) for path in runs]
@@ -210,14 +236,15 @@ def _deliver(every: "list[list[Evaluated]]", out: Path | None, *, as_json: bool)
         pair = len(results) == 2
         content = comparison(*results) if pair else results[0].content
         documents.append(content)
+        if not as_json:
+            lines = [line for result in results for line in table(result)]
+            lines += compared(*results) if pair else []
+            typer.echo("\n".join(lines))
         path = _result_path(results, out, len(every))
         if path is not None:
             write_document(path, content)
         if not as_json:
-            lines = [line for result in results for line in table(result)]
-            lines += compared(*results) if pair else []
-            lines += [f"result: {path}"] if path is not None else []
-            typer.echo("\n".join(lines) + "\n")
+            typer.echo("" if path is None else f"result: {path}\n")
     if as_json:
         typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents))
     elif len(every) > 1:

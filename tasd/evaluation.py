@@ -22,11 +22,12 @@ from tasd.feature_store import FeatureStore
 from tasd.features import open_features
 from tasd.home import home
 from tasd.metrics import Paired, paired_difference
+from tasd.overlap import refuse_overlap
 from tasd.results import Summary, document, paired_document, summary
 from tasd.run import commit
 from tasd.store import MANIFEST, Store, read_manifest
 from tasd.store.manifest import manifest_hash
-from tasd.subject import Subject, refuse_overlap
+from tasd.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def evaluate(
     """Score ``subject`` on the episodes of ``shape``. Raises `UserError`."""
     episodes = wanted_episodes(subject, shape, seed=seed)
     tested = [episodes.classes[c] for c in np.unique(episodes.chosen)]
+    _refuse_other_splits(subject, tested, episodes.source)
     trained_on = subject.videos.trained_on
     seen = refuse_overlap(subject.name, trained_on, tested, allowed=allow_overlap)
     results = subject.score(episodes, batch=batch, device=device)
@@ -82,11 +84,23 @@ def evaluate(
     return Evaluated(_name(subject, shape, episodes), subject, episodes, summaries, content)
 
 
+def _refuse_other_splits(subject: Subject, tested: Sequence[str], source: str) -> None:
+    under_test = subject.videos.splits[subject.split]
+    others = [name for name in tested if name not in under_test]
+    if others:
+        raise UserError(
+            f"{source} asks for {len(others)} classes ({others[0]!r} first) that are not of the "
+            f"split {subject.split!r} of {subject.videos.path}; draw other episodes, or name "
+            "their --split"
+        )
+
+
 def _name(subject: Subject, shape: Shape, episodes: EpisodeTable) -> str:
+    own = f"-{subject.variant}" if subject.variant else ""
     if shape.file is not None:
-        return f"{subject.split}-{shape.file.stem}"
+        return f"{subject.split}-{shape.file.stem}{own}"
     kind = f"{shape.way}w{shape.shot}s-{shape.queries}q" + ("-groups" * shape.distinct_groups)
-    return f"{subject.split}-{kind}-{len(episodes)}e-seed{episodes.seed}"
+    return f"{subject.split}-{kind}-{len(episodes)}e-seed{episodes.seed}{own}"
 
 
 def wanted_episodes(subject: Subject, shape: Shape, *, seed: int) -> EpisodeTable:
@@ -124,6 +138,7 @@ def provenance(subject: Subject, episodes: EpisodeTable) -> dict[str, Any]:
             "torch": torch.__version__,
             "numpy": np.__version__,
         },
+        "variant": subject.variant,
         "dataset": features.about.get("dataset"),
         "store_sha256": features.about.get("store"),
         "features": {

@@ -46,8 +46,8 @@ def extract(
 
     split: which one these classes are, or one for each. size: of the crop.
     view: how a video is looked at, `tasd.episodes.middle_view` for a test.
-    maps: keep the feature maps too, in float16, for matchers that read them.
-    half: features in float16, at half the size; their last digits are lost.
+    maps: keep the feature maps too, for matchers that read them; of a network in bf16 in float16.
+    half: all in float16, at half the size; the last digits are lost.
     about, trained_on, groups: written along, see `tasd.features`.
 
     The file appears when it is complete. Raises `UserError`.
@@ -131,11 +131,13 @@ def _write_arrays(
     row = 0
     for batch in batches:
         names = [video for video, _ in videos[row : row + len(batch.frames)]]
-        arrays = {"features": batch.frames.float().cpu()}
+        arrays = {"features": batch.frames}
         if batch.maps is not None:  # (videos, channels, time, ...) -> (videos, time, channels, ...)
-            arrays["maps"] = batch.maps.transpose(1, 2).float().cpu()
-        for key, array in arrays.items():
-            dtype = np.float16 if half or key == "maps" else np.float32
+            arrays["maps"] = batch.maps.transpose(1, 2)
+        for key, said in arrays.items():
+            # All that bf16 holds, but for the smallest values, float16 holds too.
+            dtype = np.float16 if half or said.dtype == torch.bfloat16 else np.float32
+            array = said.float().cpu()
             _check_range(array, names, largest=LARGEST_HALF if dtype == np.float16 else None)
             if key not in file:
                 file.create_dataset(key, (len(videos), *array.shape[1:]), dtype)

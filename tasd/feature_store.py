@@ -92,7 +92,7 @@ class FeatureStore:
     def _classes_of(self, split: str) -> tuple[str, ...]:
         if split not in self.splits:
             raise UserError(
-                f"{self.path} has no split {split!r}, or it was not opened for it; "
+                f"{self.path} has no split {split!r}, or was not opened for it; there are: "
                 f"{', '.join(self.splits)}"
             )
         return self.splits[split]

@@ -169,8 +169,9 @@ def _check_length(
 def _check_finite(
     path: Path, features: Float[np.ndarray, "videos time channels"], videos: tuple[str, ...]
 ) -> None:
-    # One sum per video finds any NaN or infinity at memory speed.
-    bad = ~np.isfinite(features.sum(axis=(1, 2), dtype=np.float32))
+    # One sum per video finds any NaN or infinity at memory speed; float64 holds every finite sum.
+    with np.errstate(invalid="ignore"):
+        bad = ~np.isfinite(features.sum(axis=(1, 2), dtype=np.float64))
     if bad.any():
         first = videos[int(np.flatnonzero(bad)[0])]
         raise UserError(

@@ -21,6 +21,7 @@ def table(result: Evaluated) -> list[str]:
         mark = " *" if name == result.subject.chosen and len(result.summaries) > 1 else ""
         intervals = (said.over_episodes, said.over_classes, said.over_videos)
         rows.append((name + mark, f"{said.accuracy:.2%}", *map(_ends, intervals)))
+    variant = result.subject.variant
     lines = [
         f"{result.subject.name}, {result.content['provenance']['matcher']}",
         f"{split['name']}: {split['classes']} classes, {split['videos']:,} videos; "
@@ -28,7 +29,10 @@ def table(result: Evaluated) -> list[str]:
         *_aligned(rows),
     ]
     if len(result.summaries) > 1:
-        lines.append("* better on the validation classes, so it stands for the run")
+        stands = "" if variant else ", so it stands for the run"
+        lines.append(f"* better on the validation classes{stands}")
+    if variant:
+        lines.append(f"{variant}: not the run as it was trained, so tasd report leaves it out")
     return lines + _marks(result)
 
 

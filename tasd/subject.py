@@ -12,7 +12,6 @@ import torch
 from tasd import checkpoint, matchers
 from tasd.checkpoint import Checkpoint
 from tasd.datasets import DATASETS
-from tasd.datasets.base import class_key
 from tasd.episode_table import EpisodeTable
 from tasd.episodes import middle_view
 from tasd.errors import UserError
@@ -22,6 +21,7 @@ from tasd.feature_store import FeatureStore
 from tasd.features import open_features
 from tasd.matchers.base import Matcher
 from tasd.model import Model
+from tasd.overlap import refuse_overlap, trained_classes
 from tasd.precision import Precision, without_imitation
 from tasd.run import Run
 from tasd.store import Store
@@ -34,7 +34,8 @@ class Subject:
     """What is evaluated: the features of each network, and the matcher that compares them.
 
     name: for tables. chosen: the network that stands for it. split: the classes under test.
-    origin: where it comes from, for the provenance of results.
+    origin: where it comes from, for the provenance of results. variant: in what it is not the
+    run as it was trained, as in "otam" or "episode-000100"; its results do not stand for the run.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Subject:
     chosen: str
     split: str
     origin: Mapping[str, Any] = field(default_factory=dict)
+    variant: str = ""
 
     @property
     def videos(self) -> FeatureStore:
@@ -131,6 +133,7 @@ def of_run(
         chosen=best if best in features else next(iter(features)),
         split=how.split,
         origin=_origin(run, source, identity, saved, how),
+        variant=_variant(run, source, saved, how),
     )
 
 
@@ -191,12 +194,6 @@ def tested_classes(store: Store | FeatureStore, split: str) -> tuple[str, ...]:
     return classes
 
 
-def trained_classes(saved: Checkpoint, store: Store | FeatureStore) -> tuple[str, ...]:
-    """The classes that a network was trained on, those of a frozen backbone's training too."""
-    behind = store.trained_on if isinstance(store, FeatureStore) else ()
-    return tuple(dict.fromkeys(saved.classes + behind))
-
-
 def groups(
     store: Store | FeatureStore, classes: Mapping[str, Sequence[str]]
 ) -> Mapping[str, str] | None:
@@ -218,27 +215,6 @@ def untrained_matcher(name: str, channels: int, *, frames: int) -> Matcher:
     return matcher
 
 
-def overlap(trained_on: Sequence[str], tested: Sequence[str]) -> tuple[str, ...]:
-    """The classes under test that a network was trained on, however they are spelled."""
-    known = {class_key(name) for name in trained_on}
-    return tuple(name for name in tested if class_key(name) in known)
-
-
-def refuse_overlap(
-    name: str, trained_on: Sequence[str], tested: Sequence[str], *, allowed: bool
-) -> tuple[str, ...]:
-    """The overlap, where it is ``allowed``. Raises `UserError` where it is not and there is one."""
-    seen = overlap(trained_on, tested)
-    if seen and not allowed:
-        named = ", ".join(seen[:5]) + (" ..." if len(seen) > 5 else "")
-        raise UserError(
-            f"{name} was trained on {len(seen)} of the {len(tested)} classes under test "
-            f"({named}): the result would be no few-shot result; test another split, or accept "
-            "it with --allow-overlap, which marks the result"
-        )
-    return seen
-
-
 def _wanted(found: dict[str, Model], networks: Sequence[str], source: Path) -> dict[str, Model]:
     for name in networks:
         if name not in found:
@@ -251,6 +227,12 @@ def _wanted(found: dict[str, Model], networks: Sequence[str], source: Path) -> d
 def _precision(saved: Checkpoint, how: Extraction) -> Precision:
     own = saved.config.training.precision
     return how.precision or without_imitation(own, torch.device(how.device))
+
+
+def _variant(run: Run, source: Path, saved: Checkpoint, how: Extraction) -> str:
+    checkpoint_name = source.stem if source.resolve() != run.best.resolve() else ""
+    matcher = how.matcher if how.matcher != saved.config.matcher.name else None
+    return "-".join(part for part in (checkpoint_name, matcher, *how.networks) if part)
 
 
 def _origin(

@@ -50,10 +50,13 @@ def write_report(runs: Sequence[Path], folder: Path, look: Look) -> Written:
     """Draw and write everything into ``folder``. Raises `UserError`."""
     outcomes = [read_outcome(path) for path in runs]
     made, notes = tables(outcomes), [f"{o.name} was not tested" for o in outcomes if not o.result]
-    pictures = [*_curves(outcomes, folder), *_bars(outcomes, folder)]
     overlays = _overlays(outcomes[0], folder, look)
-    pictures += overlays if isinstance(overlays, list) else []
     notes += [overlays] if isinstance(overlays, str) else []
+    pictures = [
+        *_bars(outcomes, folder),
+        *(overlays if isinstance(overlays, list) else []),
+        *_curves(outcomes, folder),
+    ]
     texts = {
         "tables.md": "\n".join(map(markdown, made)),
         "tables.tex": "\n".join(map(latex, made)),
