@@ -176,6 +176,8 @@ def _subjects(
         }
         refuse_idle([name for name, value in of_runs.items() if value], "--features")
         return [of_features(features, matcher=how.matcher or "bimhm", split=how.split)]
+    if compare is not None and checkpoint is not None:
+        raise UserError("--checkpoint is of one run; give it with --run, not with --compare")
     runs = compare or (run,)
     return [subject_of_run(path, how, store=store, checkpoint=checkpoint) for path in runs]
 

@@ -11,8 +11,8 @@ from tasd.feature_store import FeatureStore
 def on_features(config: Config, features: FeatureStore) -> Config:
     """``config`` with the features of a file in place of frames and backbone.
 
-    Of the distillation Eq. 2 stays: Eqs 3 to 11 compare feature maps, which a frozen backbone
-    gives alike to student and teacher, so that nothing could be learned from them.
+    Of the distillation Eq. 2 stays: Eqs 3 to 11 compare the backbone's feature maps, and what
+    learns here lies behind them.
 
     Raises `UserError` where the file does not say which classes are for training.
     """

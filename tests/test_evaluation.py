@@ -271,6 +271,7 @@ def test_distinct_groups_need_groups(tasd, tmp_path):
     ("words", "said"),
     [
         (("--run", "x", "--features", "y"), "exclude one another; give one of them"),
+        (("--compare", "x", "y", "--checkpoint", "z"), "--checkpoint is of one run; give it with"),
         (("--run", "/nowhere"), "/nowhere is not a run"),
         (("--device", "tpu"), "--device tpu: use auto, cpu, cuda or cuda:N"),
         (("--network", "pupil"), "no network is called 'pupil'; there are: both, student"),

@@ -18,7 +18,8 @@ table { border-collapse: collapse; font-size: .85rem; }
 .wide { overflow-x: auto; margin: 0 0 2.5rem; } .caption { font-size: .85rem; margin: 0 0 .5rem; }
 th, td { padding: .25rem .5rem; text-align: right; } td { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
-thead th { border-bottom: 1.5px solid #222; vertical-align: bottom; } tr.ours td { font-weight: 600; }
+thead th { border-bottom: 1.5px solid #222; vertical-align: bottom; }
+tr.ours td { font-weight: 600; }
 tbody tr:nth-child(even) { background: #f5f5f5; }
 img { max-width: 100%; height: auto; } figure { margin: 1rem 0; }
 figcaption, .quiet { color: #666; font-size: .85rem; }

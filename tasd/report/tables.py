@@ -43,15 +43,14 @@ def results(outcomes: Sequence[Outcome]) -> Table | None:
                 (
                     outcome.name,
                     outcome.method,
-                    outcome.config.dataset,
-                    f"{episodes['way']}-way {episodes['shot']}-shot",
+                    f"{outcome.config.dataset} {episodes['way']}-way {episodes['shot']}-shot",
                     f"{name}{mark}",
                     f"{100 * said['accuracy']:.2f}",
                     *(_ends(every[kind]) for kind in INTERVALS),
                     f"{episodes['count']:,}",
                 )
             )
-    header = ("run", "method", "data", "task", "network", "accuracy", *INTERVALS, "episodes")
+    header = ("run", "method", "task", "network", "accuracy", *INTERVALS, "episodes")
     caption = (
         "Test accuracy in percent with 95 % intervals; chosen: better on the validation classes. "
         "An interval of the sampling of episodes says nothing of other classes, videos or "
