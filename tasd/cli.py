@@ -9,7 +9,8 @@ import typer
 from prep.cli import prep
 from tasd import __version__
 from tasd.bench.cli import app as bench
-from tasd.evaluate_cli import evaluate, features
+from tasd.evaluate_cli import evaluate
+from tasd.features_cli import features
 from tasd.report_cli import report
 from tasd.splits_cli import app as splits
 from tasd.train_cli import train

@@ -30,6 +30,7 @@ class EpisodeOptions(_Options):
 class DataOptions(_Options):
     """What the loader reads of each video."""
 
+    features: str | None = Field(None, description="file of features in place of frames")
     frames: int = Field(8, ge=1)
     crop: int = Field(224, ge=32, description="side of the crop in pixels")
     flip: bool = True
@@ -42,6 +43,7 @@ class NetworkOptions(_Options):
     """Backbone and temporal encoder; student and teacher alike."""
 
     backbone: str = "resnet50"
+    channels: int | None = Field(None, ge=1, description="of features in place of a backbone")
     weights: str = Field("imagenet", description="'imagenet', 'kinetics400', 'none' or a file")
     batchnorm: Literal["auto", "frozen", "live"] = "auto"
     depth: int = Field(4, ge=0, description="layers of the temporal encoder")
@@ -166,6 +168,22 @@ _NEEDS = {
     "distill.ema": ("ce", "at", "am", "pr"),
     "distill.ema_start": ("ce", "at", "am", "pr"),
 }
+# What a run on cached features has no use for.
+_FRAMES_ONLY = (
+    "data.crop",
+    "data.flip",
+    "data.jitter",
+    "data.loader",
+    "data.threads",
+    "network.backbone",
+    "network.weights",
+    "network.batchnorm",
+    "network.gradient_checkpointing",
+    "network.allow_pretrained_overlap",
+    "optimiser.backbone_scale",
+    "training.channels_last",
+    "training.compile",
+)
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
@@ -199,7 +217,20 @@ def replace(config: Config, settings: Sequence[tuple[str, Any]]) -> Config:
         if needed and not any(term in changed.distill.weights for term in needed):
             terms = " or ".join(f"distill.{term}" for term in needed)
             raise UserError(f"{key} has no effect while {terms} is 0; set it above 0 or leave it")
+    if config.data.features is not None:
+        _check_on_features(changed, settings)
     return changed
+
+
+def _check_on_features(config: Config, settings: Sequence[tuple[str, Any]]) -> None:
+    for key, value in settings:
+        if key in _FRAMES_ONLY:
+            raise UserError(f"{key} = {value!r} has no effect with --features; leave it out")
+    if config.distill.uses_maps:
+        raise UserError(
+            "distill.at, distill.am and distill.pr compare feature maps, of which --features has "
+            "none that learn; leave them out, or train on frames"
+        )
 
 
 def validate(tree: Any, *, source: str) -> Config:

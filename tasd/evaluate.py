@@ -11,7 +11,7 @@ from torch import Tensor
 from tasd import metrics
 from tasd.episode_table import EpisodeTable
 from tasd.errors import UserError
-from tasd.features import FeatureStore
+from tasd.feature_store import FeatureStore
 from tasd.matchers.base import Matcher
 from tasd.prepared import Videos, prepare
 from tasd.side_by_side import side_by_side

@@ -1,4 +1,4 @@
-"""``tasd evaluate`` and ``tasd features``: from the command line to tables and files."""
+"""``tasd evaluate``: from the command line to tables and files."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 def evaluate(
     run: RunOption = None,
-    episodes: Annotated[int, typer.Option(help="How many episodes.")] = 10_000,
+    episodes: Annotated[int, typer.Option(min=2, help="How many episodes.")] = 10_000,
     way: Annotated[int | None, typer.Option(help="Classes; default: as in training, or 5.")] = None,
     shot: Annotated[
         int | None, typer.Option(help="Support videos of each class; default: as in training.")
@@ -66,7 +66,7 @@ def evaluate(
     ] = False,
     precision: PrecisionOption = None,
     half: HalfOption = False,
-    batch: Annotated[int | None, typer.Option(help="Episodes at a time.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Episodes at a time.")] = None,
     device: DeviceOption = "auto",
     out: Annotated[
         Path | None, typer.Option(help="Result file; default: in the run's evaluation folder.")
@@ -82,8 +82,18 @@ def evaluate(
 
     from tasd.evaluation import Shape, seeds_of
 
-    device = _device(device)
-    how = _extraction(network, split, matcher, precision, half, device)
+    if episodes_file is not None:
+        theirs = {
+            "--episodes": episodes != 10_000,
+            "--way": way,
+            "--shot": shot,
+            "--queries": queries != 1,
+            "--seeds": seeds != "0",
+            "--distinct-groups": distinct_groups,
+        }
+        refuse_idle([name for name, value in theirs.items() if value], "--episodes-file")
+    device = device_called(device)
+    how = extraction(network, split, matcher, precision, half, device)
     how = replace(how, allow_overlap=allow_overlap)
     subjects = _subjects(run, compare, features, how, store=store, checkpoint=checkpoint)
     trained = subjects[0].origin.get("config", {"episode": {"way": 5, "shot": 1}})["episode"]
@@ -102,40 +112,22 @@ def evaluate(
     _deliver(every, out, as_json=as_json)
 
 
-def features(
-    run: RunOption = None,
-    split: Annotated[str, typer.Option(help="Whose classes: test, val or train.")] = "test",
-    network: NetworkOption = "both",
-    store: StoreOption = None,
-    checkpoint: CheckpointOption = None,
-    maps: Annotated[
-        bool, typer.Option("--maps", help="Keep feature maps, for matchers that read them.")
-    ] = False,
-    precision: PrecisionOption = None,
-    half: HalfOption = False,
-    device: DeviceOption = "auto",
-) -> None:
-    """Compute the features of each video once and keep them in the run's folder.
+def refuse_idle(options: list[str], beside: str) -> None:
+    """Options that would change nothing are errors."""
+    from tasd.errors import UserError
 
-    `tasd evaluate` does this by itself; the files are HDF5 and documented, for other programs.
-    """
-    from dataclasses import replace
-
-    how = _extraction(network, split, None, precision, half, _device(device))
-    how = replace(how, maps=maps, allow_overlap=True)  # they are computed, not tested
-    subject = _of_run(run, how, store=store, checkpoint=checkpoint)
-    for name, made in subject.features.items():
-        size = " x ".join(str(side) for side in made.features.shape)
-        typer.echo(f"{name}: {size} {made.features.dtype} in {made.path}")
+    if options:
+        raise UserError(f"{options[0]} has no effect with {beside}; leave it out")
 
 
-def _device(name: str) -> str:
-    import torch
+def device_called(name: str) -> str:
+    """The device that ``--device`` means. Raises `UserError`."""
+    from tasd.distributed import pick_device
 
-    return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    return str(pick_device(name))
 
 
-def _extraction(
+def extraction(
     network: str,
     split: str,
     matcher: str | None,
@@ -143,6 +135,7 @@ def _extraction(
     half: bool,
     device: str,
 ) -> "Extraction":
+    """How features are made, by the options of a command. Raises `UserError`."""
     from tasd.parts import pick
     from tasd.subject import Extraction
 
@@ -174,14 +167,25 @@ def _subjects(
     if sum(given is not None for given in (run, compare, features)) > 1:
         raise UserError("--run, --compare and --features exclude one another; give one of them")
     if features is not None:
+        of_runs = {
+            "--network": how.networks,
+            "--store": store,
+            "--checkpoint": checkpoint,
+            "--precision": how.precision,
+            "--half": how.half,
+        }
+        refuse_idle([name for name, value in of_runs.items() if value], "--features")
         return [of_features(features, matcher=how.matcher or "bimhm", split=how.split)]
+    if compare is not None and checkpoint is not None:
+        raise UserError("--checkpoint is of one run; give it with --run, not with --compare")
     runs = compare or (run,)
-    return [_of_run(path, how, store=store, checkpoint=checkpoint) for path in runs]
+    return [subject_of_run(path, how, store=store, checkpoint=checkpoint) for path in runs]
 
 
-def _of_run(
+def subject_of_run(
     path: Path | None, how: "Extraction", *, store: Path | None, checkpoint: Path | None
 ) -> "Subject":
+    """The networks of a run, by default the newest. Raises `UserError`."""
     from tasd.checkpoint import load
     from tasd.evaluation import find_store
     from tasd.run import Run, newest
@@ -234,14 +238,15 @@ def _deliver(every: "list[list[Evaluated]]", out: Path | None, *, as_json: bool)
         pair = len(results) == 2
         content = comparison(*results) if pair else results[0].content
         documents.append(content)
+        if not as_json:
+            lines = [line for result in results for line in table(result)]
+            lines += compared(*results) if pair else []
+            typer.echo("\n".join(lines))
         path = _result_path(results, out, len(every))
         if path is not None:
             write_document(path, content)
         if not as_json:
-            lines = [line for result in results for line in table(result)]
-            lines += compared(*results) if pair else []
-            lines += [f"result: {path}"] if path is not None else []
-            typer.echo("\n".join(lines) + "\n")
+            typer.echo("" if path is None else f"result: {path}\n")
     if as_json:
         typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents))
     elif len(every) > 1:

@@ -18,13 +18,16 @@ from tasd.episode_files import load_episodes
 from tasd.episode_table import EpisodeTable, drawn
 from tasd.episodes import EpisodeSampler
 from tasd.errors import UserError
+from tasd.feature_store import FeatureStore
+from tasd.features import open_features
 from tasd.home import home
 from tasd.metrics import Paired, paired_difference
+from tasd.overlap import refuse_overlap
 from tasd.results import Summary, document, paired_document, summary
 from tasd.run import commit
 from tasd.store import MANIFEST, Store, read_manifest
 from tasd.store.manifest import manifest_hash
-from tasd.subject import Subject, refuse_overlap
+from tasd.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ def evaluate(
     """Score ``subject`` on the episodes of ``shape``. Raises `UserError`."""
     episodes = wanted_episodes(subject, shape, seed=seed)
     tested = [episodes.classes[c] for c in np.unique(episodes.chosen)]
+    _refuse_other_splits(subject, tested, episodes.source)
     trained_on = subject.videos.trained_on
     seen = refuse_overlap(subject.name, trained_on, tested, allowed=allow_overlap)
     results = subject.score(episodes, batch=batch, device=device)
@@ -80,11 +84,23 @@ def evaluate(
     return Evaluated(_name(subject, shape, episodes), subject, episodes, summaries, content)
 
 
+def _refuse_other_splits(subject: Subject, tested: Sequence[str], source: str) -> None:
+    under_test = subject.videos.splits[subject.split]
+    others = [name for name in tested if name not in under_test]
+    if others:
+        raise UserError(
+            f"{source} asks for {len(others)} classes ({others[0]!r} first) that are not of the "
+            f"split {subject.split!r} of {subject.videos.path}; draw other episodes, or name "
+            "their --split"
+        )
+
+
 def _name(subject: Subject, shape: Shape, episodes: EpisodeTable) -> str:
+    own = f"-{subject.variant}" if subject.variant else ""
     if shape.file is not None:
-        return f"{subject.split}-{shape.file.stem}"
+        return f"{subject.split}-{shape.file.stem}{own}"
     kind = f"{shape.way}w{shape.shot}s-{shape.queries}q" + ("-groups" * shape.distinct_groups)
-    return f"{subject.split}-{kind}-{len(episodes)}e-seed{episodes.seed}"
+    return f"{subject.split}-{kind}-{len(episodes)}e-seed{episodes.seed}{own}"
 
 
 def wanted_episodes(subject: Subject, shape: Shape, *, seed: int) -> EpisodeTable:
@@ -122,9 +138,13 @@ def provenance(subject: Subject, episodes: EpisodeTable) -> dict[str, Any]:
             "torch": torch.__version__,
             "numpy": np.__version__,
         },
+        "variant": subject.variant,
         "dataset": features.about.get("dataset"),
         "store_sha256": features.about.get("store"),
-        "features": {name: str(store.path) for name, store in subject.features.items()},
+        "features": {
+            name: {"path": str(store.path), "sha256": store.hash, "made_from": dict(store.about)}
+            for name, store in subject.features.items()
+        },
         "split": {
             "name": subject.split,
             "classes": len(episodes.classes),
@@ -163,11 +183,15 @@ def comparison(first: Evaluated, second: Evaluated) -> dict[str, Any]:
     }
 
 
-def find_store(given: Path | None, saved: Checkpoint) -> Store:
+def find_store(given: Path | None, saved: Checkpoint) -> Store | FeatureStore:
     """The store named, or the one under $TASD_HOME that the checkpoint was trained on.
 
-    Raises `UserError` where there is none, or where only the data set fits and not uniquely.
+    For one that was trained on cached features it is their file. Raises `UserError` where there
+    is none, or where only the data set fits and not uniquely.
     """
+    cached = saved.config.data.features
+    if cached is not None:
+        return open_features(given or Path(cached))
     if given is not None:
         return Store(given)
     found = {path.parent: _manifest(path.parent) for path in _manifests()}

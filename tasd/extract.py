@@ -12,8 +12,9 @@ from torch import Tensor
 
 from tasd.episodes import View
 from tasd.errors import UserError
-from tasd.features import FORMAT, VERSION, FeatureStore, open_features
-from tasd.loader import open_views
+from tasd.feature_store import FeatureStore
+from tasd.features import FORMAT, VERSION, open_features
+from tasd.loader import open_clips
 from tasd.progress import track
 from tasd.store import Store
 from tasd.types import Features
@@ -24,11 +25,11 @@ LARGEST_HALF = 65504.0
 
 def extract(
     network: Network,
-    store: Store,
+    store: Store | FeatureStore,
     path: Path,
     *,
     classes: Mapping[str, Sequence[str]],
-    split: str,
+    split: str | Mapping[str, str],
     view: Callable[[str], View],
     size: int,
     device: torch.device | str = "cpu",
@@ -43,10 +44,10 @@ def extract(
 ) -> FeatureStore:
     """Run ``network`` once over each video of ``classes`` and write what it says to ``path``.
 
-    split: which one these classes are. size: of the crop.
+    split: which one these classes are, or one for each. size: of the crop.
     view: how a video is looked at, `tasd.episodes.middle_view` for a test.
-    maps: keep the feature maps too, in float16, for matchers that read them.
-    half: features in float16, at half the size; their last digits are lost.
+    maps: keep the feature maps too, for matchers that read them; of a network in bf16 in float16.
+    half: all in float16, at half the size; the last digits are lost.
     about, trained_on, groups: written along, see `tasd.features`.
 
     The file appears when it is complete. Raises `UserError`.
@@ -55,13 +56,16 @@ def extract(
     starts = range(0, len(videos), videos_per_batch)
     parts = [videos[start : start + videos_per_batch] for start in starts]
     views = ([view(video) for video, _ in part] for part in parts)
-    frames = open_views(store, views, size=size, device=device, kind=kind, threads=threads)
+    frames = open_clips(store, views, size=size, device=device, kind=kind, threads=threads)
     batches = _forward(network, frames, parts, maps=maps)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.writing")
     try:
         with h5py.File(temporary, "w") as file:
-            _write_names(file, videos, split, trained_on, groups)
+            names = sorted(classes)
+            splits = [split if isinstance(split, str) else split[name] for name in names]
+            _write_names(file, videos, names, splits)
+            _write_sources(file, videos, trained_on, groups)
             file.attrs.update({"format": FORMAT, "version": VERSION, **(about or {})})
             _write_arrays(file, batches, videos, half=half)
         _settle(temporary, path)
@@ -93,16 +97,23 @@ def _forward(
 def _write_names(
     file: h5py.File,
     videos: Sequence[tuple[str, str]],
-    split: str,
-    trained_on: Sequence[str],
-    groups: Mapping[str, str] | None,
+    names: Sequence[str],
+    splits: Sequence[str],
 ) -> None:
-    names = sorted({name for _, name in videos})
     text = h5py.string_dtype("utf-8")
     file.create_dataset("video_name", data=[video for video, _ in videos], dtype=text)
     file["video_class"] = np.array([names.index(name) for _, name in videos])
-    file.create_dataset("class_name", data=names, dtype=text)
-    file.create_dataset("class_split", data=[split] * len(names), dtype=text)
+    file.create_dataset("class_name", data=list(names), dtype=text)
+    file.create_dataset("class_split", data=list(splits), dtype=text)
+
+
+def _write_sources(
+    file: h5py.File,
+    videos: Sequence[tuple[str, str]],
+    trained_on: Sequence[str],
+    groups: Mapping[str, str] | None,
+) -> None:
+    text = h5py.string_dtype("utf-8")
     if trained_on:
         file.create_dataset("trained_class", data=list(trained_on), dtype=text)
     if groups is not None:
@@ -120,11 +131,13 @@ def _write_arrays(
     row = 0
     for batch in batches:
         names = [video for video, _ in videos[row : row + len(batch.frames)]]
-        arrays = {"features": batch.frames.float().cpu()}
+        arrays = {"features": batch.frames}
         if batch.maps is not None:  # (videos, channels, time, ...) -> (videos, time, channels, ...)
-            arrays["maps"] = batch.maps.transpose(1, 2).float().cpu()
-        for key, array in arrays.items():
-            dtype = np.float16 if half or key == "maps" else np.float32
+            arrays["maps"] = batch.maps.transpose(1, 2)
+        for key, said in arrays.items():
+            # All that bf16 holds, but for the smallest values, float16 holds too.
+            dtype = np.float16 if half or said.dtype == torch.bfloat16 else np.float32
+            array = said.float().cpu()
             _check_range(array, names, largest=LARGEST_HALF if dtype == np.float16 else None)
             if key not in file:
                 file.create_dataset(key, (len(videos), *array.shape[1:]), dtype)

@@ -1,4 +1,4 @@
-"""Features of videos on disk: what a network says of each, once, to be compared ever after.
+"""Features of videos on disk: read and checked.
 
 An HDF5 file, made by `tasd features` or by a few lines of numpy (docs/evaluation.md):
 
@@ -13,81 +13,20 @@ An HDF5 file, made by `tasd features` or by a few lines of numpy (docs/evaluatio
     attributes     plain strings and numbers, optional: checkpoint, store, network ...
 """
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 
-from tasd.episode_table import EpisodeTable
 from tasd.errors import UserError
+from tasd.feature_store import FeatureStore
 
 FORMAT = "tasd-features"
 VERSION = 1
 REQUIRED = ("features", "video_name", "video_class", "class_name")
 SPLITS = ("train", "val", "test")
-
-
-@dataclass(frozen=True)
-class FeatureStore:
-    """The features of a set of videos, in memory; maps, where there are any, stay on disk.
-
-    videos, video_class: name and class of each row. splits: class names of train, val and test.
-    groups: video -> its source, where the file says. trained_on: classes the network has seen.
-    about: the file's attributes.
-    """
-
-    path: Path
-    features: Float[np.ndarray, "videos time channels"]
-    maps: Float[np.ndarray, "videos time channels height width"] | None
-    videos: tuple[str, ...]
-    video_class: tuple[str, ...]
-    splits: Mapping[str, tuple[str, ...]]
-    groups: Mapping[str, str] | None = None
-    trained_on: tuple[str, ...] = ()
-    about: Mapping[str, Any] = field(default_factory=dict)
-
-    def classes(self, *splits: str) -> dict[str, tuple[str, ...]]:
-        """Class names to video names, of these splits or of all; only classes with videos."""
-        wanted = {name for split in splits for name in self.splits[split]}
-        found: dict[str, list[str]] = {}
-        for video, name in zip(self.videos, self.video_class, strict=True):
-            if not splits or name in wanted:
-                found.setdefault(name, []).append(video)
-        return {name: tuple(sorted(found[name])) for name in sorted(found)}
-
-    def rows(self, episodes: EpisodeTable) -> Int64[np.ndarray, " videos"]:
-        """Where the videos of ``episodes`` lie here. Raises `UserError` where they do not."""
-        missing = [video for video in episodes.videos if video not in self._row]
-        if missing:
-            raise UserError(
-                f"{episodes.source} names {len(missing)} videos that {self.path} does not have "
-                f"({missing[0]!r} first); take episodes and features of the same videos"
-            )
-        rows = np.array([self._row[video] for video in episodes.videos])
-        for video, row, label in zip(episodes.videos, rows, episodes.video_class, strict=True):
-            if self.video_class[row] != episodes.classes[label]:
-                raise UserError(
-                    f"{episodes.source} puts {video!r} into class {episodes.classes[label]!r}, "
-                    f"{self.path} into {self.video_class[row]!r}; mend one of them"
-                )
-        return rows
-
-    @cached_property
-    def _row(self) -> dict[str, int]:
-        return {video: row for row, video in enumerate(self.videos)}
-
-    @cached_property
-    def hash(self) -> str:
-        """sha256 of names, classes and features."""
-        digest = hashlib.sha256("\n".join(self.videos + self.video_class).encode())
-        digest.update(np.ascontiguousarray(self.features).data)
-        return digest.hexdigest()
 
 
 def open_features(path: Path) -> FeatureStore:
@@ -230,8 +169,9 @@ def _check_length(
 def _check_finite(
     path: Path, features: Float[np.ndarray, "videos time channels"], videos: tuple[str, ...]
 ) -> None:
-    # One sum per video finds any NaN or infinity at memory speed.
-    bad = ~np.isfinite(features.sum(axis=(1, 2), dtype=np.float32))
+    # One sum per video finds any NaN or infinity at memory speed; float64 holds every finite sum.
+    with np.errstate(invalid="ignore"):
+        bad = ~np.isfinite(features.sum(axis=(1, 2), dtype=np.float64))
     if bad.any():
         first = videos[int(np.flatnonzero(bad)[0])]
         raise UserError(

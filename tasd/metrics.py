@@ -182,7 +182,7 @@ def bootstrap_interval(
         draws += (times - 1) @ (scale * effects.share * effects.value)[own]
     freedom = len(size) - len(np.unique(effects.group))
     tail = NORMAL.cdf(-t_quantile(0.975, freedom))  # few units: percentiles further out
-    low, high = np.quantile(draws, [tail, 1 - tail])
+    low, high = np.quantile(draws, [tail, 1 - tail]).clip(0, 1)
     return Interval(mean, float(low), float(high))
 
 

@@ -15,7 +15,7 @@ from tasd.losses.relation import GloRe
 from tasd.matchers import build as build_matcher
 from tasd.precision import Choice, fitting
 from tasd.temporal import TemporalEncoder
-from tasd.types import Features
+from tasd.types import Clips, Features
 
 
 class Model(nn.Module):
@@ -36,7 +36,7 @@ class Model(nn.Module):
         """
         super().__init__()
         network, distill = config.network, config.distill
-        self.backbone = backbones.build(network.backbone)
+        self.backbone = backbones.build(network.backbone, channels=network.channels)
         self.backbone.batchnorm_frozen = weights.frozen(network.weights, network.batchnorm)
         pixels = weights.Normalisation()
         if initialise:
@@ -63,6 +63,12 @@ class Model(nn.Module):
             frames=config.data.frames,
             **config.matcher.options,
         )
+        cached = network.backbone == backbones.CACHED
+        if cached and (self.matcher.needs_maps or self.matcher.needs_pixels):
+            raise UserError(
+                f"--matcher {config.matcher.name} reads feature maps or pixels, and --features "
+                "trains on pooled features; choose another matcher, or train on frames"
+            )
         self.projection = (
             ProjectionHead(
                 channels,
@@ -81,10 +87,15 @@ class Model(nn.Module):
         self.register_buffer("mean", 255 * torch.tensor(pixels.mean))
         self.register_buffer("std", 255 * torch.tensor(pixels.std))
 
-    def forward(self, frames: UInt8[Tensor, "videos time height width 3"]) -> Features:
-        """A and F of some clips; bf16 inside where the config says so, F in float32."""
+    def forward(self, frames: Clips) -> Features:
+        """A and F of some clips; bf16 inside where the config says so, F in float32.
+
+        Of cached features F alone: there are no maps.
+        """
         half = fitting(self.precision, frames.device) == "bf16"
         with torch.autocast(frames.device.type, dtype=torch.bfloat16, enabled=half):
+            if frames.ndim == 3:
+                return Features(frames=self.encoder(frames).float())
             # Channels stand last in memory already: the permutation costs no copy.
             maps = self.backbone(self.normalised(frames).permute(0, 1, 4, 2, 3))
             tokens = maps.mean(dim=(3, 4), dtype=torch.float32).transpose(1, 2)

@@ -9,6 +9,7 @@ from tasd.config import Config, PairMode, replace
 from tasd.distributed import World
 from tasd.episodes import Episode, EpisodeSampler, SecondView
 from tasd.errors import UserError
+from tasd.feature_store import FeatureStore
 from tasd.precision import fitting
 from tasd.store import Store
 
@@ -81,7 +82,7 @@ def plan(config: Config, world: World) -> Plan:
     return Plan(config, per_step, per_step // world.size, steps)
 
 
-def training_episodes(plan: Plan, store: Store) -> EpisodeSampler:
+def training_episodes(plan: Plan, store: Store | FeatureStore) -> EpisodeSampler:
     """All episodes of a run, from the training classes."""
     config = plan.config
     views: dict[PairMode, SecondView] = {"CS": "none", "SS": "support", "QS": "query"}

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from tasd.episode_table import EpisodeTable
-from tasd.features import FeatureStore
+from tasd.feature_store import FeatureStore
 from tasd.matchers.base import Matcher
 from tasd.side_by_side import side_by_side
 from tasd.types import Features

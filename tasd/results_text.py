@@ -21,6 +21,7 @@ def table(result: Evaluated) -> list[str]:
         mark = " *" if name == result.subject.chosen and len(result.summaries) > 1 else ""
         intervals = (said.over_episodes, said.over_classes, said.over_videos)
         rows.append((name + mark, f"{said.accuracy:.2%}", *map(_ends, intervals)))
+    variant = result.subject.variant
     lines = [
         f"{result.subject.name}, {result.content['provenance']['matcher']}",
         f"{split['name']}: {split['classes']} classes, {split['videos']:,} videos; "
@@ -28,7 +29,10 @@ def table(result: Evaluated) -> list[str]:
         *_aligned(rows),
     ]
     if len(result.summaries) > 1:
-        lines.append("* better on the validation classes, so it stands for the run")
+        stands = "" if variant else ", so it stands for the run"
+        lines.append(f"* better on the validation classes{stands}")
+    if variant:
+        lines.append(f"{variant}: not the run as it was trained, so tasd report leaves it out")
     return lines + _marks(result)
 
 
@@ -64,7 +68,10 @@ def _marks(result: Evaluated) -> list[str]:
     origin, lines = result.content["provenance"], []
     if seen := origin["trained_and_tested"]:
         lines.append(f"NOT few-shot: {len(seen)} of these classes were trained on")
-    network = origin.get("config", {}).get("network", {})
+    config = origin.get("config", {})
+    if config.get("data", {}).get("features") is not None:
+        lines.append("trained on cached features of a frozen backbone, Eqs 3 to 11 left out")
+    network = config.get("network", {})
     if network.get("weights") == "kinetics400" and origin["dataset"] == "kinetics":
         lines.append("NOT few-shot: the pretrained weights have seen these classes (Kinetics-400)")
     return lines

@@ -12,15 +12,16 @@ import torch
 from tasd import checkpoint, matchers
 from tasd.checkpoint import Checkpoint
 from tasd.datasets import DATASETS
-from tasd.datasets.base import class_key
 from tasd.episode_table import EpisodeTable
 from tasd.episodes import middle_view
 from tasd.errors import UserError
 from tasd.evaluate import Result, score
 from tasd.extract import extract
-from tasd.features import FeatureStore, open_features
+from tasd.feature_store import FeatureStore
+from tasd.features import open_features
 from tasd.matchers.base import Matcher
 from tasd.model import Model
+from tasd.overlap import refuse_overlap, trained_classes
 from tasd.precision import Precision, without_imitation
 from tasd.run import Run
 from tasd.store import Store
@@ -33,7 +34,8 @@ class Subject:
     """What is evaluated: the features of each network, and the matcher that compares them.
 
     name: for tables. chosen: the network that stands for it. split: the classes under test.
-    origin: where it comes from, for the provenance of results.
+    origin: where it comes from, for the provenance of results. variant: in what it is not the
+    run as it was trained, as in "otam" or "episode-000100"; its results do not stand for the run.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Subject:
     chosen: str
     split: str
     origin: Mapping[str, Any] = field(default_factory=dict)
+    variant: str = ""
 
     @property
     def videos(self) -> FeatureStore:
@@ -81,6 +84,7 @@ class Extraction:
 def of_features(path: Path, *, matcher: str, split: str = "test") -> Subject:
     """A feature file, compared by a matcher that needs no training. Raises `UserError`."""
     features = open_features(path)
+    tested_classes(features, split)
     _, frames, channels = features.features.shape
     network = str(features.about.get("network", "features"))
     return Subject(
@@ -89,18 +93,23 @@ def of_features(path: Path, *, matcher: str, split: str = "test") -> Subject:
         matchers={network: untrained_matcher(matcher, channels, frames=frames)},
         chosen=network,
         split=split,
-        origin={"matcher": matcher, "features": {"path": str(path), "sha256": features.hash}},
+        origin={"matcher": matcher},
     )
 
 
-def of_run(run: Run, saved: Checkpoint, store: Store, how: Extraction, *, source: Path) -> Subject:
+def of_run(
+    run: Run, saved: Checkpoint, store: Store | FeatureStore, how: Extraction, *, source: Path
+) -> Subject:
     """The networks of ``saved``, a checkpoint of ``run`` that was read from ``source``.
 
-    Their features are kept in the run's folder and used again. Raises `UserError`.
+    store: of frames, or of the cached features in place of them that it was trained on.
+
+    What the networks say is kept in the run's folder and used again. Raises `UserError`.
     """
     # Before hours of work: whether the result could count.
-    tested = tuple(store.classes(how.split))
-    refuse_overlap(run.path.name, saved.classes, tested, allowed=how.allow_overlap)
+    tested = tested_classes(store, how.split)
+    trained_on = trained_classes(saved, store)
+    refuse_overlap(run.path.name, trained_on, tested, allowed=how.allow_overlap)
     models = _wanted(checkpoint.networks(saved), how.networks, source)
     identity = checkpoint.file_hash(source)
     compare: dict[str, Matcher] = {}
@@ -124,13 +133,14 @@ def of_run(run: Run, saved: Checkpoint, store: Store, how: Extraction, *, source
         chosen=best if best in features else next(iter(features)),
         split=how.split,
         origin=_origin(run, source, identity, saved, how),
+        variant=_variant(run, source, saved, how),
     )
 
 
 def cached_features(
     run: Run,
     model: Model,
-    store: Store,
+    store: Store | FeatureStore,
     saved: Checkpoint,
     how: Extraction,
     about: Mapping[str, str],
@@ -168,15 +178,28 @@ def cached_features(
         maps=maps,
         half=how.half,
         about={**key, "dataset": store.dataset},
-        trained_on=saved.classes,
+        trained_on=trained_classes(saved, store),
         groups=groups(store, classes),
         kind=data.loader,
         threads=data.threads,
     )
 
 
-def groups(store: Store, classes: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def tested_classes(store: Store | FeatureStore, split: str) -> tuple[str, ...]:
+    """The classes of ``split`` that have videos. Raises `UserError` where none has."""
+    classes = tuple(store.classes(split))
+    if not classes:
+        there = ", ".join(other for other in store.splits if store.classes(other))
+        raise UserError(f"{store.path} has no videos of the split {split!r}; it has: {there}")
+    return classes
+
+
+def groups(
+    store: Store | FeatureStore, classes: Mapping[str, Sequence[str]]
+) -> Mapping[str, str] | None:
     """The source that each video was cut from, by the conventions of its data set."""
+    if isinstance(store, FeatureStore):
+        return store.groups
     of = DATASETS[store.dataset].group
     return {video: of(video.removeprefix(f"{c}/")) for c, ids in classes.items() for video in ids}
 
@@ -192,27 +215,6 @@ def untrained_matcher(name: str, channels: int, *, frames: int) -> Matcher:
     return matcher
 
 
-def overlap(trained_on: Sequence[str], tested: Sequence[str]) -> tuple[str, ...]:
-    """The classes under test that a network was trained on, however they are spelled."""
-    known = {class_key(name) for name in trained_on}
-    return tuple(name for name in tested if class_key(name) in known)
-
-
-def refuse_overlap(
-    name: str, trained_on: Sequence[str], tested: Sequence[str], *, allowed: bool
-) -> tuple[str, ...]:
-    """The overlap, where it is ``allowed``. Raises `UserError` where it is not and there is one."""
-    seen = overlap(trained_on, tested)
-    if seen and not allowed:
-        named = ", ".join(seen[:5]) + (" ..." if len(seen) > 5 else "")
-        raise UserError(
-            f"{name} was trained on {len(seen)} of the {len(tested)} classes under test "
-            f"({named}): the result would be no few-shot result; test another split, or accept "
-            "it with --allow-overlap, which marks the result"
-        )
-    return seen
-
-
 def _wanted(found: dict[str, Model], networks: Sequence[str], source: Path) -> dict[str, Model]:
     for name in networks:
         if name not in found:
@@ -225,6 +227,12 @@ def _wanted(found: dict[str, Model], networks: Sequence[str], source: Path) -> d
 def _precision(saved: Checkpoint, how: Extraction) -> Precision:
     own = saved.config.training.precision
     return how.precision or without_imitation(own, torch.device(how.device))
+
+
+def _variant(run: Run, source: Path, saved: Checkpoint, how: Extraction) -> str:
+    checkpoint_name = source.stem if source.resolve() != run.best.resolve() else ""
+    matcher = how.matcher if how.matcher != saved.config.matcher.name else None
+    return "-".join(part for part in (checkpoint_name, matcher, *how.networks) if part)
 
 
 def _origin(

@@ -22,6 +22,7 @@ from tasd.config import Config
 from tasd.distributed import StepBuffers, World
 from tasd.episodes import Episode
 from tasd.errors import UserError
+from tasd.feature_store import FeatureStore
 from tasd.figures import StepFigures, figures
 from tasd.learner import Learner
 from tasd.loader import EpisodeLoader
@@ -47,7 +48,7 @@ class Trained:
 
 def train(
     config: Config,
-    store: Store,
+    store: Store | FeatureStore,
     *,
     run: Run,
     device: str = "auto",
@@ -57,8 +58,9 @@ def train(
 ) -> Trained:
     """Train ``config`` on the training classes of ``store``; keep the best on its validation ones.
 
-    The test classes cannot be opened: the store is narrowed to train and val first. ``resume``
-    is the checkpoint to go on from; ``command`` is noted in environment.json.
+    The test classes cannot be opened: the store is narrowed to train and val first. ``store`` may
+    hold the features of a frozen backbone in place of frames (`tasd.frozen`). ``resume`` is the
+    checkpoint to go on from; ``command`` is noted in environment.json.
 
     Raises `UserError`; what was saved before stays.
     """
@@ -82,7 +84,7 @@ def train(
 
 def _train(
     config: Config,
-    store: Store,
+    store: Store | FeatureStore,
     run: Run,
     world: World,
     *,
@@ -207,7 +209,7 @@ class _State:
     """What training changes, and its way into a checkpoint and back."""
 
     config: Config
-    store: Store
+    store: Store | FeatureStore
     learner: Learner
     teacher: Teacher | None
     optimiser: torch.optim.Optimizer

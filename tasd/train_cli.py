@@ -7,6 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from tasd.config import Config
+    from tasd.feature_store import FeatureStore
     from tasd.store import Store
 
 # Short options, and the setting that each one replaces.
@@ -29,6 +30,10 @@ SETTINGS = {
 def train(
     store: Annotated[
         Path | None, typer.Option(help="Prepared store; default: the only one there is.")
+    ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(help="Features of a frozen backbone in place of frames; see tasd features."),
     ] = None,
     way: Annotated[int | None, typer.Option(help="Classes of an episode.")] = None,
     shot: Annotated[int, typer.Option(help="Support videos of each class.")] = 1,
@@ -86,10 +91,10 @@ def train(
         overrides.append(("training.skip_nonfinite", _tolerated(on_nonfinite)))
     if resume is not None:
         run, checkpoint, config = _resumed(resume, given, set_ or [])
-        opened = _open(store)
+        opened = _open(store, features or config.data.features)
     else:
-        opened = _open(store)
-        config = _config(recipe, opened.dataset, shot, overrides)
+        opened = _open(store, features)
+        config = _config(recipe, opened, shot, overrides)
         run, checkpoint = Run(out or new_path(config)), None
     trained = run_training(
         config, opened, run=run, device=device, resume=checkpoint, command=sys.argv
@@ -97,18 +102,39 @@ def train(
     raise typer.Exit(trained.exit_code)
 
 
-def _config(recipe: str, dataset: str, shot: int, overrides: list[tuple[str, Any]]) -> "Config":
+def _config(
+    recipe: str,
+    opened: "Store | FeatureStore",
+    shot: int,
+    overrides: list[tuple[str, Any]],
+) -> "Config":
     from tasd import recipes
     from tasd.config import replace
+    from tasd.feature_store import FeatureStore
+    from tasd.frozen import on_features
 
-    return replace(recipes.make(recipe, dataset=dataset, shot=shot), overrides)
+    config = recipes.make(recipe, dataset=opened.dataset, shot=shot)
+    if isinstance(opened, FeatureStore):
+        config = on_features(config, opened)
+        typer.echo(
+            "frozen backbone: encoder and matcher learn from cached features; of the distillation "
+            "Eq. 2 alone, where the recipe has it"
+        )
+    return replace(config, overrides)
 
 
-def _open(path: Path | None) -> "Store":
+def _open(store: Path | None, features: str | Path | None) -> "Store | FeatureStore":
+    """The store of frames, or where one is named the file of features."""
+    from tasd.errors import UserError
+    from tasd.features import open_features
     from tasd.home import only_store
     from tasd.store import Store
 
-    return Store(path if path is not None else only_store())
+    if features is None:
+        return Store(store if store is not None else only_store())
+    if store is not None:
+        raise UserError("--store and --features exclude one another; give one of them")
+    return open_features(Path(features))
 
 
 def _resumed(path: Path, given: dict[str, Any], settings: list[str]) -> Any:

@@ -12,16 +12,24 @@ from torch import Tensor
 
 from tasd.episodes import Episode
 
+# What a network reads of some videos: pixels, or the pooled features of a frozen backbone.
+Clips = UInt8[Tensor, "videos time height width 3"] | Float[Tensor, "videos time channels"]
+
 
 @dataclass(frozen=True)
 class EpisodeBatch:
-    """One episode, decoded, on the training device. Pixels are RGB, 0..255."""
+    """One episode, decoded, on the training device. Pixels are RGB, 0..255.
+
+    In place of frames and second stand pooled features where the backbone is frozen and cached.
+    """
 
     episode: Episode
-    frames: UInt8[Tensor, "videos time height width 3"]
+    frames: Clips
     support_labels: Int64[Tensor, " support"]
     query_labels: Int64[Tensor, " query"]
-    second: UInt8[Tensor, "views time height width 3"] | None = None
+    second: (
+        UInt8[Tensor, "views time height width 3"] | Float[Tensor, "views time channels"] | None
+    ) = None
 
 
 @dataclass(frozen=True)

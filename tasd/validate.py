@@ -16,8 +16,8 @@ from tasd.distributed import World
 from tasd.episode_table import drawn
 from tasd.episodes import EpisodeSampler, middle_view
 from tasd.evaluate import score
-from tasd.features import FeatureStore
-from tasd.loader import open_views
+from tasd.feature_store import FeatureStore
+from tasd.loader import open_clips
 from tasd.metrics import episode_interval
 from tasd.model import Model
 from tasd.store import Store
@@ -34,7 +34,7 @@ class Validation:
     Raises `UserError` at once where the validation classes cannot fill an episode.
     """
 
-    def __init__(self, config: Config, store: Store, world: World) -> None:
+    def __init__(self, config: Config, store: Store | FeatureStore, world: World) -> None:
         self.config, self.store, self.world = config, store, world
         classes = store.classes("val")
         episode = config.episode
@@ -67,8 +67,9 @@ class Validation:
             accuracy[name] = {"accuracy": interval.mean, "half": interval.half}
             if interval.mean > best.accuracy:
                 best = Best(now.episode, interval.mean, name)
-            picture = attention_picture(network, self._first_video())
-            watch.picture(f"attention/{name}", now.episode, picture)
+            if self.config.data.features is None:
+                picture = attention_picture(network, self._first_video())
+                watch.picture(f"attention/{name}", now.episode, picture)
             network.train(training)
         told = ", ".join(f"{n} {a['accuracy']:.1%} ±{a['half']:.1%}" for n, a in accuracy.items())
         so_far = "before training" if now.episode == 0 else f"best {best.accuracy:.1%}"
@@ -109,7 +110,7 @@ class Validation:
             ]
             for i in range(0, len(videos), VIDEOS_PER_BATCH)
         ]
-        return open_views(
+        return open_clips(
             self.store,
             batches,
             size=self.config.data.crop,

@@ -1,16 +1,24 @@
 """Text files that are there whole or not at all."""
 
+import contextlib
 import os
 import uuid
 from pathlib import Path
 
+from tasd.errors import UserError
+
 
 def write_text(path: Path, text: str) -> None:
-    """Write by a temporary name and a rename; folders are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write by a temporary name and a rename; folders are made. Raises `UserError`."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror}); choose another place, or make room"
+        ) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

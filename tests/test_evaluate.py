@@ -11,7 +11,7 @@ from tasd import prepared
 from tasd.episode_table import EpisodeTable
 from tasd.errors import UserError
 from tasd.evaluate import pair_table_pays, score
-from tasd.features import FeatureStore
+from tasd.feature_store import FeatureStore
 from tasd.matchers import MATCHERS, build
 from tasd.side_by_side import side_by_side
 from tasd.types import Task

@@ -14,6 +14,7 @@ from tasd.episode_files import load_episodes
 from tasd.errors import UserError
 from tasd.evaluation import seeds_of, split_hash
 from tasd.features import open_features
+from tasd.report.outcome import read_outcome
 from tests.runs import small_config, small_run
 
 
@@ -197,9 +198,60 @@ def test_a_feature_file_is_evaluated_without_a_run(tasd, tmp_path, matcher):
     assert f"mine, {matcher}" in said
     assert "test: 6 classes, 30 videos; 30 episodes, 5-way 1-shot" in said
     content = result(out)
-    assert content["provenance"]["features"]["sha256"] == open_features(path).hash
+    assert content["provenance"]["features"]["features"]["sha256"] == open_features(path).hash
     assert content["networks"]["features"]["interval95"]["other classes"] is not None
     assert len(list(tmp_path.iterdir())) == 2  # nothing else was written
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--features", "mine.h5", "--half"), "--half has no effect with --features; leave it out"),
+        (("--features", "mine.h5", "--network", "student"), "--network has no effect with"),
+        (("--episodes-file", "x.json", "--way", 3), "--way has no effect with --episodes-file"),
+        (("--episodes-file", "x.json", "--seeds", "1-3"), "--seeds has no effect with"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(tasd, words, said):
+    with pytest.raises(UserError, match=said):
+        tasd("evaluate", *words)
+
+
+def test_a_split_that_the_file_does_not_have_is_told(tasd, tmp_path):
+    path = write_features(tmp_path / "mine.h5")
+    with pytest.raises(UserError, match="has no videos of the split 'val'; it has: test"):
+        tasd("evaluate", "--features", path, "--split", "val")
+    with pytest.raises(UserError, match="has no split 'dev'"):
+        tasd("evaluate", "--features", path, "--split", "dev")
+
+
+def test_episodes_of_another_split_are_refused(tasd, tmp_path):
+    every, part = write_features(tmp_path / "every.h5"), write_features(tmp_path / "part.h5")
+    with h5py.File(part, "a") as file:
+        file["class_split"] = ["train"] + ["test"] * 5
+    saved = tmp_path / "episodes.json"
+    tasd("evaluate", "--features", every, "--episodes", 30, "--save-episodes", saved)
+    with pytest.raises(UserError, match=r"asks for 1 classes \('a' first\) that are not of the sp"):
+        tasd("evaluate", "--features", part, "--episodes-file", saved)
+
+
+def test_a_result_that_cannot_be_written_is_told(tasd, tmp_path):
+    path = write_features(tmp_path / "mine.h5")
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match=r"cannot be written \(.*\); choose another place"):
+        tasd("evaluate", "--features", path, "--episodes", 9, "--out", tmp_path / "file/x.json")
+
+
+def test_what_is_not_the_run_as_it_was_trained_does_not_stand_for_it(tasd, home):
+    run = home / "runs/baseline"
+    tasd("evaluate", "--run", run, "--episodes", 12)
+    said = tasd("evaluate", "--run", run, "--episodes", 12, "--matcher", "otam")
+    assert "otam: not the run as it was trained, so tasd report leaves it out" in said
+    last = run / "checkpoints/last.pt"
+    tasd("evaluate", "--run", run, "--episodes", 12, "--checkpoint", last)
+    names = {path.name for path in (run / "evaluation").glob("*-12e-*")}
+    assert names == {f"test-5w1s-1q-12e-seed0{own}.json" for own in ("", "-otam", "-last")}
+    assert read_outcome(run).path.name == "test-5w1s-1q-12e-seed0.json"
 
 
 def test_distinct_groups_need_groups(tasd, tmp_path):
@@ -219,7 +271,9 @@ def test_distinct_groups_need_groups(tasd, tmp_path):
     ("words", "said"),
     [
         (("--run", "x", "--features", "y"), "exclude one another; give one of them"),
+        (("--compare", "x", "y", "--checkpoint", "z"), "--checkpoint is of one run; give it with"),
         (("--run", "/nowhere"), "/nowhere is not a run"),
+        (("--device", "tpu"), "--device tpu: use auto, cpu, cuda or cuda:N"),
         (("--network", "pupil"), "no network is called 'pupil'; there are: both, student"),
         (("--split", "dev"), "has no split 'dev'"),
         (("--seeds", "one"), "--seeds 'one' are no seeds; write 0, 0,3,7 or 0-4"),

@@ -10,9 +10,9 @@ from tasd.episodes import EpisodeSampler, View, middle_view
 from tasd.errors import UserError
 from tasd.evaluate import score
 from tasd.extract import extract
-from tasd.features import FeatureStore
+from tasd.feature_store import FeatureStore
 from tasd.loader import EpisodeLoader
-from tasd.matchers import build
+from tasd.matchers import MATCHERS, build
 from tasd.store import Store
 from tasd.types import Features, Task
 
@@ -63,22 +63,29 @@ def extracted(network, store, path, **options) -> FeatureStore:
     )
 
 
-@pytest.mark.parametrize("name", ["bimhm", "otam"])
+@pytest.mark.parametrize("name", MATCHERS)
 def test_cached_evaluation_equals_the_direct_way_from_pixels(network, open_store, tmp_path, name):
     sampler = EpisodeSampler(
         open_store.classes("test"), way=5, shot=1, queries=2, length=6, seed=0, frames=4
     )
-    matcher = build(name, WIDTH)
-    features = extracted(network, open_store, tmp_path / "features.h5")
+    matcher = build(name, WIDTH, classes=4, frames=4).eval()
+    maps = matcher.needs_maps
+    features = extracted(network, open_store, tmp_path / "features.h5", maps=maps)
     result = score(features, drawn(sampler), matcher)
     for batch in EpisodeLoader(open_store, sampler, size=64, device="cpu", kind="torch"):
         with torch.inference_mode():
-            said = network(batch.frames).frames[None]
-            shots = len(batch.support_labels)
-            task = Task(5, said[:, :shots], said[:, shots:], batch.support_labels[None])
+            said, shots = network(batch.frames), len(batch.support_labels)
+            task = Task(
+                5,
+                said.frames[None, :shots],
+                said.frames[None, shots:],
+                batch.support_labels[None],
+                support_maps=said.maps[None, :shots] if maps else None,
+                query_maps=said.maps[None, shots:] if maps else None,
+            )
             direct = matcher(task).logits[0].numpy()
         cached = result.logits[batch.episode.index]
-        np.testing.assert_allclose(cached, direct, atol=1e-5)
+        np.testing.assert_allclose(cached, direct, atol=1e-5, rtol=1e-5)
         np.testing.assert_array_equal(cached.argmax(axis=1), direct.argmax(axis=1))
 
 
@@ -93,7 +100,7 @@ def test_extraction_keeps_maps_and_names_what_it_was_made_of(network, open_store
         groups={video: video[-1] for video in open_store.videos},
     )
     assert features.maps.shape == (*features.features.shape, 7, 7)
-    assert features.maps.dtype == np.float16
+    assert features.maps.dtype == np.float32
     assert features.features.dtype == np.float32
     assert list(features.classes("test")) == [f"test class {i}" for i in range(5)]
     assert features.about["network"] == "student"
@@ -104,8 +111,8 @@ def test_extraction_keeps_maps_and_names_what_it_was_made_of(network, open_store
 
 def test_half_features_are_the_same_but_for_their_last_digits(network, open_store, tmp_path):
     whole = extracted(network, open_store, tmp_path / "a.h5")
-    half = extracted(network, open_store, tmp_path / "b.h5", half=True)
-    assert half.features.dtype == np.float16
+    half = extracted(network, open_store, tmp_path / "b.h5", half=True, maps=True)
+    assert half.features.dtype == half.maps.dtype == np.float16
     np.testing.assert_allclose(half.features, whole.features, atol=1e-3)
 
 
@@ -119,7 +126,7 @@ def test_a_network_that_gives_nan_leaves_no_file(network, open_store, tmp_path):
 def test_values_too_large_for_float16_are_refused(network, open_store, tmp_path):
     network.second.weight.data *= 1e7
     with pytest.raises(UserError, match="float16 ends at 65504"):
-        extracted(network, open_store, tmp_path / "features.h5", maps=True)
+        extracted(network, open_store, tmp_path / "features.h5", maps=True, half=True)
 
 
 def test_one_frame_for_all_is_another_view(network, open_store, tmp_path):

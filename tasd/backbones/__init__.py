@@ -6,6 +6,7 @@ from tasd.backbones.base import Backbone
 from tasd.backbones.mobilenet import mobilenet_v2
 from tasd.backbones.r2plus1d import r2plus1d_18
 from tasd.backbones.resnet import resnet8, resnet18, resnet34, resnet50
+from tasd.errors import UserError
 from tasd.parts import pick
 
 BACKBONES: dict[str, Callable[[], Backbone]] = {
@@ -16,10 +17,18 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
     "mobilenet_v2": mobilenet_v2,
     "r2plus1d_18": r2plus1d_18,
 }
+CACHED = "features"  # no backbone: what a frozen one gave is read from a file
 
-__all__ = ["BACKBONES", "Backbone", "build"]
+__all__ = ["BACKBONES", "CACHED", "Backbone", "build"]
 
 
-def build(name: str) -> Backbone:
-    """The backbone called ``name`` with random weights. Raises `UserError` for a wrong name."""
+def build(name: str, *, channels: int | None = None) -> Backbone:
+    """The backbone called ``name`` with random weights. Raises `UserError` for a wrong name.
+
+    channels: of the features that stand in for a backbone, for the name `CACHED` alone.
+    """
+    if name == CACHED:
+        if channels is None:
+            raise UserError("network.backbone = 'features' comes with train --features FILE alone")
+        return Backbone([], channels, pretrained={})
     return pick(BACKBONES, name, what="backbone")()

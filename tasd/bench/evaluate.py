@@ -21,10 +21,11 @@ from tasd.config import replace
 from tasd.episode_table import EpisodeTable, drawn
 from tasd.episodes import EpisodeSampler
 from tasd.evaluate import score
-from tasd.features import FeatureStore
+from tasd.feature_store import FeatureStore
 from tasd.matchers import MATCHERS, build
 from tasd.matchers.base import Matcher
 from tasd.model import Model
+from tasd.precision import fitting
 from tasd.prepared import prepare
 from tasd.progress import track
 from tasd.types import Scores, Task
@@ -136,7 +137,7 @@ def bench_evaluate(bench: Bench, *, names: Sequence[str] = ()) -> EvaluateFigure
         channels=channels,
         backbone=bench.backbone,
         size=bench.size,
-        precision=model.precision,
+        precision=fitting(model.precision, torch.device(bench.device)),
         device=bench.device,
         cores=len(os.sched_getaffinity(0)),
         rounds=bench.rounds,

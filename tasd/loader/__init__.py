@@ -1,8 +1,9 @@
 """From a store and what to look at to pixels on the training device, decoded ahead of time.
 
-`open_views` serves batches of views, `EpisodeLoader` whole episodes. DALI decodes where it is
-installed, Pillow and torch elsewhere; both do what `tasd.loader.augment` says and no more, so a
-batch is a function of its views, whatever the threads, prefetching or order.
+`open_views` serves batches of views, `open_clips` those of cached features too, `EpisodeLoader`
+whole episodes. DALI decodes where it is installed, Pillow and torch elsewhere; both do what
+`tasd.loader.augment` says and no more, so a batch is a function of its views, whatever the
+threads, prefetching or order.
 """
 
 import functools
@@ -13,11 +14,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 from torch import Tensor
 
 from tasd.episodes import Episode, View
 from tasd.errors import UserError
+from tasd.feature_store import FeatureStore
+from tasd.loader.cached import CachedViews
 from tasd.loader.dali import dali_frames
 from tasd.loader.encoded import check_crop, encoded
 from tasd.loader.torch_reference import torch_frames
@@ -25,7 +28,7 @@ from tasd.parts import pick
 from tasd.store import Store
 from tasd.types import EpisodeBatch
 
-__all__ = ["LOADERS", "EpisodeLoader", "Views", "open_views", "why_no_dali"]
+__all__ = ["LOADERS", "EpisodeLoader", "Views", "open_clips", "open_views", "why_no_dali"]
 
 # What decodes: encoded batches in, uint8 (views, time, size, size, 3) out.
 LOADERS: dict[str, Callable[..., Iterator[Tensor]]] = {"dali": dali_frames, "torch": torch_frames}
@@ -97,16 +100,37 @@ def open_views(
     )
 
 
+def open_clips(
+    store: Store | FeatureStore,
+    batches: Iterable[Sequence[View]],
+    *,
+    size: int,
+    device: torch.device | str,
+    kind: str = "auto",
+    threads: int = 2,
+    prefetch: int = 2,
+) -> Views | CachedViews:
+    """What a network reads of some views: `open_views`, or cached features looked up.
+
+    Of cached features it is float32 (views, time, channels), and ``device`` alone matters.
+    """
+    if isinstance(store, FeatureStore):
+        return CachedViews(store, batches, device=_indexed(torch.device(device)))
+    return open_views(
+        store, batches, size=size, device=device, kind=kind, threads=threads, prefetch=prefetch
+    )
+
+
 class EpisodeLoader:
     """Episodes in their order, decoded; each iteration begins at the first again.
 
     waited: seconds that the consumer has waited for batches so far.
-    Options and errors are those of `open_views`.
+    Options and errors are those of `open_clips`.
     """
 
     def __init__(
         self,
-        store: Store,
+        store: Store | FeatureStore,
         episodes: Iterable[Episode],
         *,
         size: int,
@@ -118,7 +142,7 @@ class EpisodeLoader:
         self.waited = 0.0
         self._episodes = episodes
         self._open = functools.partial(
-            open_views,
+            open_clips,
             store,
             size=size,
             device=device,
@@ -137,7 +161,10 @@ class EpisodeLoader:
             yield _batch(episode, frames)
 
 
-def _batch(episode: Episode, frames: UInt8[Tensor, "views time size size 3"]) -> EpisodeBatch:
+def _batch(
+    episode: Episode,
+    frames: UInt8[Tensor, "views time size size 3"] | Float32[Tensor, "views time channels"],
+) -> EpisodeBatch:
     videos = len(episode.support) + len(episode.query)
     return EpisodeBatch(
         episode=episode,

@@ -14,6 +14,7 @@ from tasd.report.page import Picture, page
 from tasd.report.per_class import per_class_bars
 from tasd.report.style import save, style
 from tasd.report.tables import latex, markdown, tables
+from tasd.store import Store
 from tasd.whole_file import write_text
 
 __all__ = ["Look", "Written", "write_report"]
@@ -49,10 +50,13 @@ def write_report(runs: Sequence[Path], folder: Path, look: Look) -> Written:
     """Draw and write everything into ``folder``. Raises `UserError`."""
     outcomes = [read_outcome(path) for path in runs]
     made, notes = tables(outcomes), [f"{o.name} was not tested" for o in outcomes if not o.result]
-    pictures = [*_curves(outcomes, folder), *_bars(outcomes, folder)]
     overlays = _overlays(outcomes[0], folder, look)
-    pictures += overlays if isinstance(overlays, list) else []
     notes += [overlays] if isinstance(overlays, str) else []
+    pictures = [
+        *_bars(outcomes, folder),
+        *(overlays if isinstance(overlays, list) else []),
+        *_curves(outcomes, folder),
+    ]
     texts = {
         "tables.md": "\n".join(map(markdown, made)),
         "tables.tex": "\n".join(map(latex, made)),
@@ -94,6 +98,8 @@ def _overlays(outcome: Outcome, folder: Path, look: Look) -> list[Picture] | str
         return f"{outcome.name} has no checkpoint: no attention overlays"
     try:
         with find_store(look.store, checkpoint.load(paths[0])) as store, style():
+            if not isinstance(store, Store):
+                raise UserError(f"{paths[0]} was trained on cached features: it sees no frames")
             figure = attention_figure(paths, store, class_name=look.class_name, video=look.video)
             path = save(figure, folder, f"attention-{outcome.name}")
     except UserError as error:

@@ -60,9 +60,13 @@ def attention_figure(
     """
     chosen = _video(store, class_name, video, split)
     found: list[Attention] = []
+    seen: set[int] = set()
     frames: Tensor | None = None
     for path in checkpoints:
         saved = checkpoint.load(path)
+        if saved.progress.episode in seen:  # the best may also be among those kept
+            continue
+        seen.add(saved.progress.episode)
         if frames is None:
             view = middle_view(chosen, saved.config.data.frames)
             pixels = open_views(store, [[view]], size=saved.config.data.crop, device="cpu")
@@ -144,6 +148,6 @@ def overlay(
     """The attention in colour, shaded by the frame."""
     size = (frame.shape[0], frame.shape[1])
     smooth = functional.interpolate(heat[None, None], size=size, mode="bilinear")[0, 0].numpy()
-    grey = (frame / 255) @ np.array([0.299, 0.587, 0.114])
+    grey = ((frame / 255) @ np.array([0.299, 0.587, 0.114])) ** 0.7  # dark scenes print too
     # Without the map's black and white ends the scene stays visible everywhere.
-    return np.asarray((0.25 + 0.75 * grey[..., None]) * COLOURS(0.15 + 0.7 * smooth)[..., :3])
+    return np.asarray((0.3 + 0.7 * grey[..., None]) * COLOURS(0.15 + 0.7 * smooth)[..., :3])

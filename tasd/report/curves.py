@@ -57,7 +57,7 @@ def _accuracy(axes: Axes, lines: Sequence[Line], train: Sequence[Line], way: int
             axes.fill_between(episode, mean - half, mean + half, color=colour, alpha=0.2, lw=0)
             axes.plot(episode, mean, dash, color=colour, label=name, marker=".", markersize=3)
     axes.axhline(1 / way, color="black", linewidth=0.6, linestyle=":", label="chance")
-    axes.set_ylim(0, 1)
+    axes.set_ylim(0, 1.02)
     _finish(axes, "share of queries")
     # The strip below chance is empty.
     room = {"handlelength": 1.4, "columnspacing": 0.9, "borderaxespad": 0.1}
@@ -79,22 +79,22 @@ def _total(axes: Axes, train: Sequence[Line]) -> None:
 
 def _terms(axes: Axes, train: Sequence[Line]) -> None:
     axes.set_title("terms of the loss")
-    for place, name in enumerate(_names(train)):
+    for name, colour in _coloured(train):
         told = [line for line in train if name in line["terms"]]
         values = np.array([line["terms"][name]["weighted"] for line in told])
-        _smooth(axes, _episodes(told), values, COLOURS[place % 7], TERMS.get(name, name))
+        _smooth(axes, _episodes(told), values, colour, TERMS.get(name, name))
     axes.set_yscale("symlog", linthresh=1e-3)
     _finish(axes, "weight x loss")
 
 
 def _gradients(axes: Axes, lines: Sequence[Line]) -> None:
     axes.set_title("gradient norm: maps solid, frames dashed")
-    for place, name in enumerate(_names(lines)):
+    for name, colour in _coloured(lines):
         for key, dash in (("maps", "-"), ("frames", "--")):
             told = [line for line in lines if line["terms"].get(name, {}).get(key)]
             values = [line["terms"][name][key] for line in told]
             if values:
-                axes.plot(_episodes(told), values, dash, color=COLOURS[place % 7], linewidth=1)
+                axes.plot(_episodes(told), values, dash, color=colour, linewidth=1)
     if axes.lines:
         axes.set_yscale("log")
     else:
@@ -102,10 +102,11 @@ def _gradients(axes: Axes, lines: Sequence[Line]) -> None:
     _finish(axes, "norm")
 
 
-def _names(lines: Sequence[Line]) -> list[str]:
-    """Terms in the order of the equations, then whatever else there is."""
+def _coloured(lines: Sequence[Line]) -> list[tuple[str, str]]:
+    """Terms in the order of the equations, then a matcher's own; a term's colour never changes."""
     found = {name for line in lines for name in line["terms"]}
-    return [name for name in TERMS if name in found] + sorted(found - TERMS.keys())
+    every = [*TERMS, *sorted(found - TERMS.keys())]
+    return [(n, COLOURS[place % len(COLOURS)]) for place, n in enumerate(every) if n in found]
 
 
 def _episodes(lines: Sequence[Line]) -> Float[np.ndarray, " lines"]:

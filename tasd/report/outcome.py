@@ -34,12 +34,23 @@ class Outcome:
     @property
     def method(self) -> str:
         """What was trained, in a few words: "TASD", "Baseline + SD", "OTAM + distillation"."""
+        frozen = ", frozen backbone" if self.config.data.features is not None else ""
+        return self._method + frozen
+
+    @property
+    def _method(self) -> str:
         matcher = self.config.matcher.name
         if self.config.recipe == "paper":
             return "TASD, letter of the paper"
         if matcher != "bimhm":
             return NAMES.get(matcher, matcher) + (" + distillation" if self.terms else "")
         return ABLATIONS.get(self.terms, "Baseline + " + " + ".join(sorted(self.terms)))
+
+    @property
+    def like_published(self) -> bool:
+        """Whether its number may stand in the paper's tables: 5-way, and trained on frames."""
+        way = None if self.result is None else self.result["episodes"]["way"]
+        return way == 5 and self.config.data.features is None
 
     @property
     def terms(self) -> frozenset[str]:
@@ -89,12 +100,19 @@ NAMES = {
 
 
 def read_outcome(folder: Path) -> Outcome:
-    """A run and its newest result. Raises `UserError` where the folder is no run."""
+    """A run and its newest result. Raises `UserError` where the folder is no run.
+
+    Comparisons, and results with another matcher, checkpoint or network alone, do not stand for
+    the run.
+    """
     run = Run(folder)
     found = sorted(run.evaluation.glob("test-*.json"), key=lambda path: path.stat().st_mtime)
-    single = [path for path in found if "-against-" not in path.name]
-    path = single[-1] if single else None
-    return Outcome(run, run.config(), path, None if path is None else read_document(path))
+    single = [path for path in reversed(found) if "-against-" not in path.name]
+    for path in single:
+        result = read_document(path)
+        if not result["provenance"].get("variant"):
+            return Outcome(run, run.config(), path, result)
+    return Outcome(run, run.config(), None, None)
 
 
 @dataclass(frozen=True)

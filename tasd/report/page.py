@@ -11,15 +11,15 @@ from tasd.report.outcome import Outcome
 from tasd.report.tables import Table, page_part
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto;
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 64rem; margin: 2rem auto;
        padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.5rem; }
-table { border-collapse: collapse; font-size: .85rem; margin: 1rem 0 2rem; display: block;
-        overflow-x: auto; }
-caption { text-align: left; padding-bottom: .5rem; }
-th, td { padding: .25rem .7rem; text-align: right; white-space: nowrap; }
+table { border-collapse: collapse; font-size: .85rem; }
+.wide { overflow-x: auto; margin: 0 0 2.5rem; } .caption { font-size: .85rem; margin: 0 0 .5rem; }
+th, td { padding: .25rem .5rem; text-align: right; } td { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
-thead th { border-bottom: 1.5px solid #222; } tr.ours td { font-weight: 600; }
+thead th { border-bottom: 1.5px solid #222; vertical-align: bottom; }
+tr.ours td { font-weight: 600; }
 tbody tr:nth-child(even) { background: #f5f5f5; }
 img { max-width: 100%; height: auto; } figure { margin: 1rem 0; }
 figcaption, .quiet { color: #666; font-size: .85rem; }

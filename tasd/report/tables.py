@@ -23,7 +23,8 @@ class Table:
 
 def tables(outcomes: Sequence[Outcome]) -> list[Table]:
     """Every table that these runs have a number for."""
-    made = [results(outcomes), table1(outcomes), table2(outcomes), table3(outcomes)]
+    alike = [outcome for outcome in outcomes if outcome.like_published]
+    made = [results(outcomes), table1(alike), table2(alike), table3(alike)]
     return [table for table in made if table is not None]
 
 
@@ -41,15 +42,15 @@ def results(outcomes: Sequence[Outcome]) -> Table | None:
             rows.append(
                 (
                     outcome.name,
-                    outcome.config.dataset,
-                    f"{episodes['way']}-way {episodes['shot']}-shot",
+                    outcome.method,
+                    f"{outcome.config.dataset} {episodes['way']}-way {episodes['shot']}-shot",
                     f"{name}{mark}",
                     f"{100 * said['accuracy']:.2f}",
                     *(_ends(every[kind]) for kind in INTERVALS),
                     f"{episodes['count']:,}",
                 )
             )
-    header = ("run", "data", "task", "network", "accuracy", *INTERVALS, "episodes")
+    header = ("run", "method", "task", "network", "accuracy", *INTERVALS, "episodes")
     caption = (
         "Test accuracy in percent with 95 % intervals; chosen: better on the validation classes. "
         "An interval of the sampling of episodes says nothing of other classes, videos or "
@@ -239,5 +240,6 @@ def page_part(table: Table) -> str:
         + "</tr>"
         for number, row in enumerate(table.rows)
     )
-    caption = f"<caption>{html.escape(table.caption)}</caption>"
-    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    caption = f"<p class=caption>{html.escape(table.caption)}</p>"
+    content = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"{caption}<div class=wide>{content}</div>"
