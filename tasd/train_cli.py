@@ -99,9 +99,8 @@ def train(
 
 def _config(recipe: str, dataset: str, shot: int, overrides: list[tuple[str, Any]]) -> "Config":
     from tasd import recipes
-    from tasd.config import replace
 
-    return replace(recipes.make(recipe, dataset=dataset, shot=shot), overrides)
+    return recipes.make(recipe, dataset=dataset, shot=shot, settings=overrides)
 
 
 def _open(path: Path | None) -> "Store":
