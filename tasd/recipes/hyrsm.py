@@ -21,9 +21,9 @@ class Setting:
 
 
 SETTINGS = {
-    "kinetics": Setting((2048, 0.01), 0.4, 2.2e-5, 1200),
-    "ucf101": Setting((10, 1), 0.15, 5e-5, 2500),
-    "hmdb51": Setting((10, 1), 0.15, 5e-5, 2000, per_step=2),
+    "kinetics": Setting((2048.0, 0.01), 0.4, 2.2e-5, 1200),
+    "ucf101": Setting((10.0, 1.0), 0.15, 5e-5, 2500),
+    "hmdb51": Setting((10.0, 1.0), 0.15, 5e-5, 2000, per_step=2),
 }
 
 
