@@ -73,18 +73,18 @@ def standing(plan: Planned, shape: Shape) -> Standing:
     return Standing("done" if result_of(run, shape) else "trained", done)
 
 
+# What a run fills in when it begins, if it was left open, and in which words it is left open.
+_FILLED = {"training.episodes_per_step": None, "training.precision": "auto"}
+
+
 def _check_same(was: Config, plan: Planned) -> None:
-    """The steps' size is filled in when a run begins; all else must be what is planned."""
-    now = plan.config
-    if now.training.episodes_per_step is None:
-        chosen = was.training.episodes_per_step
-        now = replace(now, [("training.episodes_per_step", chosen)])
-    before, after = dict(_leaves(was.model_dump())), dict(_leaves(now.model_dump()))
-    for key in sorted(before.keys() | after.keys()):
-        if before.get(key) != after.get(key):
+    before, now = dict(_leaves(was.model_dump())), dict(_leaves(plan.config.model_dump()))
+    for key in sorted(before.keys() | now.keys()):
+        filled = key in _FILLED and now[key] == _FILLED[key]
+        if before.get(key) != now.get(key) and not filled:
             raise UserError(
                 f"{plan.run.path} was run with {key} = {before.get(key)!r}, and now it is "
-                f"{after.get(key)!r}; give the settings of then, or another --out"
+                f"{now.get(key)!r}; give the settings of then, or another --out"
             )
 
 
@@ -121,16 +121,12 @@ def _trained(plan: Planned, store: Store, shape: Shape, *, device: str, console:
         shutil.rmtree(run.path)  # a run of ours that had saved nothing yet
     if now.state not in ("new", "begun"):
         return 0
-    resume = run.last if now.state == "begun" else None
+    config, resume = plan.config, None
+    if now.state == "begun":
+        config, resume = checkpoint.load(run.last).config, run.last
     command = ["tasd", "reproduce", plan.name]
     return train(
-        plan.config,
-        store,
-        run=run,
-        device=device,
-        resume=resume,
-        command=command,
-        console=console,
+        config, store, run=run, device=device, resume=resume, command=command, console=console
     ).exit_code
 
 
