@@ -108,14 +108,14 @@ def matchers(
 ) -> None:
     """List the matchers, their papers, published accuracies and recipes."""
     from tasd.matchers import MATCHERS
-    from tasd.recipes import OF_MATCHER
+    from tasd.recipes import of_matcher
 
     if as_json:
         told = {
             name: {
                 "paper": matcher.PUBLISHED.paper,
                 "published": matcher.PUBLISHED.accuracy,
-                "recipe": OF_MATCHER[name],
+                "recipe": of_matcher(name),
                 "reads_maps": matcher.needs_maps,
             }
             for name, matcher in MATCHERS.items()
@@ -128,7 +128,7 @@ def matchers(
         )
         typer.echo(f"{name:<10} {matcher.PUBLISHED.paper}")
         typer.echo(f"{'':<10} 5-way 1-shot / 5-shot: {scores or 'none published'}")
-        typer.echo(f"{'':<10} tasd train --recipe {OF_MATCHER[name]}")
+        typer.echo(f"{'':<10} tasd train --recipe {of_matcher(name)}")
 
 
 @app.command()

@@ -34,11 +34,6 @@ RECIPES: dict[str, Recipe] = {
     "molo": molo,
 }
 
-# The recipe that trains each matcher without distillation; BiMHM's is the paper's baseline.
-OF_MATCHER = {"bimhm": "baseline"} | {
-    name: name for name in ("prototype", "otam", "trx", "ta2n", "strm", "hyrsm", "molo")
-}
-
 
 def make(name: str, *, dataset: str, shot: int, settings: Sequence[tuple[str, Any]] = ()) -> Config:
     """The config of the recipe called ``name``, with single ``settings`` replaced.
@@ -48,6 +43,17 @@ def make(name: str, *, dataset: str, shot: int, settings: Sequence[tuple[str, An
     """
     config = pick(RECIPES, name, what="recipe")(dataset, shot)
     return change(config, settings)
+
+
+def of_matcher(matcher: str) -> str:
+    """The recipe that trains a matcher without distillation: its own, or the paper's baseline."""
+    return matcher if matcher in RECIPES else "baseline"
+
+
+def for_matcher(matcher: str, *, dataset: str, shot: int) -> Config:
+    """The config of that recipe, with this matcher."""
+    settings = [("matcher.name", matcher)]
+    return make(of_matcher(matcher), dataset=dataset, shot=shot, settings=settings)
 
 
 def change(config: Config, settings: Sequence[tuple[str, Any]]) -> Config:

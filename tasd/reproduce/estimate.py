@@ -10,6 +10,7 @@ from tasd.distributed import World, pick_device
 from tasd.learner import Learner
 from tasd.loader import EpisodeLoader
 from tasd.plan import plan, training_episodes
+from tasd.progress import track
 from tasd.reproduce.runs import Planned
 from tasd.store import Store
 from tasd.teacher import Teacher
@@ -26,7 +27,8 @@ def step_seconds(plans: Sequence[Planned], store: Store, *, device: str) -> dict
     rows = {planned.row.name: planned.config for planned in plans}
     gpus = [world.device] if world.device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus):
-        return {name: _step_seconds(config, narrowed, world) for name, config in rows.items()}
+        tried = track(rows.items(), total=len(rows), what="trying a step of each", unit="rows")
+        return {name: _step_seconds(config, narrowed, world) for name, config in tried}
 
 
 def _step_seconds(config: Config, store: Store, world: World) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 from tasd import recipes
 from tasd.config import Config, replace
 from tasd.errors import UserError
+from tasd.matchers import MATCHERS
 from tasd.parts import pick
 from tasd.plan import default_interval
 from tasd.report.published import TABLE2, TABLE3
@@ -46,7 +47,7 @@ def matcher_rows(wanted: Wanted) -> list[Row]:
     and distillation of that one, so that only the matcher and its own losses differ.
     """
     rows = []
-    for matcher in recipes.OF_MATCHER:
+    for matcher in MATCHERS:
         config = _of_matcher(matcher, wanted)
         rows.append(Row(matcher, recipes.change(config, [("distill", "none")])))
         rows.append(Row(matcher + WITH, config))
@@ -55,7 +56,7 @@ def matcher_rows(wanted: Wanted) -> list[Row]:
 
 def _of_matcher(matcher: str, wanted: Wanted) -> Config:
     """The matcher with distillation."""
-    own = recipes.make(recipes.OF_MATCHER[matcher], dataset=wanted.dataset, shot=wanted.shot)
+    own = recipes.for_matcher(matcher, dataset=wanted.dataset, shot=wanted.shot)
     settings: list[tuple[str, Any]] = []
     if wanted.recipe is None:
         base = own

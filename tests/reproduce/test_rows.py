@@ -32,7 +32,7 @@ def test_table_1_has_every_matcher_twice_in_its_own_recipe():
     assert len(made) == 2 * len(MATCHERS)
     for matcher in MATCHERS:
         without, distilled = made[matcher], made[f"{matcher}+distillation"]
-        own = recipes.make(recipes.OF_MATCHER[matcher], dataset="folder", shot=1)
+        own = recipes.for_matcher(matcher, dataset="folder", shot=1)
         assert without == own
         assert set(distilled.distill.weights) == {"ce", "at", "am", "pr"}
         assert {d.partition(".")[0] for d in differing(without, distilled)} == {"distill"}
