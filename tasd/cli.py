@@ -12,6 +12,7 @@ from tasd.bench.cli import app as bench
 from tasd.evaluate_cli import evaluate
 from tasd.features_cli import features
 from tasd.report_cli import report
+from tasd.reproduce.cli import reproduce
 from tasd.splits_cli import app as splits
 from tasd.train_cli import train
 
@@ -47,6 +48,7 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(features)
 app.command()(report)
+app.command()(reproduce)
 app.add_typer(bench)
 
 
@@ -105,19 +107,29 @@ def show(
 def matchers(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
-    """List the matchers, their papers and published accuracies."""
+    """List the matchers, their papers, published accuracies and recipes."""
     from tasd.matchers import MATCHERS
+    from tasd.recipes import of_matcher
 
     if as_json:
-        typer.echo(
-            json.dumps({n: {"paper": m.PUBLISHED.paper} for n, m in MATCHERS.items()}, indent=2)
-        )
+        told = {
+            name: {
+                "paper": matcher.PUBLISHED.paper,
+                "published": matcher.PUBLISHED.accuracy,
+                "recipe": of_matcher(name),
+                "reads_maps": matcher.needs_maps,
+            }
+            for name, matcher in MATCHERS.items()
+        }
+        typer.echo(json.dumps(told, indent=2))
         return
     for name, matcher in MATCHERS.items():
         scores = ", ".join(
             f"{data} {one} / {five}" for data, (one, five) in matcher.PUBLISHED.accuracy.items()
         )
-        typer.echo(f"{name:<10} {matcher.PUBLISHED.paper}\n{'':<10} {scores or 'no figures'}")
+        typer.echo(f"{name:<10} {matcher.PUBLISHED.paper}")
+        typer.echo(f"{'':<10} 5-way 1-shot / 5-shot: {scores or 'none published'}")
+        typer.echo(f"{'':<10} tasd train --recipe {of_matcher(name)}")
 
 
 @app.command()

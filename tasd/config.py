@@ -5,6 +5,7 @@ single leaves. Unknown keys, wrong types and settings that would have no effect 
 """
 
 import json
+import operator
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -103,7 +104,7 @@ class DistillOptions(_Options):
 class OptimiserOptions(_Options):
     """Optimiser and schedule; the schedule counts optimiser steps."""
 
-    name: Literal["adamw", "adam"] = "adamw"
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: float = Field(5e-4, gt=0)
     backbone_scale: float = Field(0.04, ge=0, description="backbone's lr / lr, when pretrained")
     weight_decay: float = Field(1e-4, ge=0)
@@ -185,6 +186,15 @@ _FRAMES_ONLY = (
     "training.compile",
 )
 
+# A setting, and the value of another one that leaves it without effect.
+_IDLE: dict[str, tuple[str, Any]] = {
+    "network.heads": ("network.depth", 0),
+    "network.feedforward": ("network.depth", 0),
+    "network.dropout": ("network.depth", 0),
+    "optimiser.warmup": ("optimiser.schedule", "constant"),
+    "optimiser.backbone_scale": ("network.weights", "none"),
+}
+
 
 def parse_setting(text: str) -> tuple[str, Any]:
     """``a.b=c`` as ("a.b", value); the value is read as JSON where it is JSON, else as text."""
@@ -217,6 +227,9 @@ def replace(config: Config, settings: Sequence[tuple[str, Any]]) -> Config:
         if needed and not any(term in changed.distill.weights for term in needed):
             terms = " or ".join(f"distill.{term}" for term in needed)
             raise UserError(f"{key} has no effect while {terms} is 0; set it above 0 or leave it")
+        other, idle = _IDLE.get(key, ("", None))
+        if other and operator.attrgetter(other)(changed) == idle:
+            raise UserError(f"{key} has no effect while {other} is {idle!r}; leave it out")
     if config.data.features is not None:
         _check_on_features(changed, settings)
     return changed

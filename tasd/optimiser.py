@@ -4,7 +4,7 @@ import math
 
 import torch
 from torch import nn
-from torch.optim import Adam, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from tasd.config import Config
 from tasd.learner import Learner
@@ -12,7 +12,7 @@ from tasd.types import Features
 
 
 def build(learner: Learner, config: Config) -> Optimizer:
-    """Adam or AdamW over four groups: backbone and the rest, with and without weight decay.
+    """The optimiser over four groups: backbone and the rest, with and without weight decay.
 
     A pretrained backbone learns at ``lr x backbone_scale``, one from scratch at the full rate;
     norms and biases are not decayed. Each group's ``initial_lr`` is what the schedule scales.
@@ -31,8 +31,8 @@ def build(learner: Learner, config: Config) -> Optimizer:
         for (rate, decay), parameters in groups.items()
         if rate > 0
     ]
-    kind: type[Adam] = {"adam": Adam, "adamw": AdamW}[options.name]
-    return kind(trained, lr=options.lr, foreach=True)
+    kinds: dict[str, type[Adam] | type[SGD]] = {"adam": Adam, "adamw": AdamW, "sgd": SGD}
+    return kinds[options.name](trained, lr=options.lr, foreach=True)
 
 
 def set_rate(optimiser: Optimizer, factor: float) -> None:

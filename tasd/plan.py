@@ -40,7 +40,7 @@ class Plan:
     @property
     def validation_every(self) -> int:
         """Episodes between two validations."""
-        return self.config.training.validation_every or max(50, self.episodes // 60)
+        return self.config.training.validation_every or default_interval(self.episodes)
 
     def due(self, episode: int, every: int | None) -> bool:
         """Whether the step that ended with ``episode`` passed a multiple of ``every``."""
@@ -62,6 +62,11 @@ class Plan:
         options = self.config.distill
         start = options.ema_start or schedule.ema_start(self.episodes)
         return schedule.ema_coefficient(step, steps=self.steps, start=start, kind=options.ema)
+
+
+def default_interval(episodes: int) -> int:
+    """Episodes between two validations of a run of so many, where nothing else is said."""
+    return max(50, episodes // 60)
 
 
 def plan(config: Config, world: World) -> Plan:

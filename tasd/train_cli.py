@@ -109,18 +109,18 @@ def _config(
     overrides: list[tuple[str, Any]],
 ) -> "Config":
     from tasd import recipes
-    from tasd.config import replace
     from tasd.feature_store import FeatureStore
     from tasd.frozen import on_features
 
-    config = recipes.make(recipe, dataset=opened.dataset, shot=shot)
+    whole = [setting for setting in overrides if setting[0] == "distill"]
+    config = recipes.make(recipe, dataset=opened.dataset, shot=shot, settings=whole)
     if isinstance(opened, FeatureStore):
         config = on_features(config, opened)
         typer.echo(
             "frozen backbone: encoder and matcher learn from cached features; of the distillation "
             "Eq. 2 alone, where the recipe has it"
         )
-    return replace(config, overrides)
+    return recipes.change(config, [setting for setting in overrides if setting[0] != "distill"])
 
 
 def _open(store: Path | None, features: str | Path | None) -> "Store | FeatureStore":

@@ -6,7 +6,7 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from tasd.errors import UserError
-from tasd.matchers.base import Matcher, Published, Setting
+from tasd.matchers.base import Matcher, Published
 from tasd.matchers.bimhm import BiMHM
 from tasd.matchers.hyrsm import HyRSM
 from tasd.matchers.molo import MoLo
@@ -31,7 +31,7 @@ MATCHERS: dict[str, type[Matcher]] = {
 # Facts of the run that some matchers need, not choices of the user.
 CIRCUMSTANCES = ("classes", "frames")
 
-__all__ = ["MATCHERS", "Matcher", "Published", "Setting", "build", "option_names"]
+__all__ = ["MATCHERS", "Matcher", "Published", "build", "option_names"]
 
 
 def build(
@@ -43,7 +43,7 @@ def build(
         no such heads.
     frames: number of frames of a video, for matchers whose weights depend on it.
     options: as the matcher's class documents them. Raises `UserError` for an unknown name,
-        an unknown option, or a value that the option does not take.
+        an unknown option, a value that the option does not take, or too few frames.
     """
     matcher = pick(MATCHERS, name, what="matcher")
     for option, value in options.items():
@@ -51,7 +51,13 @@ def build(
     accepted = inspect.signature(matcher.__init__).parameters
     facts = {"classes": classes, "frames": frames}
     options |= {fact: facts[fact] for fact in CIRCUMSTANCES if fact in accepted}
-    return matcher(channels, **options)
+    built = matcher(channels, **options)
+    if frames < built.fewest_frames:
+        raise UserError(
+            f"matcher {name!r} needs videos of {built.fewest_frames} frames or more, and "
+            f"data.frames is {frames}; raise it, or choose another matcher or cardinalities"
+        )
+    return built
 
 
 def option_names(name: str) -> tuple[str, ...]:

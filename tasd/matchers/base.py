@@ -21,37 +21,15 @@ Cardinalities = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_len
 
 
 @dataclass(frozen=True)
-class Setting:
-    """How a matcher's authors trained it; what they do not say is not here.
-
-    options: the matcher's own options.
-    losses: weights of the matcher's own losses beside the metric cross-entropy's 1.
-    training: the rest by plain names, among them ``optimiser``, ``lr`` (of all weights),
-        ``weight_decay``, ``episodes``, ``episodes_per_step`` and ``queries`` per class.
-    """
-
-    options: Mapping[str, Any] = field(default_factory=dict)
-    losses: Mapping[str, float] = field(default_factory=dict)
-    training: Mapping[str, str | float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Published:
-    """What a matcher's authors report, for recipes and tables.
+    """What a matcher's authors report; how they trained it is in `tasd.recipes`.
 
     accuracy: 5-way accuracy in percent, data set -> (1-shot, 5-shot), with an ImageNet
         ResNet-50 on 8 RGB frames.
-    settings: data set -> how it was trained, 1-shot where the two differ; "any" stands for
-        the data sets that are not named.
     """
 
     paper: str
     accuracy: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    settings: Mapping[str, Setting] = field(default_factory=dict)
-
-    def setting(self, dataset: str) -> Setting:
-        """How it was trained on this data set, as far as that is known."""
-        return self.settings.get(dataset, self.settings.get("any", Setting()))
 
 
 class Matcher(nn.Module):
@@ -68,6 +46,7 @@ class Matcher(nn.Module):
     transductive: a query's scores depend on the other queries.
     pairwise: a class's score is minus the mean of `pair_distances` over its shots.
     loss_names: what `Scores.losses` may hold in training.
+    fewest_frames: of a video, below which there is nothing to compare.
     """
 
     PUBLISHED: ClassVar[Published]
@@ -77,6 +56,7 @@ class Matcher(nn.Module):
     transductive: ClassVar[bool] = False
     pairwise: bool = False
     loss_names: tuple[str, ...] = ()
+    fewest_frames: int = 1
 
     def __init__(self, channels: int) -> None:
         super().__init__()

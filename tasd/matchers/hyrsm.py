@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from tasd.matchers.arithmetic import class_means, cosine_distances, shot_means
 from tasd.matchers.attention import ScaledPositions, SelfAttention, multi_head
-from tasd.matchers.base import Matcher, Positive, Published, Setting, Width, check_heads
+from tasd.matchers.base import Matcher, Positive, Published, Width, check_heads
 from tasd.matchers.bimhm import Shots, bidirectional_hausdorff
 from tasd.types import Features, Scores, Task
 
@@ -86,44 +86,6 @@ class HyRSM(Matcher):
     PUBLISHED = Published(
         paper="Wang et al., Hybrid Relation Guided Set Matching, CVPR 2022",
         accuracy={"kinetics": (73.7, 86.1), "ucf101": (83.9, 94.7), "hmdb51": (60.3, 76.0)},
-        settings={
-            "kinetics": Setting(
-                options={"position_a": 2048.0, "position_b": 0.01},
-                losses={"classifier": 0.4},
-                training={
-                    "optimiser": "adam",
-                    "lr": 2.2e-5,
-                    "weight_decay": 5e-4,
-                    "episodes": 1200,
-                    "episodes_per_step": 4,
-                    "queries": 7,
-                },
-            ),
-            "ucf101": Setting(
-                options={"position_a": 10.0, "position_b": 1.0},
-                losses={"classifier": 0.15},
-                training={
-                    "optimiser": "adam",
-                    "lr": 5e-5,
-                    "weight_decay": 5e-4,
-                    "episodes": 2500,
-                    "episodes_per_step": 4,
-                    "queries": 7,
-                },
-            ),
-            "hmdb51": Setting(
-                options={"position_a": 10.0, "position_b": 1.0},
-                losses={"classifier": 0.15},
-                training={
-                    "optimiser": "adam",
-                    "lr": 5e-5,
-                    "weight_decay": 5e-4,
-                    "episodes": 2000,
-                    "episodes_per_step": 2,
-                    "queries": 7,
-                },
-            ),
-        },
     )
     task_level = True
 

@@ -14,7 +14,6 @@ from tasd.matchers.base import (
     NotNegative,
     Positive,
     Published,
-    Setting,
     Width,
     check_heads,
 )
@@ -73,51 +72,12 @@ class MoLo(Matcher):
     the pixels where they differ) and any number of frames; there they are pinned to 7, 224, 8.
     """
 
-    # The published code divides all losses but the reconstruction by the episodes of a step, 4:
-    # beside its metric loss the reconstruction weighs four times what is written here.
     PUBLISHED = Published(
         paper="Wang et al., MoLo: Motion-augmented Long-short Contrastive Learning, CVPR 2023",
         accuracy={"kinetics": (74.0, 85.6), "ucf101": (86.0, 95.5), "hmdb51": (60.8, 77.4)},
-        settings={
-            "kinetics": Setting(
-                options={"position_a": 2048.0, "position_b": 0.02},
-                losses={"classifier": 0.1, "contrast": 0.05, "reconstruction": 0.1},
-                training={
-                    "optimiser": "adam",
-                    "lr": 2e-5,
-                    "weight_decay": 5e-4,
-                    "episodes": 5000,
-                    "episodes_per_step": 4,
-                    "queries": 6,
-                },
-            ),
-            "ucf101": Setting(
-                options={"position_a": 10.0, "position_b": 1.0},
-                losses={"classifier": 0.6, "contrast": 0.05, "reconstruction": 0.05},
-                training={
-                    "optimiser": "adam",
-                    "lr": 5e-5,
-                    "weight_decay": 5e-4,
-                    "episodes": 6000,
-                    "episodes_per_step": 4,
-                    "queries": 6,
-                },
-            ),
-            "hmdb51": Setting(
-                options={"position_a": 10.0, "position_b": 1.0},
-                losses={"classifier": 0.4, "contrast": 0.05, "reconstruction": 0.05},
-                training={
-                    "optimiser": "adam",
-                    "lr": 5e-5,
-                    "weight_decay": 5e-4,
-                    "episodes": 2000,
-                    "episodes_per_step": 4,
-                    "queries": 6,
-                },
-            ),
-        },
     )
     needs_maps: ClassVar[bool] = True
+    fewest_frames = 2
 
     def __init__(
         self,

@@ -16,7 +16,6 @@ from tasd.matchers.base import (
     NotNegative,
     Published,
     Rate,
-    Setting,
     Width,
     prepared,
 )
@@ -134,19 +133,6 @@ class STRM(Matcher):
     PUBLISHED = Published(
         paper="Thatipelli et al., Spatio-temporal Relation Modeling, CVPR 2022",
         accuracy={"kinetics": (62.9, 86.7), "ucf101": (80.5, 96.9), "hmdb51": (52.3, 77.3)},
-        settings={
-            "any": Setting(
-                options={"cardinalities": (2,), "width": 1152, "dropout": 0.1, "post_patch": 0.1},
-                losses={"post_patch": 0.1},
-                training={
-                    "optimiser": "sgd",
-                    "lr": 1e-4,
-                    "episodes": 20_010,
-                    "episodes_per_step": 16,
-                    "queries": 4,
-                },
-            )
-        },
     )
     needs_maps: ClassVar[bool] = True
     loss_names = ("post_patch",)
@@ -163,6 +149,7 @@ class STRM(Matcher):
     ) -> None:
         super().__init__(channels)
         self.width, self.post_patch = width, post_patch
+        self.fewest_frames = max(cardinalities)
         self.patches = PatchEnrichment(channels, dropout=dropout)
         self.mixer = FrameMixer(channels, frames=frames, dropout=dropout)
         self.trx = TRX(channels, cardinalities=cardinalities, width=width, dropout=dropout)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tasd.matchers.arithmetic import TINY, class_means, shots_by_class
-from tasd.matchers.base import Matcher, Published, Rate, Setting
+from tasd.matchers.base import Matcher, Published, Rate
 from tasd.matchers.offsets import HALF, Pairs, Side, SpatialOffsets, pooled
 from tasd.matchers.warp import TemporalTransform
 from tasd.types import Features, Scores, Task
@@ -61,17 +61,6 @@ class TA2N(Matcher):
     PUBLISHED = Published(
         paper="Li et al., TA2N: Two-Stage Action Alignment Network, AAAI 2022",
         accuracy={"kinetics": (72.8, 85.8), "ucf101": (81.9, 95.1), "hmdb51": (59.7, 73.9)},
-        settings={
-            "any": Setting(
-                options={"reference": "first", "dropout": 0.5},
-                training={
-                    "optimiser": "sgd",
-                    "lr": 1e-3,
-                    "episodes_per_step": 16,
-                    "queries": 5,
-                },
-            )
-        },
     )
     needs_maps: ClassVar[bool] = True
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from tasd.matchers.arithmetic import Shots, frame_tuples, shots_by_class
 from tasd.matchers.attention import PairedPositions
-from tasd.matchers.base import Cardinalities, Matcher, Published, Rate, Setting, Width
+from tasd.matchers.base import Cardinalities, Matcher, Published, Rate, Width
 from tasd.types import Features, Scores, Task
 
 
@@ -107,17 +107,6 @@ class TRX(Matcher):
     PUBLISHED = Published(
         paper="Perrett et al., Temporal-Relational CrossTransformers, CVPR 2021",
         accuracy={"kinetics": (63.6, 85.9), "ucf101": (78.2, 96.1), "hmdb51": (53.1, 75.6)},
-        settings={
-            "any": Setting(
-                options={"cardinalities": (2, 3), "width": 1152, "dropout": 0.1},
-                training={
-                    "optimiser": "sgd",
-                    "lr": 1e-3,
-                    "episodes_per_step": 16,
-                    "queries": 5,
-                },
-            )
-        },
     )
 
     def __init__(
@@ -129,7 +118,7 @@ class TRX(Matcher):
         dropout: Rate = 0.1,
     ) -> None:
         super().__init__(channels)
-        self.cardinalities = cardinalities
+        self.cardinalities, self.fewest_frames = cardinalities, max(cardinalities)
         self.attentions = nn.ModuleList(
             TupleAttention(channels, cardinality=cardinality, width=width, dropout=dropout)
             for cardinality in cardinalities

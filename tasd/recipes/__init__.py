@@ -1,13 +1,22 @@
 """Recipes: functions (dataset, shot) -> Config. `Config.recipe` names the one that was used."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from tasd.config import Config
+from tasd.config import Config, DistillOptions, replace
 from tasd.parts import pick
 from tasd.recipes.baseline import baseline
 from tasd.recipes.demo import demo
+from tasd.recipes.hyrsm import hyrsm
+from tasd.recipes.molo import molo
+from tasd.recipes.otam import otam
 from tasd.recipes.paper import paper
+from tasd.recipes.prototype import prototype
+from tasd.recipes.published import NO_DISTILLATION
+from tasd.recipes.strm import strm
+from tasd.recipes.ta2n import ta2n
 from tasd.recipes.tasd import tasd
+from tasd.recipes.trx import trx
 
 Recipe = Callable[[str, int], Config]
 
@@ -16,9 +25,53 @@ RECIPES: dict[str, Recipe] = {
     "paper": paper,
     "baseline": baseline,
     "demo": demo,
+    "prototype": prototype,
+    "otam": otam,
+    "trx": trx,
+    "ta2n": ta2n,
+    "strm": strm,
+    "hyrsm": hyrsm,
+    "molo": molo,
 }
 
 
-def make(name: str, *, dataset: str, shot: int) -> Config:
-    """The config of the recipe called ``name``. Raises `UserError` for a wrong name."""
-    return pick(RECIPES, name, what="recipe")(dataset, shot)
+def make(name: str, *, dataset: str, shot: int, settings: Sequence[tuple[str, Any]] = ()) -> Config:
+    """The config of the recipe called ``name``, with single ``settings`` replaced.
+
+    ``distill`` may be set to the name of a recipe, whose distillation is taken over whole, or to
+    "none". Raises `UserError` for a wrong name or setting.
+    """
+    config = pick(RECIPES, name, what="recipe")(dataset, shot)
+    return change(config, settings)
+
+
+def of_matcher(matcher: str) -> str:
+    """The recipe that trains a matcher without distillation: its own, or the paper's baseline."""
+    return matcher if matcher in RECIPES else "baseline"
+
+
+def for_matcher(matcher: str, *, dataset: str, shot: int) -> Config:
+    """The config of that recipe, with this matcher."""
+    settings = [("matcher.name", matcher)]
+    return make(of_matcher(matcher), dataset=dataset, shot=shot, settings=settings)
+
+
+def change(config: Config, settings: Sequence[tuple[str, Any]]) -> Config:
+    """`tasd.config.replace`, and ``distill`` by a recipe's name. Raises `UserError`."""
+    whole = [
+        (key, _distillation(value, config) if key == "distill" else value)
+        for key, value in settings
+    ]
+    return replace(config, whole)
+
+
+def _distillation(value: Any, config: Config) -> Any:
+    """The options that ``distill=value`` stands for."""
+    if not isinstance(value, str):
+        return value
+    known: dict[str, DistillOptions] = {"none": NO_DISTILLATION}
+    for name, recipe in RECIPES.items():
+        options = recipe(config.dataset, config.episode.shot).distill
+        if options.weights:
+            known[name] = options
+    return pick(known, value, what="distillation").model_dump()

@@ -1,6 +1,7 @@
 """Table 2's first row."""
 
-from tasd.config import Config, DistillOptions
+from tasd.config import Config
+from tasd.recipes.published import NO_DISTILLATION
 from tasd.recipes.tasd import tasd
 
 
@@ -10,6 +11,4 @@ def baseline(dataset: str, shot: int) -> Config:
     Command: ``tasd train --recipe baseline --way 5 --shot 1``. The paper reports 86.31 on
     UCF101, 5-way 1-shot, with a 3D backbone.
     """
-    return tasd(dataset, shot).model_copy(
-        update={"recipe": "baseline", "distill": DistillOptions(ce=0, at=0, am=0, pr=0)}
-    )
+    return tasd(dataset, shot).model_copy(update={"recipe": "baseline", "distill": NO_DISTILLATION})

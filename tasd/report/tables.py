@@ -1,6 +1,7 @@
 """The paper's tables with our numbers beside the published ones, as Markdown, LaTeX and HTML."""
 
 import html
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -193,6 +194,19 @@ def markdown(table: Table) -> str:
 
 def _bars(row: Row) -> str:
     return f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
+
+
+def text(table: Table) -> str:
+    """A table for a terminal: its columns aligned, its caption below."""
+    rows = [table.header, *table.rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(table.header))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    rule = "  ".join("-" * width for width in widths)
+    caption = textwrap.fill(table.caption, 100)
+    return "\n".join([lines[0], rule, *lines[1:], "", caption]) + "\n"
 
 
 def latex(table: Table) -> str:
