@@ -6,9 +6,16 @@ import selectors
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-READ_BYTES = 1 << 18
+try:
+    from fcntl import F_SETPIPE_SZ, fcntl
+except ImportError:  # Linux alone
+    fcntl = None  # type: ignore[assignment]
+
+# What a pipe holds where the system allows it: the frames of a usual video, so that its writer
+# never waits. Linux has 64 KiB otherwise.
+ROOM_BYTES = READ_BYTES = 1 << 20
 # Pipes fill meanwhile, and are not full yet: waking up for every frame costs a twentieth.
-PAUSE_SECONDS = 0.004
+PAUSE_SECONDS = 0.01
 
 
 @contextlib.contextmanager
@@ -21,10 +28,18 @@ def pipes(count: int) -> Iterator[tuple[list[int], list[int]]]:
             read, write = os.pipe()
             reads.append(read)
             writes.append(write)
+            _widen(write)
         yield reads, writes
     finally:
         for end in reads + writes:
             os.close(end)
+
+
+def _widen(pipe: int) -> None:
+    """A larger pipe, while the user has room for such."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl(pipe, F_SETPIPE_SZ, ROOM_BYTES)
 
 
 def drain(
