@@ -11,9 +11,10 @@ try:
 except ImportError:  # Linux alone
     fcntl = None  # type: ignore[assignment]
 
-# What a pipe holds where the system allows it: the frames of a usual video, so that its writer
-# never waits. Linux has 64 KiB otherwise.
-ROOM_BYTES = READ_BYTES = 1 << 20
+READ_BYTES = 1 << 18
+# What a wide pipe holds, so that its writer need not wait; Linux has 64 KiB otherwise. A user
+# may have 64 MiB of them in all.
+ROOM_BYTES = 1 << 18
 # Pipes fill meanwhile, and are not full yet: waking up for every frame costs a twentieth.
 PAUSE_SECONDS = 0.01
 
@@ -28,15 +29,14 @@ def pipes(count: int) -> Iterator[tuple[list[int], list[int]]]:
             read, write = os.pipe()
             reads.append(read)
             writes.append(write)
-            _widen(write)
         yield reads, writes
     finally:
         for end in reads + writes:
             os.close(end)
 
 
-def _widen(pipe: int) -> None:
-    """A larger pipe, while the user has room for such."""
+def widen(pipe: int) -> None:
+    """Have a pipe hold more, while the system has room for such."""
     if fcntl is not None:
         with contextlib.suppress(OSError):
             fcntl(pipe, F_SETPIPE_SZ, ROOM_BYTES)

@@ -20,7 +20,7 @@ from pathlib import Path
 import ffmpeg
 
 from prep.limits import Limits, limit_process
-from prep.pipes import drain, pipes
+from prep.pipes import drain, pipes, widen
 from prep.select import Resize, resize_expressions
 from prep.transcript import Transcript
 from tasd.errors import UserError
@@ -132,6 +132,8 @@ def run_ffmpeg(
     with pipes(1 + 2 * len(requests)) as (reads, writes):
         talk, *frames = writes
         streams, lines = frames[: len(requests)], frames[len(requests) :]
+        for stream in streams:
+            widen(stream)
         outputs = [
             _output(request, stream, line, resize=resize, size=size, limits=limits)
             for request, stream, line in zip(requests, streams, lines, strict=True)

@@ -74,12 +74,13 @@ def test_a_link_is_followed_and_one_to_nothing_reported(
     assert report.losses >= len(named)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_folder_that_may_not_be_read_is_reported(
     run: Run, tmp_path: Path, clips: dict[str, Path]
 ) -> None:
     root = make_tree(tmp_path / "videos", clips["h264.mp4"], classes=2, videos=1)
     (root / "class 01").chmod(0)
+    if os.access(root / "class 01", os.R_OK):
+        pytest.skip("root may read everything")
     try:
         report = run(root)
     finally:
