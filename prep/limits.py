@@ -38,11 +38,12 @@ def limit_process(process: int, *, seconds: float, memory_mib: int) -> None:
         return
     room = memory_mib << 20
     with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended already
-        # Its many threads wake each other for every frame; they need not push each other aside.
-        os.sched_setscheduler(process, os.SCHED_BATCH, os.sched_param(0))
         # Of processor time as well: it may outlive the one who watches the clock. Its threads
         # together use that up faster than the clock runs.
         most = int(seconds * THREADS) + 1
         resource.prlimit(process, resource.RLIMIT_CPU, (most, most + 1))
         resource.prlimit(process, resource.RLIMIT_DATA, (room, room))
         resource.prlimit(process, resource.RLIMIT_CORE, (0, 0))
+        # Its many threads wake each other for every frame; they need not push each other aside.
+        if os.sched_getscheduler(process) == os.SCHED_OTHER:
+            os.sched_setscheduler(process, os.SCHED_BATCH, os.sched_param(0))
