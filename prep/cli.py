@@ -40,6 +40,10 @@ def prep(
     scheduler: Annotated[
         str | None, typer.Option(help="Dask scheduler, address or file, in place of --workers.")
     ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=1, help="Most that one video may take, and 10 for each MiB of it.")
+    ] = 60,
+    memory_mib: Annotated[int, typer.Option(min=64, help="Most memory of one ffmpeg.")] = 2048,
     strict: Annotated[bool, typer.Option("--strict", help="Any loss is exit code 1.")] = False,
     shard_mib: Annotated[int, typer.Option(min=1, help="About how large a shard becomes.")] = 256,
     train_classes: Annotated[
@@ -65,6 +69,7 @@ def prep(
 
     from prep.clip import frame_settings
     from prep.cluster import processors
+    from prep.limits import Limits
     from prep.prepare import prepare
     from prep.progress import Watch
     from prep.shard import Recipe
@@ -85,6 +90,7 @@ def prep(
         dataset=dataset,
         settings=settings,
         tool=find_ffmpeg(ffmpeg),
+        limits=Limits(seconds=seconds, memory_mib=memory_mib),
     )
     with Watch() as watch:
         wanted = find_wanted(kind, root, list_ or [], deal=deal, say=watch.say)

@@ -64,6 +64,8 @@ class Decoder:
 
     def _alone(self, path: Path, promised: Promise | None) -> Clip | UnreadableVideo:
         try:
+            if path.is_file() and not path.stat().st_size:
+                raise UnreadableVideo("the file is empty")
             if not self._counts:
                 return self._clip(self._run([path], [None]), 0, None, promised)
             count = promised.frames if promised else self._count(path)
@@ -105,7 +107,7 @@ class Decoder:
         run = self._ffmpeg([Request(path, NO_FRAME)])
         decoded = run.said.decoded.get(0, 0)
         if not decoded:
-            raise UnreadableVideo(_reason(run))
+            raise _unreadable(run)
         return decoded
 
     def _even(self, count: int, decoded: int) -> bool:
@@ -120,7 +122,7 @@ class Decoder:
         chosen, times = frame_lines(bytes(run.lines[number]))
         decoded = run.said.decoded.get(number, 0)
         if run.failure or not jpegs:
-            raise UnreadableVideo(_reason(run))
+            raise _unreadable(run)
         if len(jpegs) != len(chosen):
             raise UnreadableVideo(f"{len(jpegs)} frames came where {len(chosen)} were chosen")
         size = _checked(jpegs)
@@ -159,9 +161,9 @@ def _checked(jpegs: Sequence[bytes]) -> tuple[int, int]:
     return sizes.pop()
 
 
-def _reason(run: Run) -> str:
+def _unreadable(run: Run) -> UnreadableVideo:
     """Why a process gave no frames: ffmpeg's own words where it has any."""
     said = run.said.cause or run.said.complaint
     if run.stopped:
-        return f"{run.failure}; {said}" if said else run.failure
-    return said or run.failure or "it has no frame that decodes"
+        return UnreadableVideo(f"{run.failure}; {said}" if said else run.failure)
+    return UnreadableVideo(said or run.failure or "it has no frame that decodes")

@@ -6,9 +6,17 @@ import selectors
 import time
 from collections.abc import Callable, Iterator, Mapping
 
+try:
+    from fcntl import F_SETPIPE_SZ, fcntl
+except ImportError:  # Linux alone
+    fcntl = None  # type: ignore[assignment]
+
 READ_BYTES = 1 << 18
+# What a wide pipe holds, so that its writer need not wait; Linux has 64 KiB otherwise. A user
+# may have 64 MiB of them in all.
+ROOM_BYTES = 1 << 18
 # Pipes fill meanwhile, and are not full yet: waking up for every frame costs a twentieth.
-PAUSE_SECONDS = 0.004
+PAUSE_SECONDS = 0.01
 
 
 @contextlib.contextmanager
@@ -25,6 +33,13 @@ def pipes(count: int) -> Iterator[tuple[list[int], list[int]]]:
     finally:
         for end in reads + writes:
             os.close(end)
+
+
+def widen(pipe: int) -> None:
+    """Have a pipe hold more, while the system has room for such."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl(pipe, F_SETPIPE_SZ, ROOM_BYTES)
 
 
 def drain(

@@ -73,7 +73,7 @@ class Watch:
         self._began = self._spoke = time.monotonic()
         if videos:
             self.say(f"{videos:,} videos to prepare, {megabytes(size)}")
-            self._task = self._live.add_task("", total=videos, text="")
+            self._task = self._live.add_task("", total=videos, text=f"0 of {videos:,} videos")
 
     def told(self, videos: int, size: int) -> None:
         """So many more are done."""

@@ -1,10 +1,11 @@
 """Which shards of an earlier prep still hold, and why the others must be written again."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from prep.limits import Limits
 from prep.plan import Seen, ShardPlan
 from prep.report import Remark
 from prep.shard import Recipe, ShardReport, fingerprint, look_at
@@ -40,6 +41,7 @@ def judge(plan: ShardPlan, found: Mapping[str, SourceVideo], recipe: Recipe) -> 
         shard = read_shard(path)
         sources = json.loads(shard.index.attributes["sources"])
         remarks = [Remark(**entry) for entry in json.loads(shard.index.attributes["remarks"])]
+        hopes = _may_be_read(shard, remarks, recipe)
     except (UserError, KeyError, ValueError, TypeError):
         return Verdict(plan, why="the file is damaged")
     gone = [video for video in plan.videos if video not in found]
@@ -51,6 +53,8 @@ def judge(plan: ShardPlan, found: Mapping[str, SourceVideo], recipe: Recipe) -> 
     seen, changed = _compare(plan, sources, found, recipe.root)
     if changed and not gone:
         return Verdict(plan, why=f"{changed[0]} changed" + _and_more(len(changed) - 1))
+    if hopes and not gone:
+        return Verdict(plan, why=f"{hopes[0]} may take more now" + _and_more(len(hopes) - 1))
     note = f"{changed[0]} changed, but {gone[0]} is gone: kept as it is" if changed else ""
     return Verdict(plan, report=_report(shard, plan.number, seen, remarks), note=note)
 
@@ -74,6 +78,17 @@ def _other_settings(shard: Shard, recipe: Recipe) -> str:
     now, then = recipe.as_json(), shard.index.settings
     names = [name for name in now if now[name] != then.get(name)]
     return ", ".join(f"{name} was {then.get(name)}, is {now[name]}" for name in names)
+
+
+def _may_be_read(shard: Shard, remarks: Sequence[Remark], recipe: Recipe) -> list[str]:
+    """The videos that could not be read, where the limits are wider now.
+
+    Whether a limit was the reason is not asked: short of memory, a decoder fails in many words.
+    """
+    limits = json.loads(shard.index.attributes.get("limits", "null"))
+    if limits is None or not recipe.limits.exceed(Limits(**limits)):
+        return []
+    return [remark.video for remark in remarks if remark.kind == "unreadable"]
 
 
 def _compare(

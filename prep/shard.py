@@ -100,6 +100,8 @@ def write_shard(
         writer.attributes["sources"] = json.dumps(sources)
         writer.attributes["digests"] = json.dumps(digests)
         writer.attributes["remarks"] = json.dumps([asdict(remark) for remark in remarks])
+        if len(classes) < len(job.videos):  # a run that allows more tries the others again
+            writer.attributes["limits"] = json.dumps(asdict(recipe.limits))
     assert writer.entry is not None
     return ShardReport(
         number=job.number,

@@ -12,12 +12,15 @@ COUNTS = re.compile(
 COMPLAINS = re.compile(WHO + rb"\[(?:error|fatal|panic)\] (.*)")
 LONGEST_LINE = 2000
 NO_TIME = 2**62
+OUT_OF_MEMORY = "decoding it takes more memory than prep allows; see --memory-mib"
 # Of several complaints the last says least where the first cause is known.
 CAUSES = {
     "matches no streams": "it has no video stream",
     "Format not on whitelist": "its container is not one that prep opens",
     "not on whitelist": "it names another file, and prep follows none",
-    "Cannot allocate memory": "decoding it takes more memory than prep allows",
+    "received no packets": "it has no frame that decodes",
+    "Cannot allocate memory": OUT_OF_MEMORY,
+    "Resource temporarily unavailable": OUT_OF_MEMORY,  # no room for another thread
 }
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import ffmpeg
 
 from prep.limits import Limits, limit_process
-from prep.pipes import drain, pipes
+from prep.pipes import drain, pipes, widen
 from prep.select import Resize, resize_expressions
 from prep.transcript import Transcript
 from tasd.errors import UserError
@@ -132,6 +132,8 @@ def run_ffmpeg(
     with pipes(1 + 2 * len(requests)) as (reads, writes):
         talk, *frames = writes
         streams, lines = frames[: len(requests)], frames[len(requests) :]
+        for stream in streams:
+            widen(stream)
         outputs = [
             _output(request, stream, line, resize=resize, size=size, limits=limits)
             for request, stream, line in zip(requests, streams, lines, strict=True)
@@ -193,7 +195,9 @@ def _filters(select: str, *, resize: Resize, size: int) -> str:
 def _command(tool: Ffmpeg, outputs: Sequence[ffmpeg.nodes.OutputStream]) -> list[str]:
     merged = ffmpeg.merge_outputs(*outputs) if len(outputs) > 1 else outputs[0]
     quiet = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+verbose")
-    command: list[str] = merged.global_args(*quiet).compile(cmd=tool.program)
+    # Workers are what runs side by side; threads within a picture only wait for each other.
+    one = ("-filter_threads", "1")
+    command: list[str] = merged.global_args(*quiet, *one).compile(cmd=tool.program)
     return command
 
 
@@ -222,7 +226,8 @@ def _follow(
             return
         code = process.wait(max(deadline - time.monotonic(), 0.1))
     except (TimeoutError, subprocess.TimeoutExpired):
-        run.failure, run.stopped = f"decoding it took more than {seconds:.0f} seconds", True
+        run.failure = f"decoding it took more than {seconds:.0f} seconds; see --seconds"
+        run.stopped = True
         return
     if code:
         run.failure = f"ffmpeg ended with {f'signal {-code}' if code < 0 else f'code {code}'}"

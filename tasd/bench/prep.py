@@ -33,6 +33,7 @@ from tasd.progress import track
 FIELD = "ffmpeg to .jpg files, all frames"
 FIELD_TWO = "the same, two at a time"
 DECODE = "decoding alone, nothing kept"
+DECODE_TWO = "the same decoding, two at a time"
 PREP = "tasd prep"
 Way = tuple[int, str]  # cores, name
 SHORT_SIDE = "scale='if(gt(iw,ih),-2,256)':'if(gt(iw,ih),256,-2)'"
@@ -58,6 +59,7 @@ class PrepFigures:
 
     clips: different ones; prep takes them again and again, to ``videos``, as a real data set
     has many. scaling: two workers on two cores over one on one; 0 where there is one core.
+    decode_scaling: the same of decoding alone: what a second core of the machine is worth.
     worker_mib: the largest process that prep started.
     """
 
@@ -67,6 +69,7 @@ class PrepFigures:
     ffmpeg: str
     ways: tuple[WayFigures, ...]
     scaling: float
+    decode_scaling: float
     worker_mib: float
 
 
@@ -92,17 +95,22 @@ def bench_prep(
         for way in track(order, total=len(order), what="bench prep", unit="runs"):
             with _confined(way[0]):
                 taken[way].append(ways[way]())
-    two = taken.get((2, PREP), [])
-    scalings = [a.seconds / b.seconds for a, b in zip(taken[1, PREP], two, strict=False)]
     return PrepFigures(
         clips=len(sources),
         videos=videos,
         rounds=rounds,
         ffmpeg=tool.version,
         ways=way_figures(taken),
-        scaling=statistics.median(scalings or [0.0]),
+        scaling=_scaling(taken[1, PREP], taken.get((2, PREP), [])),
+        decode_scaling=_scaling(taken[1, DECODE], taken.get((2, DECODE_TWO), [])),
         worker_mib=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
     )
+
+
+def _scaling(one: Sequence[_Taken], two: Sequence[_Taken]) -> float:
+    """How many times as fast two cores are as one, in the median of the rounds."""
+    ratios = [a.seconds / b.seconds for a, b in zip(one, two, strict=False)]
+    return statistics.median(ratios or [0.0])
 
 
 def find_clips(root: Path, most: int) -> list[Path]:
@@ -133,7 +141,10 @@ def way_figures(taken: Mapping[Way, Sequence[_Taken]]) -> tuple[WayFigures, ...]
 
 def prep_table(figures: PrepFigures) -> Table:
     """The figures for a person to read."""
-    scaling = f"2 workers on 2 cores are {figures.scaling:.2f} times as fast as 1 on 1; "
+    scaling = (
+        f"2 workers on 2 cores are {figures.scaling:.2f} times as fast as 1 on 1 "
+        f"(decoding alone: {figures.decode_scaling:.2f}); "
+    )
     table = Table(
         title=f"one video of {figures.clips} clips; {figures.rounds} rounds, {figures.ffmpeg}",
         caption=f"{scaling if figures.scaling else ''}"
@@ -154,10 +165,11 @@ def _ways(
 ) -> dict[Way, Callable[[], _Taken]]:
     ways: dict[Way, Callable[[], _Taken]] = {
         (1, FIELD): lambda: _field(clips, tool, folder, at_once=1),
-        (1, DECODE): lambda: _decode(clips, tool),
+        (1, DECODE): lambda: _decode(clips, tool, at_once=1),
         (1, PREP): lambda: _prepare(clips, tool, folder, videos=videos, workers=1),
         (2, FIELD): lambda: _field(clips, tool, folder, at_once=1),
         (2, FIELD_TWO): lambda: _field(clips, tool, folder, at_once=2),
+        (2, DECODE_TWO): lambda: _decode(clips, tool, at_once=2),
         (2, PREP): lambda: _prepare(clips, tool, folder, videos=videos, workers=2),
     }
     return {way: work for way, work in ways.items() if way[0] <= len(_cores())}
@@ -198,10 +210,15 @@ def _field(clips: Sequence[Path], tool: Ffmpeg, folder: Path, *, at_once: int) -
     return taken[0]
 
 
-def _decode(clips: Sequence[Path], tool: Ffmpeg) -> _Taken:
-    with _timed(len(clips)) as taken:
-        for clip in clips:
-            _run(tool, clip, "-map", "0:V:0", "-f", "null", "-", threads=1)
+def _decode(clips: Sequence[Path], tool: Ffmpeg, *, at_once: int) -> _Taken:
+    """The floor; two at a time tell what a second core of this machine is worth."""
+
+    def decode(clip: Path) -> None:
+        _run(tool, clip, "-map", "0:V:0", "-f", "null", "-", threads=1)
+
+    many = list(clips) * at_once
+    with _timed(len(many)) as taken, ThreadPoolExecutor(at_once) as pool:
+        list(pool.map(decode, many))
     return taken[0]
 
 

@@ -76,7 +76,10 @@ def _class_folder(path: str, class_name: str, folders: Folders) -> list[SourceVi
 
 def _file(entry: Entry, class_name: str, folders: Folders) -> list[SourceVideo]:
     status = _status(entry, folders) if entry.is_video else None
-    if status is None or not stat.S_ISREG(status.st_mode):
+    if status is None:
+        return []
+    if not stat.S_ISREG(status.st_mode):
+        folders.problems.append(Problem("unreadable", entry.path, "a pipe or device, not a file"))
         return []
     stem = normal(os.path.splitext(entry.name)[0])
     return [SourceVideo(class_name, stem, entry.path, status.st_size)]

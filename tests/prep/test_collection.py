@@ -28,14 +28,19 @@ SHOWN = {
     "truncated": (256, 342),
     "variable_fps_yuv444": (256, 256),
 }
-UNREADABLE = {"audio_only", "header_only", "zero_bytes"}
+UNREADABLE = {
+    "odd/audio_only": "it has no video stream",
+    "odd/header_only": "it has no frame that decodes",
+    "odd/zero_bytes": "the file is empty",
+}
 
 
 def test_every_odd_file_is_prepared_or_reported(run: Run, tmp_path: Path, shared: Path) -> None:
     shutil.copytree(shared / "data/odd", tmp_path / "videos/odd")
     report = run(tmp_path / "videos", settings=FULL, workers=2)
     said = {(remark.video.removeprefix("odd/"), remark.kind) for remark in report.remarks}
-    assert {video for video, kind in said if kind == "unreadable"} == UNREADABLE
+    lost = {remark.video: remark.reason for remark in report.remarks if remark.kind == "unreadable"}
+    assert lost == UNREADABLE
     assert ("truncated", "too short") in said
     assert {("corrupt_nal", "damaged"), ("truncated", "damaged")} <= said
     short = {video for video, kind in said if kind == "repeated frames"}

@@ -183,11 +183,18 @@ def test_more_frames_than_fit_are_refused(decode: Decode, clips: dict[str, Path]
     assert "more than 0 MiB" in str(reason)
 
 
+def test_an_empty_file_is_said_to_be_one(decode: Decode, tmp_path: Path) -> None:
+    (tmp_path / "empty.avi").touch()
+    assert str(decode(tmp_path / "empty.avi")) == "the file is empty"
+
+
 def test_memory_beyond_the_limit_is_refused(decode: Decode, tmp_path: Path) -> None:
     path = tmp_path / "large.mp4"
     source = "color=red:size=3840x2160:rate=10:duration=0.5"
     run_ffmpeg("-f", "lavfi", "-i", source, *FAST.split(), path)
-    assert isinstance(decode(path, Limits(memory_mib=50)), UnreadableVideo)
+    reason = decode(path, Limits(memory_mib=50))
+    assert isinstance(reason, UnreadableVideo)
+    assert "more memory than prep allows" in str(reason)
     assert isinstance(decode(path), Clip)
 
 

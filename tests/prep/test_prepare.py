@@ -8,11 +8,12 @@ import pytest
 
 from prep import plan as planning
 from prep.clip import FrameSettings
+from prep.limits import Limits
 from prep.report import Report
 from tasd.errors import UserError
 from tasd.store import Store
 from tests.prep.conftest import Listener, content
-from tests.videos import CLIPS, make_clip, make_tree
+from tests.videos import CLIPS, FAST, make_clip, make_tree, run_ffmpeg
 
 Run = Callable[..., Report]
 
@@ -158,6 +159,21 @@ class TestASecondRun:
         with pytest.raises(UserError, match=r"frames was 4, is 6.*not below"):
             run(root, settings=FrameSettings(frames=6, size=32))
         assert content(tmp_path / "store") == after
+
+    def test_tries_again_what_was_given_up_once_it_may_take_more(
+        self, run: Run, root: Path, tmp_path: Path
+    ) -> None:
+        large = "color=red:size=3840x2160:rate=10:duration=0.5"
+        run_ffmpeg("-f", "lavfi", "-i", large, *FAST.split(), root / "class 02/zz.mp4")
+        narrow = Limits(memory_mib=70)
+        assert run(root, limits=narrow).counts["unreadable"] == 1
+        again = Listener()
+        assert run(root, limits=narrow, listener=again).counts["unreadable"] == 1
+        assert again.videos == 0
+        assert run(root, listener=again).counts["unreadable"] == 0
+        assert "1 shard again: class 02/zz may take more now" in again.lines
+        run(root, tmp_path / "fresh")
+        assert content(tmp_path / "fresh") == content(tmp_path / "store")
 
     def test_takes_a_video_that_has_been_mended(
         self, run: Run, root: Path, tmp_path: Path, clips: dict[str, Path]
