@@ -128,6 +128,9 @@ class TrainingOptions(_Options):
     validation_every: int | None = Field(None, ge=1, description="default max(50, episodes/60)")
     validation_episodes: int = Field(500, ge=2)
     checkpoint_every: int | None = Field(None, ge=1, description="keep one every N episodes too")
+    save_every: int | None = Field(
+        None, ge=1, description="episodes between saves of last.pt; default: every five minutes"
+    )
     gradients_every: int | None = Field(None, ge=1, description="default max(10, episodes/100)")
     skip_nonfinite: int = Field(0, ge=0, description="steps with a non-finite loss tolerated")
 

@@ -27,7 +27,7 @@ from tasd.figures import StepFigures, figures
 from tasd.learner import Learner
 from tasd.loader import EpisodeLoader
 from tasd.model import Model
-from tasd.plan import plan, share, training_episodes
+from tasd.plan import Plan, plan, share, training_episodes
 from tasd.run import Run
 from tasd.signals import StopSignals
 from tasd.store import Store
@@ -35,6 +35,9 @@ from tasd.teacher import Teacher
 from tasd.types import EpisodeBatch, Losses
 from tasd.validate import Validation
 from tasd.watch import Watch
+
+# What a kill -9 may cost at most where training.save_every names no number of episodes.
+SECONDS_BETWEEN_SAVES = 300.0
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,7 @@ def _train(
             if world.leads and config.training.checkpoint_every is not None:
                 state.save(run, now, better=False, keep=True)
         began, waited = time.monotonic(), loader.waited
+        saved = began
         while now.episode < course.episodes and not world.largest(stop.exit_code):
             optimiser.set_rate(state.optimiser, course.rate(now.step))
             look = now.step == 0 or course.due(
@@ -197,11 +201,24 @@ def _train(
                         keep=course.due(now.episode, config.training.checkpoint_every),
                     )
                 began, waited = time.monotonic(), loader.waited
+                saved = began
+            elif _save_due(course, now, since=saved):
+                if world.leads:
+                    state.save(run, now, better=False, keep=False)
+                saved = time.monotonic()
         exit_code = world.largest(stop.exit_code)
         if exit_code and world.leads:
             state.save(run, now, better=False, keep=False)
             watch.say(f"stopped and saved at episode {now.episode:,}; --resume {run.path} goes on")
     return Trained(run, now.best, exit_code)
+
+
+def _save_due(course: Plan, now: Progress, *, since: float) -> bool:
+    """Whether last.pt is to be written between validations; changes no number of the run."""
+    every = course.config.training.save_every
+    if every is not None:
+        return course.due(now.episode, every)
+    return time.monotonic() - since >= SECONDS_BETWEEN_SAVES
 
 
 @dataclass(frozen=True)

@@ -160,6 +160,41 @@ def test_a_run_that_broke_off_resumes_bit_for_bit(
         assert lines(resumed, kind) == lines(whole, kind)
 
 
+def test_a_run_is_saved_between_validations_and_resumes_bit_for_bit_from_there(
+    small_store, tmp_path, whole, monkeypatch
+):
+    original, calls = tasd.train._seed, iter(range(1, 100))
+
+    def breaking(config, episode):
+        if next(calls) == 6:  # two rehearsals, three episodes, then the break
+            raise Interrupted
+        original(config, episode)
+
+    monkeypatch.setattr(tasd.train, "_seed", breaking)
+    folder, often = tmp_path / "run", small_config(("training.save_every", 3))
+    with pytest.raises(Interrupted):
+        small_run(small_store, folder, often)
+    monkeypatch.setattr(tasd.train, "_seed", original)
+    run = Run(folder)
+    assert load(run.last).progress.episode == 3  # the first validation is after episode 4
+    resumed = small_run(small_store, folder, load(run.last).config, resume=run.last).run
+    assert_equal_bits(whole.last, resumed.last)
+    assert lines(resumed, "train") == lines(whole, "train")
+
+
+def test_without_a_setting_the_clock_says_when_to_save(small_store, tmp_path, monkeypatch):
+    monkeypatch.setattr(tasd.train, "SECONDS_BETWEEN_SAVES", 0.0)
+    saved, original = [], tasd.train._State.save
+
+    def watching(self, run, now, **how):
+        saved.append(now.episode)
+        original(self, run, now, **how)
+
+    monkeypatch.setattr(tasd.train._State, "save", watching)
+    small_run(small_store, tmp_path / "run", small_config(episodes=4))
+    assert saved == [1, 2, 3, 4]
+
+
 def command(store: Path, *extra: str) -> list[str]:
     settings = [word for text in SMALL + DISTILL for word in ("--set", text)]
     own = [sys.executable, "-m", "tasd", "train", "--device", "cpu"]
