@@ -18,8 +18,9 @@ setup: .venv/installed
 demo: setup
 	$(BIN)/tasd demo
 
+# A test to a core: small networks gain nothing from sharing each operation among cores.
 test: setup
-	$(BIN)/python -m pytest -m 'not long and not gpu'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m 'not long and not gpu'
 
 test-long: setup
 	$(BIN)/python -m pytest -m long
