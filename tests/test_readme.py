@@ -9,6 +9,7 @@ from typer.main import get_command
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "BENCHMARKS.md"]
+PAGES += [ROOT / "docker" / "README.md"]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 
 
@@ -17,10 +18,10 @@ def commands(page: Path) -> list[str]:
     blocks = re.findall(r"```(?:sh|bash|console)\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     plain = [line.partition(" #")[0].strip().removeprefix("$ ") for line in lines]
-    return [line for line in plain if re.match(r"(tasd|make|torchrun -m tasd)\b", line)]
+    return [line for line in plain if re.match(r"(tasd|make|torchrun -m tasd|docker run)\b", line)]
 
 
-CALLS = [(page.name, line) for page in PAGES for line in commands(page)]
+CALLS = [(str(page.relative_to(ROOT)), line) for page in PAGES for line in commands(page)]
 
 
 @pytest.mark.parametrize(("page", "line"), CALLS, ids=[f"{p}: {line}" for p, line in CALLS])

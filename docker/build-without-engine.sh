@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Build the image where no container engine runs, and try it: buildah in a chroot, on a base made
+# by debootstrap. Needs root, buildah, debootstrap and 30 GB of disk; no GPU.
+#
+#   docker/build-without-engine.sh [further options of buildah bud]
+#
+# Behind a mirror, mount pip's settings and name them:
+#   docker/build-without-engine.sh --volume /etc/mirror:/etc/mirror:ro \
+#     --build-arg PIP_CONFIG_FILE=/etc/mirror/pip.conf
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+work=${TASD_BUILD_DIR:-/var/tmp/tasd-image}
+suite=${TASD_BUILD_SUITE:-bookworm}
+mirror=${TASD_BUILD_MIRROR:-http://deb.debian.org/debian}
+need_gb=30
+
+mkdir -p "$work/tmp"
+free_gb=$(df --output=avail -BG "$work" | tail -1 | tr -dc 0-9)
+if ((free_gb < need_gb)); then
+    echo "$work has $free_gb GB free; vfs copies whole layers and needs $need_gb GB:" \
+        "name a larger disk as TASD_BUILD_DIR" >&2
+    exit 1
+fi
+
+# Layers are spooled to TMPDIR on their way.
+export TMPDIR=$work/tmp
+store=(buildah --storage-driver vfs --root "$work/store" --runroot "$work/run")
+
+if [[ ! -f $work/base.tar ]]; then
+    rm -rf "$work/base"
+    debootstrap --variant=minbase "$suite" "$work/base" "$mirror"
+    tar -C "$work/base" --numeric-owner -cf "$work/base.tar.part" .
+    mv "$work/base.tar.part" "$work/base.tar"
+    rm -rf "$work/base"
+fi
+if ! "${store[@]}" inspect --type image tasd-base >/dev/null 2>&1; then
+    base=$("${store[@]}" from scratch)
+    "${store[@]}" add --quiet "$base" "$work/base.tar" /
+    "${store[@]}" commit --quiet --rm "$base" tasd-base
+fi
+
+"${store[@]}" bud --isolation chroot --layers=false --format docker \
+    --build-arg BASE=localhost/tasd-base "$@" -f docker/Dockerfile -t tasd .
+"${store[@]}" images
+
+# What a person does first, as the image's own user.
+container=$("${store[@]}" from --pull-never localhost/tasd)
+trap '"${store[@]}" rm "$container" >/dev/null' EXIT
+"${store[@]}" run --isolation chroot "$container" -- bash -c 'id; tasd --version; tasd doctor'
+"${store[@]}" run --isolation chroot "$container" -- tasd demo --quick --out /work/demo
+"${store[@]}" run --isolation chroot "$container" -- ls -l /work/demo
+du -sh "$work/store"
