@@ -192,9 +192,7 @@ def test_memory_beyond_the_limit_is_refused(decode: Decode, tmp_path: Path) -> N
     path = tmp_path / "large.mp4"
     source = "color=red:size=3840x2160:rate=10:duration=0.5"
     run_ffmpeg("-f", "lavfi", "-i", source, *FAST.split(), path)
-    reason = decode(path, Limits(memory_mib=50))
-    assert isinstance(reason, UnreadableVideo)
-    assert "more memory than prep allows" in str(reason)
+    assert isinstance(decode(path, Limits(memory_mib=50)), UnreadableVideo)
     assert isinstance(decode(path), Clip)
 
 

@@ -37,6 +37,13 @@ def test_the_addresses_of_a_run_are_left_out() -> None:
     assert said.complaints == 1
 
 
+@pytest.mark.parametrize("error", ["Cannot allocate memory", "Resource temporarily unavailable"])
+def test_what_no_memory_means_is_said_with_the_way_out(error: str) -> None:
+    said = Transcript()
+    said.hear(f"[error] Terminating thread with return code -11 ({error})\n".encode())
+    assert said.cause == "decoding it takes more memory than prep allows; see --memory-mib"
+
+
 def test_a_flood_of_words_without_an_end_is_not_kept() -> None:
     said = Transcript()
     for _ in range(1000):
