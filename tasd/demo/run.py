@@ -50,7 +50,7 @@ class Scale:
     validation_every: int
 
 
-FULL = Scale(per_class=20, episodes=300, validation_every=100)
+FULL = Scale(per_class=20, episodes=400, validation_every=100)
 QUICK = Scale(per_class=12, episodes=40, validation_every=20)
 
 

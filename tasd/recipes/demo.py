@@ -30,5 +30,5 @@ def demo(dataset: str, shot: int) -> Config:
         network=NetworkOptions(backbone="resnet8", weights="none", depth=2, feedforward=1024),
         matcher=MatcherOptions(options={"reduction": "mean"}),
         distill=DistillOptions(ce=0.1, at=0.1, am=0.05, pr=0.05),
-        training=TrainingOptions(episodes=300, auxiliary=1.0),
+        training=TrainingOptions(episodes=400, auxiliary=1.0),
     )
