@@ -105,9 +105,10 @@ class EpisodeSampler(Sequence[Episode]):
                 "one; way is at least 2, shot and queries at least 1"
             )
         if self.way > len(self.videos):
+            fewer = f"use --way {len(self.videos)} or fewer"
             raise UserError(
                 f"--way {self.way} asks for more classes than {self.source} has "
-                f"({len(self.videos)}); use --way {len(self.videos)} or fewer"
+                f"({len(self.videos)}); {fewer if len(self.videos) > 1 else 'prepare more classes'}"
             )
         for name, ids in self.videos.items():
             if len(ids) < need:

@@ -70,6 +70,11 @@ class Run:
         path = self.path / "config.json"
         try:
             return validate(json.loads(path.read_text()), source=str(path))
+        except FileNotFoundError:
+            raise UserError(
+                f"{self.path} is not a run (no config.json in it); a run is a folder that tasd "
+                "train wrote"
+            ) from None
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{self.path} is not a run ({error}); a run is a folder that tasd train wrote"
