@@ -85,7 +85,7 @@ def demo(out: Path, *, quick: bool, seed: int, device: str, console: Console) ->
     )
     outcome = _evaluated(trained.run, store, out, device)
     console.print(_table(outcome, quick=quick))
-    written = write_report([trained.run.path], out / "report", Look())
+    written = write_report([trained.run.path], out / "report", Look(store=Path(store.path)))
     for path in (outcome.sheet, *written.files):
         console.print(str(path), highlight=False, soft_wrap=True)
     minutes = (time.monotonic() - began) / 60
