@@ -140,6 +140,7 @@ def loader_table(figures: LoaderFigures) -> Table:
         f"pixels; {figures.cores} cores, {figures.device}, {figures.rounds} rounds",
         caption=_caption(figures),
         caption_justify="left",
+        min_width=80,
     )
     table.add_column("way")
     for heading in ("ms", "frames/s", "speed"):

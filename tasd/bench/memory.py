@@ -93,6 +93,7 @@ def memory_table(bench: Bench, figures: tuple[MemoryFigures, ...]) -> Table:
         f"{figures[0].device}",
         caption=f"On a graphics card about {fits} checkpointing, of {CARD // GIB} GiB.",
         caption_justify="left",
+        min_width=80,
     )
     table.add_column("gradient checkpointing")
     for heading in ("libraries, GiB", "networks, GiB", "peak, GiB"):

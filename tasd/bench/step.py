@@ -135,6 +135,7 @@ def step_table(figures: CostFigures) -> Table:
         caption=f"Distillation, losses and optimiser cost {figures.overhead:.0%} beyond the "
         "networks' own work: the student forwards and backwards, the teacher forwards.",
         caption_justify="left",
+        min_width=80,
     )
     table.add_column("step")
     for heading in ("ms", "relative"):
