@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -244,7 +245,8 @@ def test_a_step_with_a_loss_that_is_not_finite_stops_with_its_terms(
         numbers = original(losses, weights, world=world)
         if next(count) != 5:
             return numbers
-        return type(numbers)(float("nan"), 0.2, {"ce": {"raw": float("nan"), "weighted": 0}}, None)
+        nan = {"raw": float("nan"), "weighted": float("nan")}
+        return replace(numbers, loss=float("nan"), terms=numbers.terms | {"ce": nan})
 
     monkeypatch.setattr(tasd.step, "figures", broken)
     with pytest.raises(UserError, match=r"episode 5 \(seed 0\).*ce nan.*last good checkpoint"):
@@ -330,10 +332,16 @@ def test_the_live_line_names_every_term_and_they_add_up_to_the_loss(tmp_path, ca
     console = Console(width=200)
     numbers = [
         StepFigures(
-            3.0, 0.2, {"metric": {"raw": 2, "weighted": 2}, "ce": {"raw": 2, "weighted": 1}}, None
+            3.0,
+            0.2,
+            {"metric": {"raw": 2.0, "weighted": 2.0}, "ce": {"raw": 2.0, "weighted": 1.0}},
+            None,
         ),
         StepFigures(
-            4.0, 0.4, {"metric": {"raw": 2, "weighted": 2}, "ce": {"raw": 4, "weighted": 2}}, None
+            4.0,
+            0.4,
+            {"metric": {"raw": 2.0, "weighted": 2.0}, "ce": {"raw": 4.0, "weighted": 2.0}},
+            None,
         ),
     ]
     run = Run(tmp_path / "run")
