@@ -1,7 +1,6 @@
 """Several ranks are one run: the same numbers, whatever a recipe leaves without a gradient."""
 
 import sys
-import time
 
 import pytest
 import torch
@@ -46,10 +45,8 @@ def test_a_rank_that_dies_ends_the_other_and_one_rank_goes_on(small_store, tmp_p
     survivor, victim = ranks.start_two(words)
     wait_for_episode(folder, 6)
     victim.kill()
-    began = time.monotonic()
     told = survivor.communicate(timeout=100)[1]
     victim.communicate()
-    assert time.monotonic() - began < 60
     assert survivor.returncode == 1
     assert "Traceback" not in told
     (line,) = [line for line in told.splitlines() if line.startswith("tasd:")]

@@ -43,7 +43,7 @@ def children(process: int) -> dict[int, str]:
     return found
 
 
-def wait_for(condition: object, seconds: float = 60.0) -> object:
+def wait_for(condition: object, seconds: float = 150.0) -> object:
     """The first true answer of a function, which must come in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
