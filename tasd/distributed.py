@@ -54,6 +54,11 @@ class World:
         dist.all_gather(parts, padded)
         return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
+    def lost(self, error: RuntimeError) -> bool:
+        """Whether ``error`` says that another rank, or the way to it, is gone."""
+        told = isinstance(error, dist.DistError) or "gloo" in str(error)
+        return self.size > 1 and told
+
     def close(self) -> None:
         """Leave the group."""
         if self.size > 1 and dist.is_initialized():
@@ -69,7 +74,13 @@ def start(device: str) -> World:
     chosen = pick_device(device, local_rank=int(os.environ.get("LOCAL_RANK", "0")))
     if size > 1:
         backend = "nccl" if chosen.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=TIMEOUT)
+        try:
+            dist.init_process_group(backend, timeout=TIMEOUT)
+        except dist.DistError as error:
+            raise UserError(
+                f"rank {rank} of {size} waited for the others in vain ({reason(error)}); start "
+                "all ranks again, with the same MASTER_ADDR and MASTER_PORT"
+            ) from None
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     return World(rank, size, chosen)
@@ -99,6 +110,12 @@ def pick_device(device: str, *, local_rank: int = 0) -> torch.device:
     if chosen.type != "cpu":
         raise UserError(f"--device {device}: use auto, cpu, cuda or cuda:N")
     return chosen
+
+
+def reason(error: Exception) -> str:
+    """What a failed collective says, without the place in torch's sources that it starts with."""
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return (first.partition("] ")[2] if first.startswith("[") else first)[:120]
 
 
 class StepBuffers:

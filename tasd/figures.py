@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
+from tasd.distributed import World
 from tasd.types import Losses
 
 
@@ -27,17 +30,22 @@ class StepFigures:
         return line
 
 
-def figures(losses: list[Losses], weights: dict[str, float]) -> StepFigures:
-    """The figures of a step's episodes on this rank."""
-    count = len(losses)
-    raw: dict[str, float] = {}
-    for loss in losses:
-        for name, term in loss.terms.items():
-            raw[name] = raw.get(name, 0.0) + float(term.detach()) / count
-    shares = [float(loss.relation_share) for loss in losses if loss.relation_share is not None]
+def figures(losses: list[Losses], weights: dict[str, float], *, world: World) -> StepFigures:
+    """The figures of a step, over the episodes of all ranks."""
+    shares = [loss.relation_share for loss in losses if loss.relation_share is not None]
+    rows = {
+        "loss": [loss.total for loss in losses],
+        "accuracy": [loss.accuracy for loss in losses],
+        **{f"term {name}": [loss.terms[name] for loss in losses] for name in losses[0].terms},
+        **({"relation_share": shares} if shares else {}),
+    }
+    means = [sum(float(value.detach()) for value in row) / len(row) for row in rows.values()]
+    over_ranks = world.mean(torch.tensor(means, dtype=torch.float64, device=world.device))
+    found = dict(zip(rows, over_ranks.tolist(), strict=True))
+    raw = {name: found[f"term {name}"] for name in losses[0].terms}
     return StepFigures(
-        loss=sum(float(loss.total.detach()) for loss in losses) / count,
-        accuracy=sum(float(loss.accuracy) for loss in losses) / count,
+        loss=found["loss"],
+        accuracy=found["accuracy"],
         terms={name: {"raw": v, "weighted": weights[name] * v} for name, v in raw.items()},
-        relation_share=sum(shares) / len(shares) if shares else None,
+        relation_share=found.get("relation_share"),
     )

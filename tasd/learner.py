@@ -60,8 +60,13 @@ class Learner(nn.Module):
                 f"matcher.losses; it has: {there_are}"
             )
 
-    def forward(self, batch: EpisodeBatch, targets: Targets | None = None) -> Losses:
-        """All terms of one episode; ``targets`` come from the teacher where a term needs them."""
+    def forward(
+        self, batch: EpisodeBatch, targets: Targets | None = None, *, look: bool = False
+    ) -> Losses:
+        """All terms of one episode; ``targets`` come from the teacher where a term needs them.
+
+        ``look``: also the slopes of each term.
+        """
         features = self.student(batch.frames)
         with torch.autocast(batch.frames.device.type, enabled=False):
             scores = self._match(features, batch)
@@ -77,7 +82,7 @@ class Learner(nn.Module):
             terms=terms,
             total=total,
             accuracy=(scores.logits.argmax(dim=-1) == labels).float().mean(),
-            features=features,
+            slopes=_slopes(terms, features) if look else {},
             relation_share=distilled.relation_share,
         )
 
@@ -166,7 +171,7 @@ class Learner(nn.Module):
             form=self.options.form,
             root=self.options.root,
         )
-        return _Distilled({"pr": loss}, share)
+        return _Distilled({"pr": loss}, share.detach())
 
 
 def _of(rows: Tensor, mode: PairMode, batch: EpisodeBatch) -> Tensor:
@@ -187,3 +192,23 @@ def _paired(rows: Tensor, index: Tensor) -> Tensor:
     """``rows[index]``, without a copy where the index is 0, 1, 2 ..."""
     straight = torch.arange(len(rows), device=rows.device)
     return rows if torch.equal(index, straight) else rows[index]
+
+
+def _slopes(terms: dict[str, Tensor], features: Features) -> dict[str, dict[str, float]]:
+    """Norm of each term's gradient at A ("maps") and at F ("frames"): which term drives training.
+
+    Taken there and not over all parameters, so that it costs no pass through the backbone.
+    """
+    at = {"frames": features.frames}
+    if features.maps is not None:
+        at["maps"] = features.maps
+    found: dict[str, dict[str, float]] = {}
+    for name, term in terms.items():
+        gradients = torch.autograd.grad(
+            term, list(at.values()), retain_graph=True, allow_unused=True
+        )
+        found[name] = {
+            place: 0.0 if gradient is None else float(gradient.float().norm())
+            for place, gradient in zip(at, gradients, strict=True)
+        }
+    return found

@@ -2,13 +2,11 @@
 
 import math
 
-import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from tasd.config import Config
 from tasd.learner import Learner
-from tasd.types import Features
 
 
 def build(learner: Learner, config: Config) -> Optimizer:
@@ -45,27 +43,3 @@ def clip(learner: Learner, limit: float | None) -> float:
     """The norm of the gradient over all weights, which is then scaled down to ``limit``."""
     parameters = [p for p in learner.parameters() if p.grad is not None]
     return float(nn.utils.clip_grad_norm_(parameters, math.inf if limit is None else limit))
-
-
-def gradient_norms(
-    terms: dict[str, torch.Tensor], features: Features | None
-) -> dict[str, dict[str, float]]:
-    """Norm of each term's gradient at A ("maps") and at F ("frames"): which term drives training.
-
-    Taken there and not over all parameters, so that it costs no pass through the backbone; call
-    it before ``backward``.
-    """
-    assert features is not None, "the forward pass gives them; they are dropped after backward"
-    at = {"frames": features.frames}
-    if features.maps is not None:
-        at["maps"] = features.maps
-    found: dict[str, dict[str, float]] = {}
-    for name, term in terms.items():
-        gradients = torch.autograd.grad(
-            term, list(at.values()), retain_graph=True, allow_unused=True
-        )
-        found[name] = {
-            place: 0.0 if gradient is None else float(gradient.float().norm())
-            for place, gradient in zip(at, gradients, strict=True)
-        }
-    return found

@@ -15,6 +15,7 @@ from typing import Any
 from tasd.config import Config, validate
 from tasd.errors import UserError
 from tasd.home import home
+from tasd.whole_file import write_text
 
 
 @dataclass(frozen=True)
@@ -53,17 +54,25 @@ class Run:
         """Pictures that tasd report draws."""
         return self.path / "figures"
 
-    def begin(self, config: Config, *, command: list[str]) -> None:
-        """Write config.json and environment.json into a folder that is not a run yet."""
-        if (self.path / "config.json").exists():
+    @property
+    def unsaved(self) -> bool:
+        """Whether it was begun and ended before its first checkpoint."""
+        return (self.path / "config.json").exists() and not any(self.checkpoints.glob("*.pt"))
+
+    def begin(self, config: Config, *, command: list[str], again: bool = False) -> None:
+        """Write environment.json, then config.json, into a folder that is not a run yet.
+
+        ``again``: or into a run that was never saved, which is begun anew. Raises `UserError`.
+        """
+        if (self.path / "config.json").exists() and not (again and self.unsaved):
             raise UserError(
                 f"{self.path} already holds a run; go on with it by --resume {self.path}, or give "
                 "another --out"
             )
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.metrics.unlink(missing_ok=True)
         text = json.dumps(environment(command), indent=2)
-        (self.path / "environment.json").write_text(text + "\n")
-        (self.path / "config.json").write_text(config.save_text())
+        write_text(self.path / "environment.json", text + "\n")
+        write_text(self.path / "config.json", config.save_text())
 
     def config(self) -> Config:
         """What config.json says. Raises `UserError`."""
@@ -88,6 +97,12 @@ class Run:
         """Append one line."""
         with self.metrics.open("a") as file:
             file.write(json.dumps(line) + "\n")
+
+    def sync_metrics(self) -> None:
+        """See to it that a power cut leaves every line so far."""
+        if self.metrics.exists():
+            with self.metrics.open("rb") as file:
+                os.fsync(file.fileno())
 
     def rewind_metrics(self, episode: int) -> None:
         """Drop what was written after ``episode``: those steps are about to be done again."""

@@ -1,38 +1,31 @@
 """Training: one loop, read top to bottom."""
 
-import contextlib
-import hashlib
 import itertools
-import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from tasd import distributed, optimiser
-from tasd.checkpoint import Best, Checkpoint, Progress, fill, load
+from tasd.checkpoint import Best, Progress, load
 from tasd.config import Config
-from tasd.distributed import StepBuffers, World
-from tasd.episodes import Episode
+from tasd.distributed import World
 from tasd.errors import UserError
 from tasd.feature_store import FeatureStore
-from tasd.figures import StepFigures, figures
+from tasd.figures import StepFigures
 from tasd.learner import Learner
 from tasd.loader import EpisodeLoader
-from tasd.model import Model
 from tasd.plan import Plan, plan, share, training_episodes
 from tasd.run import Run
 from tasd.signals import StopSignals
+from tasd.state import State
+from tasd.step import Step
 from tasd.store import Store
 from tasd.teacher import Teacher
-from tasd.types import EpisodeBatch, Losses
 from tasd.validate import Validation
 from tasd.watch import Watch
 
@@ -63,7 +56,8 @@ def train(
 
     The test classes cannot be opened: the store is narrowed to train and val first. ``store`` may
     hold the features of a frozen backbone in place of frames (`tasd.frozen`). ``resume`` is the
-    checkpoint to go on from; ``command`` is noted in environment.json.
+    checkpoint to go on from, which is missing where nothing was saved yet; ``command`` is noted in
+    environment.json.
 
     Raises `UserError`; what was saved before stays.
     """
@@ -81,6 +75,14 @@ def train(
                 command=command,
                 console=console or Console(),
             )
+    except RuntimeError as error:
+        if not world.lost(error):
+            raise
+        raise UserError(
+            f"rank {world.rank} of {world.size} lost its group ({distributed.reason(error)}): "
+            f"another rank has ended; --resume {run.path} goes on from what was saved last, on "
+            "any number of ranks that divides training.episodes_per_step"
+        ) from None
     finally:
         world.close()
 
@@ -99,17 +101,18 @@ def _train(
     config = course.config
     sampler = training_episodes(course, store)
     validation = Validation(config, store, world)
-    before = None if resume is None else load(resume, device=world.device)
+    again = resume is not None and run.unsaved
+    before = None if resume is None or again else load(resume, device=world.device)
 
     torch.manual_seed(config.training.seed)
     learner = Learner(config, classes=tuple(sampler.videos), initialise=before is None)
     learner.to(world.device).train()
     teacher = Teacher(learner.student, config.distill) if config.distill.weights else None
-    state = _State(config, store, learner, teacher, optimiser.build(learner, config))
+    state = State(config, store, learner, teacher, optimiser.build(learner, config))
     now = state.restore(before, source=resume) if before is not None else Progress()
 
-    trained = _parallel(_compiled(learner, config), world)
-    statistics = StepBuffers([learner])
+    _compile(learner, config)
+    step = Step(config, learner, teacher=teacher, optimiser=state.optimiser, world=world)
     loader = EpisodeLoader(
         store,
         share(sampler, done=now.episode, world=world),
@@ -122,16 +125,16 @@ def _train(
     if world.leads and before is not None:
         run.rewind_metrics(now.episode)
     elif world.leads:
-        run.begin(config, command=list(command))
+        run.begin(config, command=list(command), again=again)
     with (
         StopSignals() as stop,
         Watch(run, course.episodes, done=now.episode, speaks=world.leads, console=console) as watch,
     ):
         batches = iter(loader)
         if now.episode < course.episodes:
-            batches, seconds = _rehearsed(trained, teacher, batches, config)
-            statistics.undo()
-            watch.expect(seconds / world.size)
+            first = next(batches)
+            watch.expect(step.rehearse(first) / world.size)
+            batches = itertools.chain([first], batches)
         if now.episode == 0:  # where the curve starts; the untrained network is never the best
             validation(state.networks, now, watch)
             if world.leads and config.training.checkpoint_every is not None:
@@ -143,38 +146,14 @@ def _train(
             look = now.step == 0 or course.due(
                 now.episode + course.per_step, course.gradients_every
             )
-            losses, projections, slopes = [], [], {}
-
-            # One episode at a time under its own seed: ranks and resume give the same numbers.
-            for position in range(course.own):
-                batch = next(batches)
-                _seed(config, batch.episode)
-                targets = teacher(batch) if teacher is not None else None
-                with _synchronised(trained, last=position + 1 == course.own):
-                    loss: Losses = trained(batch, targets)
-                    if look and position == 0:
-                        slopes = optimiser.gradient_norms(loss.terms, loss.features)
-                    (loss.total / course.own).backward()
-                statistics.after_episode()
-                losses.append(replace(loss, features=None))
-                if targets is not None and targets.projections is not None:
-                    projections.append(targets.projections.mean(dim=0))
-                del loss, targets  # their graph is gone, their maps need not stay
-
-            length = optimiser.clip(learner, config.optimiser.clip)
-            numbers = figures(losses, learner.weights)
-            if world.largest(int(not (math.isfinite(length) and math.isfinite(numbers.loss)))):
-                statistics.undo()
+            passed = step.passes(batches, own=course.own, look=look)
+            numbers = passed.numbers
+            if world.largest(int(not passed.finite)):
+                step.undo()
                 now = replace(now, skipped=now.skipped + 1)
                 _tolerate(now, numbers, config, run, watch)
             else:
-                state.optimiser.step()
-                statistics.after_step(world, episodes=course.own)
-                if teacher is not None:
-                    teacher.follow(learner.student, coefficient=course.ema(now.step))
-                    if projections:
-                        teacher.recentre(world.mean(torch.stack(projections).mean(dim=0)))
-            state.optimiser.zero_grad(set_to_none=True)
+                step.update(passed, ema=course.ema(now.step))
             now = replace(now, episode=now.episode + course.per_step, step=now.step + 1)
 
             share_waited = (loader.waited - waited) / max(1e-9, time.monotonic() - began)
@@ -183,12 +162,12 @@ def _train(
                 "train",
                 now.episode,
                 **numbers.record,
-                gradient=length,
+                gradient=passed.length,
                 learning_rate=max(group["lr"] for group in state.optimiser.param_groups),
                 wait_share=share_waited,
             )
-            if slopes:
-                watch.record("gradients", now.episode, terms=slopes)
+            if passed.slopes:
+                watch.record("gradients", now.episode, terms=passed.slopes)
 
             if course.due(now.episode, course.validation_every) or now.episode == course.episodes:
                 best = validation(state.networks, now, watch)
@@ -221,84 +200,7 @@ def _save_due(course: Plan, now: Progress, *, since: float) -> bool:
     return time.monotonic() - since >= SECONDS_BETWEEN_SAVES
 
 
-@dataclass(frozen=True)
-class _State:
-    """What training changes, and its way into a checkpoint and back."""
-
-    config: Config
-    store: Store | FeatureStore
-    learner: Learner
-    teacher: Teacher | None
-    optimiser: torch.optim.Optimizer
-
-    @property
-    def networks(self) -> dict[str, Model]:
-        """What is validated."""
-        found: dict[str, Model] = {"student": self.learner.student}
-        return found | ({"teacher": self.teacher.model} if self.teacher is not None else {})
-
-    def save(self, run: Run, now: Progress, *, better: bool, keep: bool) -> None:
-        """Write last.pt; best.pt when this is the best, episode-N.pt when it is to be kept."""
-        checkpoint = Checkpoint(
-            config=self.config,
-            progress=now,
-            classes=tuple(self.learner.class_index),
-            dataset=self.store.dataset,
-            store_hash=self.store.hash,
-            learner=self.learner.state_dict(),
-            teacher=None if self.teacher is None else self.teacher.state_dict(),
-            optimiser=self.optimiser.state_dict(),
-        )
-        names = [run.best] if better else []
-        names += [run.checkpoints / f"episode-{now.episode:06d}.pt"] if keep else []
-        checkpoint.save(run.last, keep_previous=True, also=names)
-
-    def restore(self, checkpoint: Checkpoint, *, source: Path | None) -> Progress:
-        """Take everything over from a checkpoint of this very run. Raises `UserError`."""
-        if checkpoint.store_hash != self.store.hash:
-            raise UserError(
-                f"{source} was trained on another store (hash {checkpoint.store_hash[:12]}, "
-                f"{self.store.path} has {self.store.hash[:12]}); give the --store it was trained on"
-            )
-        if checkpoint.config != self.config:
-            raise UserError(f"{source}: {_difference(checkpoint.config, self.config)}")
-        fill(self.learner, checkpoint.learner, source=str(source))
-        if self.teacher is not None:
-            fill(self.teacher, checkpoint.teacher or {}, source=str(source))
-        self.optimiser.load_state_dict(checkpoint.optimiser)
-        return checkpoint.progress
-
-
-def _seed(config: Config, episode: Episode) -> None:
-    """Seed dropout: a function of (seed, episode) alone."""
-    digest = hashlib.sha256(f"train/{config.training.seed}/{episode.index}".encode()).digest()
-    torch.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-
-
-def _rehearsed(
-    trained: nn.Module, teacher: Teacher | None, batches: Iterator[EpisodeBatch], config: Config
-) -> tuple[Iterator[EpisodeBatch], float]:
-    """A step that changes nothing, done twice: the second is timed, the first only warms up."""
-    first, began = next(batches), 0.0
-    for _ in range(2):
-        began = time.monotonic()
-        _seed(config, first.episode)
-        targets = teacher(first) if teacher is not None else None
-        trained(first, targets).total.backward()
-        trained.zero_grad(set_to_none=True)
-        if first.frames.is_cuda:
-            torch.cuda.synchronize()
-    return itertools.chain([first], batches), time.monotonic() - began
-
-
-def _parallel(learner: nn.Module, world: World) -> nn.Module:
-    if world.size == 1:
-        return learner
-    devices = [world.device] if world.device.type == "cuda" else None
-    return DistributedDataParallel(learner, device_ids=devices, broadcast_buffers=False)
-
-
-def _compiled(learner: Learner, config: Config) -> Learner:
+def _compile(learner: Learner, config: Config) -> None:
     if config.training.compile:
         if not any(shutil.which(name) for name in ("g++", "clang++", "c++")):
             raise UserError(
@@ -306,14 +208,6 @@ def _compiled(learner: Learner, config: Config) -> Learner:
                 "or leave training.compile off"
             )
         learner.student.backbone.compile()
-    return learner
-
-
-def _synchronised(trained: nn.Module, *, last: bool) -> contextlib.AbstractContextManager[Any]:
-    """Gradients are exchanged between ranks once a step, with its last episode."""
-    if isinstance(trained, DistributedDataParallel) and not last:
-        return trained.no_sync()
-    return contextlib.nullcontext()
 
 
 def _tolerate(now: Progress, numbers: StepFigures, config: Config, run: Run, watch: Watch) -> None:
@@ -328,19 +222,3 @@ def _tolerate(now: Progress, numbers: StepFigures, config: Config, run: Run, wat
             "--on-nonfinite skip N"
         )
     watch.say(f"{where}; step skipped")
-
-
-def _difference(was: Config, now: Config) -> str:
-    """The first setting in which two configs differ, as a message."""
-    left, right = was.model_dump(), now.model_dump()
-    for branch, value in left.items():
-        if value == right[branch]:
-            continue
-        if not isinstance(value, dict):
-            return f"{branch} was {value!r} and is {right[branch]!r}; start a new run for that"
-        leaf = next(k for k in value if value[k] != right[branch][k])
-        return (
-            f"{branch}.{leaf} was {value[leaf]!r} and is {right[branch][leaf]!r}; resume without "
-            "changes, or start a new run"
-        )
-    raise AssertionError("the configs are equal")

@@ -154,7 +154,8 @@ def _resumed(path: Path, given: dict[str, Any], settings: list[str]) -> Any:
         checkpoint = run.last
     else:
         checkpoint, run = path, Run(path.parent.parent)
-    return run, checkpoint, load(checkpoint).config
+    # A run that was ended before its first save is begun again, with its own settings.
+    return run, checkpoint, run.config() if run.unsaved else load(checkpoint).config
 
 
 def _tolerated(text: str) -> int:

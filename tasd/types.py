@@ -91,10 +91,14 @@ class Targets:
 
 @dataclass(frozen=True)
 class Losses:
-    """Named, unweighted terms, the weighted total, and what the log wants to know."""
+    """Named, unweighted terms, the weighted total, and what the log wants to know.
+
+    slopes: of each term the norms of its gradient at F and A, where they were asked for.
+    relation_share: ||phi(A) - A|| / ||A||.
+    """
 
     terms: dict[str, Float[Tensor, ""]]
     total: Float[Tensor, ""]
     accuracy: Float[Tensor, ""]
-    features: Features | None
-    relation_share: Float[Tensor, ""] | None = None  # ||phi(A) - A|| / ||A||
+    slopes: dict[str, dict[str, float]] = field(default_factory=dict)
+    relation_share: Float[Tensor, ""] | None = None

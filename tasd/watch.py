@@ -89,15 +89,20 @@ class Watch:
         rate = (episode - before) / (now - then) if now > then else 1 / self._expected
         loss = sum(step.loss for step in self._recent) / len(self._recent)
         accuracy = sum(step.accuracy for step in self._recent) / len(self._recent)
+        terms = "  ".join(f"{name} {self._mean(name):.3f}" for name in numbers.terms)
         left = duration((self.episodes - episode) / max(rate, 1e-9))
         text = (
             f"loss {loss:.3f}  accuracy {accuracy:.1%}  {rate:.2f} episodes/s  "
-            f"waiting {wait_share:.0%}  {left} left"
+            f"waiting {wait_share:.0%}  {left} left  ({terms})"
         )
         self._progress.update(self._task, completed=episode, text=text)
         if not self.console.is_terminal and now - self._last_line > SECONDS_BETWEEN_LINES:
             self._last_line = now
             self.say(f"episode {episode:,}/{self.episodes:,}  {text}")
+
+    def _mean(self, term: str) -> float:
+        """The weighted value of a loss term over the last steps: their sum is the loss."""
+        return sum(step.terms[term]["weighted"] for step in self._recent) / len(self._recent)
 
 
 def duration(seconds: float) -> str:

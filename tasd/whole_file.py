@@ -9,11 +9,14 @@ from tasd.errors import UserError
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write by a temporary name and a rename; folders are made. Raises `UserError`."""
+    """Write by a temporary name, fsync and a rename; folders are made. Raises `UserError`."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         raise UserError(

@@ -1,5 +1,9 @@
 """Training runs small enough for a test: a few seconds, the code of the large ones."""
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +11,7 @@ import torch
 from rich.console import Console
 
 from tasd import recipes
+from tasd.checkpoint import load
 from tasd.config import Config, replace
 from tasd.run import Run
 from tasd.store import Store
@@ -39,7 +44,7 @@ def small_config(*settings: tuple[str, Any], recipe: str = "tasd", episodes: int
     """A recipe with a small network and a few episodes."""
     from tasd.config import parse_setting
 
-    texts = SMALL + (() if recipe == "baseline" else DISTILL)
+    texts = SMALL + (DISTILL if recipe in ("tasd", "paper") else ())
     return replace(
         recipes.make(recipe, dataset="folder", shot=1),
         [*map(parse_setting, texts), ("training.episodes", episodes), *settings],
@@ -62,3 +67,60 @@ def small_run(store: Path, folder: Path, config: Config, *, resume: Path | None 
             )
     finally:
         torch.set_num_threads(threads)
+
+
+def tensors(tree, prefix=""):
+    """Every tensor of a checkpoint, by its path."""
+    if isinstance(tree, torch.Tensor):
+        return {prefix: tree}
+    items = tree.items() if isinstance(tree, dict) else ()
+    return {k: v for name, below in items for k, v in tensors(below, f"{prefix}/{name}").items()}
+
+
+def state(path: Path):
+    checkpoint = load(path)
+    return tensors(
+        {
+            "learner": checkpoint.learner,
+            "teacher": checkpoint.teacher or {},
+            "optimiser": checkpoint.optimiser["state"],
+        }
+    )
+
+
+def assert_equal_bits(one: Path, other: Path) -> None:
+    left, right = state(one), state(other)
+    assert left.keys() == right.keys()
+    assert len(left) > 100
+    for name, tensor in left.items():
+        assert torch.equal(tensor, right[name]), name
+
+
+def lines(run: Run, kind: str):
+    untimed = ("wait_share",)
+    found = [line for line in run.read_metrics() if line["kind"] == kind]
+    return [{k: v for k, v in line.items() if k not in untimed} for line in found]
+
+
+def command(store: Path, *extra: str) -> list[str]:
+    settings = [word for text in SMALL + DISTILL for word in ("--set", text)]
+    own = [sys.executable, "-m", "tasd", "train", "--device", "cpu"]
+    return [*own, "--store", str(store), *settings, *extra]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def resume(store: Path, folder: Path) -> subprocess.CompletedProcess:
+    own = [sys.executable, "-m", "tasd", "train", "--device", "cpu", "--store", str(store)]
+    return subprocess.run(
+        [*own, "--resume", str(folder)], env=environment(), capture_output=True, text=True
+    )
+
+
+def wait_for_episode(folder: Path, episode: int) -> None:
+    deadline = time.monotonic() + 120
+    while max((line["episode"] for line in Run(folder).read_metrics()), default=0) < episode:
+        assert time.monotonic() < deadline, "the run does not get on"
+        time.sleep(0.05)

@@ -169,8 +169,8 @@ def test_classes_that_were_trained_on_are_refused_by_name_unless_told(tasd, home
 def test_another_matcher_is_tried_where_it_needs_no_training(tasd, home):
     said = tasd("evaluate", "--episodes", 20, "--matcher", "otam")
     assert "tasd, otam" in said
-    with pytest.raises(UserError, match="--matcher trx has weights that must be trained"):
-        tasd("evaluate", "--episodes", 20, "--matcher", "trx")
+    with pytest.raises(UserError, match="--matcher hyrsm has weights that must be trained"):
+        tasd("evaluate", "--episodes", 20, "--matcher", "hyrsm")
     with pytest.raises(UserError, match="did you mean 'bimhm'"):
         tasd("evaluate", "--episodes", 20, "--matcher", "bimhn")
 

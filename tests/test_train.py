@@ -5,17 +5,34 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
+import tasd.step
 import tasd.train
-from tasd.checkpoint import load
+import tasd.watch
+from tasd.checkpoint import Checkpoint, load
 from tasd.errors import UserError
+from tasd.figures import StepFigures
 from tasd.run import Run
+from tasd.state import State
 from tasd.store import Store
-from tests.runs import DISTILL, SMALL, small_config, small_run
+from tasd.watch import Watch
+from tests.runs import (
+    assert_equal_bits,
+    command,
+    environment,
+    lines,
+    resume,
+    small_config,
+    small_run,
+    state,
+    wait_for_episode,
+)
 
 
 @pytest.fixture(scope="module")
@@ -23,39 +40,6 @@ def whole(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """An uninterrupted run of 8 episodes."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     return small_run(small_store, folder, small_config()).run
-
-
-def tensors(tree, prefix=""):
-    """Every tensor of a checkpoint, by its path."""
-    if isinstance(tree, torch.Tensor):
-        return {prefix: tree}
-    items = tree.items() if isinstance(tree, dict) else ()
-    return {k: v for name, below in items for k, v in tensors(below, f"{prefix}/{name}").items()}
-
-
-def state(path: Path):
-    checkpoint = load(path)
-    return tensors(
-        {
-            "learner": checkpoint.learner,
-            "teacher": checkpoint.teacher or {},
-            "optimiser": checkpoint.optimiser["state"],
-        }
-    )
-
-
-def assert_equal_bits(one: Path, other: Path) -> None:
-    left, right = state(one), state(other)
-    assert left.keys() == right.keys()
-    assert len(left) > 100
-    for name, tensor in left.items():
-        assert torch.equal(tensor, right[name]), name
-
-
-def lines(run: Run, kind: str):
-    untimed = ("wait_share",)
-    found = [line for line in run.read_metrics() if line["kind"] == kind]
-    return [{k: v for k, v in line.items() if k not in untimed} for line in found]
 
 
 def test_a_run_leaves_plain_files_behind(whole):
@@ -141,18 +125,18 @@ def test_a_run_that_broke_off_resumes_bit_for_bit(
     small_store, tmp_path, whole, monkeypatch, moment
 ):
     count = iter(range(1, 100))
-    original = tasd.train._seed
+    original = tasd.step.seed
 
     def breaking(config, episode):
         if next(count) == moment + 2:  # two rehearsals come first
             raise Interrupted
         original(config, episode)
 
-    monkeypatch.setattr(tasd.train, "_seed", breaking)
+    monkeypatch.setattr(tasd.step, "seed", breaking)
     folder = tmp_path / "run"
     with pytest.raises(Interrupted):
         small_run(small_store, folder, small_config())
-    monkeypatch.setattr(tasd.train, "_seed", original)
+    monkeypatch.setattr(tasd.step, "seed", original)
     run = Run(folder)
     resumed = small_run(small_store, folder, load(run.last).config, resume=run.last).run
     assert_equal_bits(whole.last, resumed.last)
@@ -163,18 +147,18 @@ def test_a_run_that_broke_off_resumes_bit_for_bit(
 def test_a_run_is_saved_between_validations_and_resumes_bit_for_bit_from_there(
     small_store, tmp_path, whole, monkeypatch
 ):
-    original, calls = tasd.train._seed, iter(range(1, 100))
+    original, calls = tasd.step.seed, iter(range(1, 100))
 
     def breaking(config, episode):
         if next(calls) == 6:  # two rehearsals, three episodes, then the break
             raise Interrupted
         original(config, episode)
 
-    monkeypatch.setattr(tasd.train, "_seed", breaking)
+    monkeypatch.setattr(tasd.step, "seed", breaking)
     folder, often = tmp_path / "run", small_config(("training.save_every", 3))
     with pytest.raises(Interrupted):
         small_run(small_store, folder, often)
-    monkeypatch.setattr(tasd.train, "_seed", original)
+    monkeypatch.setattr(tasd.step, "seed", original)
     run = Run(folder)
     assert load(run.last).progress.episode == 3  # the first validation is after episode 4
     resumed = small_run(small_store, folder, load(run.last).config, resume=run.last).run
@@ -184,39 +168,15 @@ def test_a_run_is_saved_between_validations_and_resumes_bit_for_bit_from_there(
 
 def test_without_a_setting_the_clock_says_when_to_save(small_store, tmp_path, monkeypatch):
     monkeypatch.setattr(tasd.train, "SECONDS_BETWEEN_SAVES", 0.0)
-    saved, original = [], tasd.train._State.save
+    saved, original = [], State.save
 
     def watching(self, run, now, **how):
         saved.append(now.episode)
         original(self, run, now, **how)
 
-    monkeypatch.setattr(tasd.train._State, "save", watching)
+    monkeypatch.setattr(State, "save", watching)
     small_run(small_store, tmp_path / "run", small_config(episodes=4))
     assert saved == [1, 2, 3, 4]
-
-
-def command(store: Path, *extra: str) -> list[str]:
-    settings = [word for text in SMALL + DISTILL for word in ("--set", text)]
-    own = [sys.executable, "-m", "tasd", "train", "--device", "cpu"]
-    return [*own, "--store", str(store), *settings, *extra]
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-
-
-def resume(store: Path, folder: Path) -> subprocess.CompletedProcess:
-    own = [sys.executable, "-m", "tasd", "train", "--device", "cpu", "--store", str(store)]
-    return subprocess.run(
-        [*own, "--resume", str(folder)], env=environment(), capture_output=True, text=True
-    )
-
-
-def wait_for_episode(folder: Path, episode: int) -> None:
-    deadline = time.monotonic() + 120
-    while max((line["episode"] for line in Run(folder).read_metrics()), default=0) < episode:
-        assert time.monotonic() < deadline, "the run does not get on"
-        time.sleep(0.05)
 
 
 def test_sigterm_saves_and_exits_143_and_the_rest_equals_the_whole(small_store, tmp_path):
@@ -278,21 +238,22 @@ def test_a_step_with_a_loss_that_is_not_finite_stops_with_its_terms(
     small_store, tmp_path, monkeypatch
 ):
     config = small_config()
-    original = tasd.train.figures
-    count = iter(range(100))
+    original = tasd.step.figures
+    count = iter(range(-2, 100))  # two rehearsals come first
 
-    def broken(losses, weights):
-        numbers = original(losses, weights)
+    def broken(losses, weights, *, world):
+        numbers = original(losses, weights, world=world)
         if next(count) != 5:
             return numbers
-        return type(numbers)(float("nan"), 0.2, {"ce": {"raw": float("nan"), "weighted": 0}}, None)
+        nan = {"raw": float("nan"), "weighted": float("nan")}
+        return replace(numbers, loss=float("nan"), terms=numbers.terms | {"ce": nan})
 
-    monkeypatch.setattr(tasd.train, "figures", broken)
+    monkeypatch.setattr(tasd.step, "figures", broken)
     with pytest.raises(UserError, match=r"episode 5 \(seed 0\).*ce nan.*last good checkpoint"):
         small_run(small_store, tmp_path / "run", config)
     assert load(Run(tmp_path / "run").last).progress.episode == 4
 
-    count = iter(range(100))
+    count = iter(range(-2, 100))
     tolerant = small_config(("training.skip_nonfinite", 1))
     run = small_run(small_store, tmp_path / "tolerant", tolerant).run
     assert load(run.last).progress.skipped == 1
@@ -330,3 +291,63 @@ def test_a_mistake_found_late_in_the_set_up_leaves_no_folder(small_store, tmp_pa
     with pytest.raises(UserError, match="no matcher is called"):
         small_run(small_store, tmp_path / "run", small_config(("matcher.name", "nosuch")))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_ended_before_its_first_save_is_begun_again_by_resume(small_store, tmp_path):
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        command(small_store, "--episodes", "8", "--out", str(folder)), env=environment()
+    )
+    wait_for_episode(folder, 1)
+    process.kill()
+    process.wait()
+    assert Run(folder).unsaved
+    with pytest.raises(UserError, match=f"go on with it by --resume {folder}"):
+        small_run(small_store, folder, small_config())
+    assert resume(small_store, folder).returncode == 0
+    assert not Run(folder).unsaved
+    assert [line["episode"] for line in lines(Run(folder), "train")] == list(range(1, 9))
+
+
+def test_every_line_up_to_a_checkpoint_is_on_the_disk_before_it(small_store, tmp_path, monkeypatch):
+    order: list[str] = []
+    sync, save = Run.sync_metrics, Checkpoint.save
+
+    def syncing(self):
+        order.append("metrics")
+        sync(self)
+
+    def saving(self, path, **how):
+        order.append("checkpoint")
+        save(self, path, **how)
+
+    monkeypatch.setattr(Run, "sync_metrics", syncing)
+    monkeypatch.setattr(Checkpoint, "save", saving)
+    small_run(small_store, tmp_path / "run", small_config(("training.save_every", 2), episodes=4))
+    assert order == ["metrics", "checkpoint"] * 2
+
+
+def test_the_live_line_names_every_term_and_they_add_up_to_the_loss(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tasd.watch, "SECONDS_BETWEEN_LINES", -1.0)
+    console = Console(width=200)
+    numbers = [
+        StepFigures(
+            3.0,
+            0.2,
+            {"metric": {"raw": 2.0, "weighted": 2.0}, "ce": {"raw": 2.0, "weighted": 1.0}},
+            None,
+        ),
+        StepFigures(
+            4.0,
+            0.4,
+            {"metric": {"raw": 2.0, "weighted": 2.0}, "ce": {"raw": 4.0, "weighted": 2.0}},
+            None,
+        ),
+    ]
+    run = Run(tmp_path / "run")
+    with Watch(run, 10, done=0, speaks=True, console=console) as watch:
+        for episode, step in enumerate(numbers, start=1):
+            watch.step(episode, step, wait_share=0.01)
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert "loss 3.500  accuracy 30.0%" in said
+    assert "(metric 2.000  ce 1.500)" in said

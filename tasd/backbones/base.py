@@ -1,6 +1,9 @@
 """What every backbone is: stages in a row, and the constants its weights expect."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -85,9 +88,47 @@ class Backbone(nn.Module):
         on = self.gradient_checkpointing and self.training and torch.is_grad_enabled()
         for name in self.stages:
             stage = getattr(self, name)
-            # Only whole blocks: the stem's ReLU works in place on what would be kept.
-            if on and isinstance(stage, nn.Sequential):
-                maps = checkpoint(stage, maps, use_reentrant=False)
-            else:
+            if not on:
                 maps = stage(maps)
+                continue
+            for block in _blocks(stage):
+                if any(block.children()):
+                    again = functools.partial(_computed_twice, block)
+                    maps = checkpoint(block, maps, use_reentrant=False, context_fn=again)
+                else:
+                    maps = block(maps)
         return maps
+
+
+def _blocks(stage: nn.Module) -> list[nn.Module]:
+    """What is computed twice at a time: the smaller, the less is kept meanwhile.
+
+    Only whole blocks: a ReLU alone works in place on what would be kept.
+    """
+    parts = list(stage.children())
+    row = isinstance(stage, nn.Sequential) and all(any(part.children()) for part in parts)
+    return parts if row else [stage]
+
+
+def _computed_twice(
+    block: nn.Module,
+) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """Around the forward pass of a checkpointed block, and around its repetition."""
+    return contextlib.nullcontext(), _statistics_at_rest(block)
+
+
+@contextlib.contextmanager
+def _statistics_at_rest(block: nn.Module) -> Iterator[None]:
+    """BatchNorm normalises as before, but running statistics do not move a second time."""
+    live = [
+        (module, module.momentum, module.num_batches_tracked)
+        for module in block.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training
+    ]
+    for norm, _, _ in live:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for norm, momentum, count in live:
+            norm.momentum, norm.num_batches_tracked = momentum, count

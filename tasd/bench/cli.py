@@ -67,6 +67,43 @@ def loader(
 
 
 @app.command()
+def step(
+    backbone: Annotated[str, typer.Option(help="resnet50, mobilenet_v2 ...")] = "resnet50",
+    size: Annotated[int, typer.Option(help="Side of the crop.")] = 224,
+    way: Annotated[int, typer.Option(help="Classes of an episode.")] = 5,
+    shot: Annotated[int, typer.Option(help="Support videos of each class.")] = 1,
+    queries: Annotated[int, typer.Option(help="Query videos of each class.")] = 5,
+    precision: Annotated[str, typer.Option(help="auto, bf16 or float32.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    rounds: Annotated[int, typer.Option(help="Interleaved rounds; medians are told.")] = 5,
+    memory: Annotated[
+        bool, typer.Option("--memory", help="Memory, with and without checkpointing, not time.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """A training step beside the networks' own work: what the distillation costs."""
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from tasd.bench.memory import bench_memory, memory_table
+    from tasd.bench.step import Bench, bench_step, step_table
+
+    bench = Bench(backbone, size, way, shot, queries, precision, device, rounds)
+    if memory:
+        found = bench_memory(bench)
+        told = [asdict(row) | {"on_a_card": row.on_a_card} for row in found]
+        whole, table = json.dumps(told), memory_table(bench, found)
+    else:
+        figures = bench_step(bench)
+        whole, table = json.dumps(asdict(figures)), step_table(figures)
+    if as_json:
+        typer.echo(whole)
+    else:
+        Console().print(table)
+
+
+@app.command()
 def evaluate(
     episodes: Annotated[int, typer.Option(help="How many episodes.")] = 10_000,
     shot: Annotated[int, typer.Option(help="Support videos of each class.")] = 1,

@@ -48,12 +48,16 @@ class FieldLoader:
 
 @dataclass(frozen=True)
 class JpegFiles(Dataset[Tensor]):
-    """Episodes from frames in files, one file a frame. ``stored``: frames of each video."""
+    """Episodes from frames in files, one file a frame. ``stored``: frames of each video.
+
+    ``normalised``: float32 as the field has it, else uint8, channels first all the same.
+    """
 
     episodes: Sequence[Sequence[View]]
     size: int
     files: Mapping[tuple[str, int], Path]
     stored: Mapping[str, int]
+    normalised: bool = True
 
     def __len__(self) -> int:
         return len(self.episodes)
@@ -72,6 +76,9 @@ class JpegFiles(Dataset[Tensor]):
         top, left = corner(view.crop, stored=(image.height, image.width), size=self.size)
         image = functional.crop(image, top, left, self.size, self.size)
         image = functional.hflip(image) if view.flip else image
+        if not self.normalised:
+            pixels: Tensor = functional.pil_to_tensor(image)
+            return pixels
         normalised: Tensor = functional.normalize(functional.to_tensor(image), MEAN, STD)
         return normalised
 

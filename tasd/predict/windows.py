@@ -116,7 +116,7 @@ def stretches(answers: Sequence[Answer]) -> list[Stretch]:
     middles = [(start + end) / 2 for _, (start, end) in told]
     between = [(left + right) / 2 for left, right in itertools.pairwise(middles)]
     edges = [told[0][1][0], *between, told[-1][1][1]]
-    cells = zip((label for label, _ in told), edges, edges[1:], strict=True)
+    cells = zip((label for label, _ in told), edges[:-1], edges[1:], strict=True)
     found = []
     for label, group in itertools.groupby(cells, key=lambda cell: cell[0]):
         own = list(group)

@@ -3,7 +3,7 @@
 import importlib.util
 import io
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -12,8 +12,11 @@ from rich.console import Console
 from tasd.bench.field_loader import MEAN, STD, jpeg_files, video_files
 from tasd.bench.loader import (
     FIELD,
+    FIELD_BYTES,
     FIELD_VIDEOS,
     OURS,
+    OURS_FLOAT,
+    _Normalised,
     bench_loader,
     episode,
     loader_table,
@@ -45,14 +48,20 @@ def test_the_fields_files_hold_the_frames_that_ours_gives(clips, tmp_path):
     episodes = drawn(clips)
     files = jpeg_files(clips, episodes, size=224, folder=tmp_path)
     mean, std = 255 * torch.tensor(MEAN), 255 * torch.tensor(STD)
-    for number, frames in enumerate(open_views(clips, episodes, size=224, device="cpu")):
+    plain = replace(files, normalised=False)
+    views = open_views(clips, episodes, size=224, device="cpu")
+    for number, (frames, floats) in enumerate(zip(views, _Normalised(views), strict=True)):
         ours = ((frames - mean) / std).movedim(-1, 2).flatten(0, 1)
+        assert torch.allclose(floats.flatten(0, 1), ours, atol=1e-5)
         assert torch.allclose(files[number], ours, atol=3 / 255 / 0.224)
+        assert plain[number].dtype == frames.dtype == torch.uint8
+        pixels = frames.movedim(-1, 2).flatten(0, 1)
+        assert (plain[number].int() - pixels.int()).abs().max() <= 3
 
 
-def test_figures_are_medians_and_ratios_of_the_same_round():
-    seconds = {OURS: [1.0, 2.0, 10.0], FIELD: [4.0, 9.0, 20.0]}
-    ours, field = way_figures(seconds, frames=240, episodes=4)
+def test_figures_are_medians_and_ratios_of_the_same_round_and_the_same_kind():
+    seconds = {OURS: [1.0, 2.0, 10.0], FIELD: [9.9, 9.9, 9.9], FIELD_BYTES: [4.0, 9.0, 20.0]}
+    ours, _, field = way_figures(seconds, frames=240, episodes=4)
     assert (ours.way, ours.milliseconds, ours.frames_per_second) == (OURS, 500.0, 480.0)
     assert ours.speed == 4.0  # the middle of 4, 4.5 and 2; the ratio of the medians is 4.5
     assert (field.milliseconds, field.speed) == (2250.0, 1.0)
@@ -60,12 +69,16 @@ def test_figures_are_medians_and_ratios_of_the_same_round():
 
 def test_the_bench_times_every_way_and_prints_it(clips):
     figures = bench_loader(clips, size=224, **SMALL)
-    assert [way.way for way in figures.ways] == [OURS, f"{OURS}, normalised too", FIELD]
+    assert [way.way for way in figures.ways] == [OURS, OURS_FLOAT, FIELD, FIELD_BYTES]
     assert (figures.videos, figures.frames, figures.rounds) == (4, 8, 2)
     assert all(value > 0 for way in figures.ways for value in list(asdict(way).values())[1:])
     console = Console(file=io.StringIO(), width=120)
     console.print(loader_table(figures))
-    assert FIELD in console.file.getvalue()
+    said = " ".join(console.file.getvalue().split())
+    assert FIELD in said
+    floats, pixels = figures.ways[1].speed, figures.ways[0].speed
+    assert f"normalised on the CPU, tasd is {floats:.1f} times as fast as Pillow; as uint8" in said
+    assert f"which the device normalises, {pixels:.1f} times" in said
 
 
 @pytest.mark.skipif(importlib.util.find_spec("decord") is None, reason="decord is not installed")

@@ -29,7 +29,7 @@ def test_a_clip_is_given_once_it_no_longer_grows(tmp_path):
         pass
 
     looks = Looks(grown, grown, grown, nothing, nothing, nothing)
-    assert list(arrivals(tmp_path, stop=looks, seconds=0)) == [[clip]]
+    assert list(arrivals(tmp_path, stop=looks, seconds=0.0)) == [[clip]]
 
 
 def test_a_clip_that_changes_is_given_again_and_other_files_never(tmp_path):
@@ -46,4 +46,4 @@ def test_a_clip_that_changes_is_given_again_and_other_files_never(tmp_path):
         os.utime(clip, ns=(1, 1))
 
     looks = Looks(nothing, nothing, nothing, changed, nothing, nothing)
-    assert list(arrivals(tmp_path, stop=looks, seconds=0)) == [[clip], [clip]]
+    assert list(arrivals(tmp_path, stop=looks, seconds=0.0)) == [[clip], [clip]]

@@ -36,7 +36,7 @@ def test_a_table_names_each_clip_and_its_class(predict, clips, tmp_path):
     assert sum("waving" in line for line in lines) >= 5
     assert "not read" in lines[-1]
     assert "the file is empty" in lines[-1]
-    assert "2 classes with 1 to 2 clips each" in result.stderr
+    assert "2 classes of 1 to 2 clips" in result.stderr
     assert "6 clips in" in result.stderr
 
 

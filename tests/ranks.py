@@ -1,0 +1,100 @@
+"""A process group of two on this machine: each takes steps of several recipes and saves them.
+
+``python -m tests.ranks STORE OUT`` under RANK and WORLD_SIZE, as torchrun sets them.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from tasd import distributed, optimiser
+from tasd.config import Config
+from tasd.distributed import World
+from tasd.learner import Learner
+from tasd.loader import EpisodeLoader
+from tasd.plan import plan, share, training_episodes
+from tasd.step import Step
+from tasd.store import Store
+from tasd.teacher import Teacher
+from tests.runs import environment, small_config
+
+STEPS, PER_STEP = 2, 4
+# Of some recipes, settings that leave weights without a gradient, and a word of their names.
+IDLE = {"ta2n": "fuse_", "molo": "scale"}
+RECIPES = {
+    "tasd": (),
+    "ta2n": (),
+    "strm": (("matcher.losses", {}), ("training.auxiliary", 0.0)),
+    "molo": (("matcher.losses", {"reconstruction": 0.1}),),
+}
+
+
+def config_of(recipe: str) -> Config:
+    own = [("training.episodes_per_step", PER_STEP), ("network.backbone", "resnet8")]
+    return small_config(*own, *RECIPES[recipe], recipe=recipe, episodes=STEPS * PER_STEP)
+
+
+class Taken(NamedTuple):
+    """The weights after the steps, the loss of each, and weights that got no gradient."""
+
+    weights: dict[str, torch.Tensor]
+    losses: list[float]
+    idle: list[str]
+
+
+def steps(recipe: str, store: Path, world: World) -> Taken:
+    """Take `STEPS` steps of this rank's episodes."""
+    course = plan(config_of(recipe), world)
+    opened = Store(store).only("train", "val")
+    sampler = training_episodes(course, opened)
+    torch.manual_seed(0)
+    learner = Learner(course.config, classes=tuple(sampler.videos)).train()
+    teacher = Teacher(learner.student, course.config.distill) if course.config.distill.ce else None
+    step = Step(
+        course.config,
+        learner,
+        teacher=teacher,
+        optimiser=optimiser.build(learner, course.config),
+        world=world,
+    )
+    episodes = share(sampler, done=0, world=world)
+    size = course.config.data.crop
+    batches = list(EpisodeLoader(opened, episodes, size=size, device="cpu", kind="torch"))
+    step.rehearse(batches[0])
+    losses, idle, left = [], [], iter(batches)
+    for _ in range(STEPS):
+        passed = step.passes(left, own=course.own)
+        idle = [name for name, weight in learner.named_parameters() if weight.grad is None]
+        step.update(passed, ema=0.1)
+        losses.append(passed.numbers.loss)
+    return Taken(learner.state_dict(), losses, idle)
+
+
+def start_two(words: list[str]) -> list[subprocess.Popen]:
+    """The two processes of a group; what they say on stderr is kept."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return [
+        subprocess.Popen(
+            words,
+            env=environment() | group | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    group = distributed.start("cpu")
+    told = {recipe: tuple(steps(recipe, Path(sys.argv[1]), group)) for recipe in RECIPES}
+    torch.save(told, Path(sys.argv[2]) / f"{os.environ['RANK']}.pt")
+    group.close()
