@@ -48,6 +48,6 @@ fi
 container=$("${store[@]}" from --pull-never localhost/tasd)
 trap '"${store[@]}" rm "$container" >/dev/null' EXIT
 "${store[@]}" run --isolation chroot "$container" -- bash -c 'id; tasd --version; tasd doctor'
-"${store[@]}" run --isolation chroot "$container" -- tasd demo --quick --out /work/demo
-"${store[@]}" run --isolation chroot "$container" -- ls -l /work/demo
+"${store[@]}" run --isolation chroot "$container" -- tasd demo --quick --out /workspace/demo
+"${store[@]}" run --isolation chroot "$container" -- ls -l /workspace/demo
 du -sh "$work/store"
