@@ -10,7 +10,9 @@ from prep.cli import prep
 from tasd import __version__
 from tasd.bench.cli import app as bench
 from tasd.evaluate_cli import evaluate
+from tasd.export_cli import export
 from tasd.features_cli import features
+from tasd.predict_cli import predict
 from tasd.report_cli import report
 from tasd.reproduce.cli import reproduce
 from tasd.splits_cli import app as splits
@@ -48,6 +50,8 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(features)
 app.command()(report)
+app.command()(predict)
+app.command()(export)
 app.command()(reproduce)
 app.add_typer(bench)
 

@@ -18,7 +18,8 @@ class EpisodeTable:
     """Equally shaped episodes over one list of videos.
 
     classes, videos: names, sorted by class and then by video. video_class: index into classes.
-    support, query: for each episode and each of its classes, indices into videos.
+    support, query: for each episode and each of its classes, indices into videos; where queries
+    of other classes are asked about too, they come last.
     seed: what they were drawn from, or None for episodes of somebody's own.
     source: where they come from, for messages.
     """
@@ -27,7 +28,7 @@ class EpisodeTable:
     videos: tuple[str, ...]
     video_class: Int64[np.ndarray, " videos"]
     support: Int64[np.ndarray, "episodes way shot"]
-    query: Int64[np.ndarray, "episodes way queries"]
+    query: Int64[np.ndarray, "episodes asked queries"]
     seed: int | None = None
     source: str = "the sampler"
 
@@ -56,8 +57,9 @@ class EpisodeTable:
 
     @property
     def members(self) -> Int64[np.ndarray, "episodes members"]:
-        """All videos of each episode, indices into ``videos``."""
-        return np.concatenate([self.support, self.query], axis=2).reshape(len(self), -1)
+        """All videos of each episode, support first; indices into ``videos``."""
+        parts = (self.support.reshape(len(self), -1), self.query.reshape(len(self), -1))
+        return np.concatenate(parts, axis=1)
 
     @cached_property
     def hash(self) -> str:

@@ -25,7 +25,9 @@ def write_store(
     entries = []
     for number, names in enumerate((classes[:8], classes[8:])):
         file = path / shard_name(number)
-        with ShardWriter(file, dataset=dataset, settings={"frames": frames}, ffmpeg="0") as writer:
+        with ShardWriter(
+            file, dataset=dataset, settings=_settings(frames, side), ffmpeg="0"
+        ) as writer:
             for name in names:
                 tint = random.integers(0, 200, 3)
                 for index in range(videos):
@@ -43,12 +45,17 @@ def write_store(
         Manifest(
             dataset=dataset,
             ffmpeg="0",
-            settings={"frames": frames},
+            settings=_settings(frames, side),
             shards=tuple(entries),
             splits=SPLITS,
         ),
     )
     return path
+
+
+def _settings(frames: int, side: int) -> dict[str, object]:
+    """As prep would remember them."""
+    return {"frames": frames, "fps": None, "resize": "square", "size": side, "jpeg_quality": 2}
 
 
 def _jpeg(random: np.random.Generator, tint: np.ndarray, side: int) -> bytes:

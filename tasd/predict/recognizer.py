@@ -1,0 +1,234 @@
+"""The recogniser: fit on a few clips of each action, then asked about new ones."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from prep.video import find_ffmpeg
+from tasd.distributed import pick_device
+from tasd.errors import UserError
+from tasd.predict.answer import Answer
+from tasd.predict.cache import support_features
+from tasd.predict.clips import Seen, see, whole
+from tasd.predict.opened import open_trained
+from tasd.predict.reject import threshold_for
+from tasd.predict.support import PathLike, Support, support_clips
+from tasd.predict.trained import Threshold, Trained, ready
+from tasd.predict.windows import Windows
+from tasd.types import Features, Task
+
+QUERIES_AT_ONCE = 16
+
+
+class FewShotRecognizer:
+    """Labels clips by a few examples of each class, in scikit-learn's manners.
+
+        recognizer = FewShotRecognizer.from_run("runs/mine").fit("my-actions")
+        labels = recognizer.predict(["new1.mp4", "new2.mp4"])
+
+    classes_: the class names, sorted, once it is fit. support_: the clips of each class that
+    could be read. problems_: those that could not, and why. cache_hits_: how many of them were
+    known from an earlier fit. threshold_: below which no class is believed, with ``reject``.
+    """
+
+    classes_: tuple[str, ...]
+    support_: dict[str, tuple[Path, ...]]
+    problems_: dict[str, str]
+    cache_hits_: int
+    threshold_: Threshold | None
+
+    def __init__(
+        self,
+        trained: Trained,
+        *,
+        reject: bool = False,
+        store: Path | None = None,
+        device: str = "auto",
+        cache: bool = True,
+    ) -> None:
+        self.trained = ready(trained, str(pick_device(device)))
+        self.reject, self.store, self.cache = reject, store, cache
+        self.tool = find_ffmpeg()
+
+    @classmethod
+    def from_run(
+        cls,
+        path: PathLike | None = None,
+        *,
+        reject: bool = False,
+        store: PathLike | None = None,
+        device: str = "auto",
+        cache: bool = True,
+    ) -> "FewShotRecognizer":
+        """From a run's best checkpoint, or an export; by default from the newest run.
+
+        reject: answer "none of these" below a threshold, which is found on the validation classes
+        of the run's store and remembered. store: the one that the run was trained on, where it is
+        not found by itself; it is asked how its frames were made, once. cache: keep what the
+        network says of support clips.
+
+        Raises `UserError`.
+        """
+        of = None if store is None else Path(store)
+        trained = open_trained(None if path is None else Path(path), store=of)
+        return cls(trained, reject=reject, store=of, device=device, cache=cache)
+
+    def fit(self, support: Support, labels: Sequence[str] | None = None) -> "FewShotRecognizer":
+        """Learn the classes: returns the recogniser itself.
+
+        support: a folder ``<class>/<clips>``, or the clips of each class, or clips whose classes
+        are ``labels``. Classes may have unequal numbers of clips.
+
+        Raises `UserError` where there are fewer than two classes, or one has no clip that can be
+        read.
+        """
+        clips, self.problems_ = support_clips(support, labels)
+        if len(clips) < 2:
+            raise UserError(
+                f"the support has {len(clips)} class ({', '.join(clips)}); to tell apart there "
+                "must be two or more, each with a clip or more"
+            )
+        looked = support_features(self.trained, clips, self.tool, keep=self.cache)
+        known, self.cache_hits_ = looked.known, looked.hits
+        self.problems_ |= looked.problems
+        support_ = {name: tuple(p for p in clips[name] if p in known) for name in sorted(clips)}
+        for name, found in support_.items():
+            if not found:
+                why = [f"{path}: {self.problems_[str(path)]}" for path in clips[name][:1]]
+                raise UserError(
+                    f"no clip of the class {name!r} can be read ({(why or ['it has none'])[0]}); "
+                    "give it one that can, or leave the class out"
+                )
+        self.classes_, self.support_ = tuple(support_), support_
+        shown = [known[path] for paths in support_.values() for path in paths]
+        self._support = _joined([self._prepared(features) for features in shown])
+        self.threshold_ = None
+        if self.reject:
+            shot = round(len(shown) / len(clips))
+            self.trained, self.threshold_ = threshold_for(
+                self.trained, way=len(clips), shot=shot, store=self.store
+            )
+        return self
+
+    def answers(
+        self, videos: Sequence[PathLike], *, windows: Windows | None = None
+    ) -> Iterator[Answer]:
+        """What is said of each clip, in order, as soon as it is known.
+
+        windows: look at long videos through these; each window is answered for itself.
+        """
+        self._check_fit()
+        paths, trained = [Path(video) for video in videos], self.trained
+        frames = trained.config.data.frames
+        once = list(dict.fromkeys(paths))
+        if windows is None:
+            seen = see(trained, once, self.tool, settings=trained.frames, looker=whole(frames))
+        else:
+            seen = see(
+                trained,
+                once,
+                self.tool,
+                settings=windows.settings(trained.frames, frames),
+                looker=windows.looker(frames),
+                limits=windows.limits,
+            )
+        told: dict[Path, list[Answer]] = {}
+        for path in paths:  # a path that is given twice is answered twice
+            while path not in told:
+                clip = next(seen)
+                told[clip.path] = self._of_clip(clip)
+            yield from told[path]
+
+    def predict(self, videos: Sequence[PathLike]) -> list[str | None]:
+        """The class of each clip.
+
+        None for a clip that cannot be read, with a warning that says why.
+        """
+        return [answer.label for answer in self._warned(videos)]
+
+    def decision_function(self, videos: Sequence[PathLike]) -> Float[np.ndarray, "videos classes"]:
+        """The score of each class, in the order of ``classes_``; NaN where unreadable."""
+        return self._table([answer.scores for answer in self._warned(videos)])
+
+    def predict_proba(self, videos: Sequence[PathLike]) -> Float[np.ndarray, "videos classes"]:
+        """Shares of the classes, in the order of ``classes_``; NaN where unreadable."""
+        found = self._warned(videos)
+        return self._table([answer.probabilities if answer.scores else {} for answer in found])
+
+    def score(self, videos: Sequence[PathLike], labels: Sequence[str]) -> float:
+        """The share of clips that get their label; one that cannot be read does not."""
+        told = self.predict(videos)
+        return float(np.mean([said == truth for said, truth in zip(told, labels, strict=True)]))
+
+    def _of_clip(self, clip: Seen) -> list[Answer]:
+        """An answer for each look at a clip."""
+        if clip.features is None:
+            return [Answer(clip.path, {}, problem=clip.problem)]
+        scores = self._scores(clip.features)
+        least = -np.inf if self.threshold_ is None else self.threshold_.score
+        return [
+            Answer(
+                clip.path,
+                dict(zip(self.classes_, row.tolist(), strict=True)),
+                accepted=bool(row.max() >= least),
+                note=clip.note,
+                span=look.span,
+            )
+            for row, look in zip(scores, clip.looks, strict=True)
+        ]
+
+    def _scores(self, features: Features) -> Float[np.ndarray, "looks classes"]:
+        """Each look is a task of its own where the matcher would see the others."""
+        queries = self._prepared(features)
+        matcher = self.trained.model.matcher
+        size = 1 if matcher.transductive else QUERIES_AT_ONCE
+        found = []
+        for start in range(0, len(queries.frames), size):
+            maps = None if queries.maps is None else queries.maps[None, start : start + size]
+            with torch.inference_mode():
+                task = Task(
+                    way=len(self.classes_),
+                    support=self._support.frames[None],
+                    query=queries.frames[None, start : start + size],
+                    support_labels=self._labels[None],
+                    support_maps=None if self._support.maps is None else self._support.maps[None],
+                    query_maps=maps,
+                )
+                found.append(matcher.compare(task).logits[0].float())
+        return torch.cat(found).cpu().numpy().astype(np.float64)
+
+    @property
+    def _labels(self) -> Int64[Tensor, " support"]:
+        counts = torch.tensor([len(paths) for paths in self.support_.values()])
+        return torch.arange(len(counts)).repeat_interleave(counts).to(self._support.frames.device)
+
+    def _prepared(self, features: Features) -> Features:
+        """What the matcher says of clips alone; the same steps as in `tasd.evaluate`."""
+        with torch.inference_mode():
+            return self.trained.model.matcher.prepare(features)
+
+    def _warned(self, videos: Sequence[PathLike]) -> list[Answer]:
+        found = list(self.answers(videos))
+        for answer in found:
+            if answer.problem:
+                warnings.warn(f"{answer.video}: {answer.problem}", stacklevel=3)
+        return found
+
+    def _table(self, rows: Sequence[Mapping[str, float]]) -> Float[np.ndarray, "videos classes"]:
+        values = [[row.get(name, np.nan) for name in self.classes_] for row in rows]
+        return np.array(values, np.float64).reshape(len(rows), len(self.classes_))
+
+    def _check_fit(self) -> None:
+        if not hasattr(self, "classes_"):
+            raise UserError("this recogniser knows no classes yet; call fit(support) first")
+
+
+def _joined(parts: Sequence[Features]) -> Features:
+    maps = [part.maps for part in parts if part.maps is not None]
+    frames = torch.cat([part.frames for part in parts])
+    return Features(frames, torch.cat(maps) if maps else None)

@@ -1,0 +1,123 @@
+"""When none of the classes is believed: a threshold found on the validation classes.
+
+In each of some hundred episodes the queries of its classes are to be accepted, and a query of a
+class that is not among them is to be rejected. The threshold is the score of the best class that
+95 of 100 of the former reach; how many of the latter reach it is what it costs.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from tasd import checkpoint
+from tasd.episode_table import EpisodeTable, drawn
+from tasd.episodes import EpisodeSampler
+from tasd.errors import UserError
+from tasd.evaluate import score
+from tasd.evaluation import find_store
+from tasd.feature_store import FeatureStore
+from tasd.predict.trained import Threshold, Trained, remember, with_threshold
+from tasd.run import Run
+from tasd.subject import Extraction, cached_features
+
+TRUE_ACCEPT = 0.95
+EPISODES = 500
+SEED = 2_000_003
+
+
+def threshold_for(
+    trained: Trained, *, way: int, shot: int, store: Path | None = None
+) -> tuple[Trained, Threshold]:
+    """The threshold for a support of this shape, and the network that knows it from now on.
+
+    Found on the validation classes of the run's store where it is not known, and remembered.
+    What they cannot fill is found with fewer classes or shots. Of an export the threshold whose
+    shape is nearest is taken.
+
+    Raises `UserError`.
+    """
+    if not Run(trained.path).best.is_file():
+        return trained, _nearest(trained, way, shot)
+    for known in trained.thresholds:
+        if (known.way, known.shot) == (min(way, known.classes - 1), min(shot, known.fewest - 1)):
+            return trained, known
+    features = _validation(trained, store)
+    counts = [len(videos) for videos in features.classes("val").values()]
+    if len(counts) < 3 or min(counts) < 2:
+        raise UserError(
+            f"a threshold needs three validation classes of two videos or more, and "
+            f"{trained.path} was trained with {len(counts)}; leave --reject out, or export with "
+            "--no-reject"
+        )
+    way, shot = min(way, len(counts) - 1), min(shot, min(counts) - 1)
+    found = calibrated(trained, features, way=way, shot=shot)
+    trained = replace(trained, thresholds=with_threshold(trained.thresholds, found))
+    remember(trained)
+    return trained, found
+
+
+def calibrated(
+    trained: Trained, features: FeatureStore, *, way: int, shot: int, episodes: int = EPISODES
+) -> Threshold:
+    """The threshold on episodes of the validation classes. Raises `UserError`."""
+    table = _episodes(features, way=way, shot=shot, count=episodes)
+    model = trained.model
+    best = score(features, table, model.matcher, device=model.mean.device).logits.max(axis=2)
+    inside, outside = best[:, :way].ravel(), best[:, way:].ravel()
+    least = least_accepted(inside.astype(np.float64))
+    return Threshold(
+        way=way,
+        shot=shot,
+        score=least,
+        true_accept=float((inside >= least).mean()),
+        false_accept=float((outside >= least).mean()),
+        episodes=episodes,
+        classes=len(table.classes),
+        fewest=int(np.bincount(table.video_class).min()),
+    )
+
+
+def least_accepted(scores: Float[np.ndarray, " queries"]) -> float:
+    """The highest threshold that `TRUE_ACCEPT` of the scores reach."""
+    ordered = np.sort(scores)
+    return float(ordered[int((1 - TRUE_ACCEPT) * len(ordered) + 1e-9)])
+
+
+def _episodes(features: FeatureStore, *, way: int, shot: int, count: int) -> EpisodeTable:
+    """Episodes with a query of each of their classes, and one of a class that they do not have."""
+    sampler = EpisodeSampler(
+        videos=features.classes("val"),
+        way=way + 1,
+        shot=shot,
+        queries=1,
+        length=count,
+        seed=SEED,
+        source=f"the validation classes of {features.path}",
+    )
+    table = drawn(sampler)
+    return replace(table, support=table.support[:, :way])
+
+
+def _validation(trained: Trained, store: Path | None) -> FeatureStore:
+    """Features of the validation videos, shared with tasd evaluate --split val."""
+    run, model = Run(trained.path), trained.model
+    saved = checkpoint.load(run.best)
+    how = Extraction(split="val", device=str(model.mean.device))
+    about = {
+        "network": trained.network,
+        "checkpoint": trained.identity,
+        "precision": str(model.precision),
+    }
+    with find_store(store, saved) as opened:
+        return cached_features(run, model, opened, saved, how, about, maps=model.matcher.needs_maps)
+
+
+def _nearest(trained: Trained, way: int, shot: int) -> Threshold:
+    if not trained.thresholds:
+        raise UserError(
+            f"{trained.path} was exported without a threshold for --reject; export it with one "
+            "(tasd export, where the run's store is at hand), or leave --reject out"
+        )
+    return min(trained.thresholds, key=lambda t: (abs(t.shot - shot), abs(t.way - way)))

@@ -1,0 +1,94 @@
+"""A picture of long videos: what is seen when, and how surely."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tasd.errors import UserError
+from tasd.predict.answer import NONE_OF_THESE, Answer
+from tasd.predict.windows import stretches
+from tasd.report.style import COLOURS, GREY, PAGE, light_grid, new_figure, style
+
+MOST_LINES = len(COLOURS)
+ROW = 1.7  # inches for one video
+
+
+def draw_timeline(classes: Sequence[str], answers: Sequence[Answer], path: Path) -> Path:
+    """A panel for each video, one below the other: labels as a band, shares as lines.
+
+    Classes that never come first where there are more than seven are left to the JSON.
+    Raises `UserError` where there is nothing to draw, or ``path`` cannot be written.
+    """
+    by_video: dict[Path, list[Answer]] = {}
+    for answer in answers:
+        if answer.scores:
+            by_video.setdefault(answer.video, []).append(answer)
+    if not by_video:
+        raise UserError("there is no timeline to draw: no video could be read")
+    shown = _shown(classes, answers)
+    colours = {name: COLOURS[place] for place, name in enumerate(shown)}
+    with style():
+        figure = new_figure(PAGE, 0.5 + ROW * len(by_video))
+        grid = figure.subplots(len(by_video), squeeze=False)
+        for axes, (video, told) in zip(grid[:, 0], by_video.items(), strict=True):
+            _panel(axes, video, told, colours)
+        grid[-1, 0].set_xlabel("seconds")
+        _legend(figure, colours, grid[0, 0])
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(path, dpi=160)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be written ({error}); name a .png file") from None
+    return path
+
+
+def _shown(classes: Sequence[str], answers: Sequence[Answer]) -> list[str]:
+    """All classes, or where these are too many those that come first most often."""
+    if len(classes) <= MOST_LINES:
+        return list(classes)
+    first = [answer.best for answer in answers if answer.best is not None]
+    return sorted(classes, key=lambda name: -first.count(name))[:MOST_LINES]
+
+
+def _panel(axes: Axes, video: Path, answers: Sequence[Answer], colours: dict[str, str]) -> None:
+    spans = np.array([answer.span for answer in answers], np.float64)
+    middles = spans.mean(axis=1)
+    for name, colour in colours.items():
+        shares = [answer.probabilities[name] for answer in answers]
+        alone = "." if len(answers) == 1 else None
+        axes.plot(middles, shares, color=colour, label=name, marker=alone)
+    for part in stretches(answers):
+        colour = colours.get(part.label, GREY)
+        hatch = {"hatch": "////", "edgecolor": "white"} if part.label == NONE_OF_THESE else {}
+        axes.axvspan(part.start, part.end, 1.06, 1.2, color=colour, clip_on=False, lw=0, **hatch)
+        _caption(axes, part.label, part.start, part.end, spans[-1, 1])
+    axes.set_title(video.name, pad=16)
+    axes.set_xlim(0, spans[-1, 1])
+    axes.set_ylim(0, 1.02)
+    axes.set_ylabel("share")
+    light_grid(axes)
+
+
+def _caption(axes: Axes, label: str, start: float, end: float, duration: float) -> None:
+    """The label in its band, where there is room for it."""
+    if (end - start) / duration * 95 > len(label):
+        where = axes.get_xaxis_transform()
+        axes.text(
+            (start + end) / 2,
+            1.13,
+            label,
+            transform=where,
+            ha="center",
+            va="center",
+            size=6,
+            color="white",
+            weight="bold",
+        )
+
+
+def _legend(figure: Figure, colours: dict[str, str], axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(colours)))

@@ -1,0 +1,51 @@
+"""A run on a store that says how its frames were made, and clips of two kinds."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.runs import small_config, small_run
+from tests.stores import write_store
+from tests.videos import make_clip
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a store and a tiny run; copy it, do not write into it."""
+    home = tmp_path_factory.mktemp("predict")
+    store = write_store(home / "stores" / "folder", frames=8)
+    (home / "runs").mkdir()
+    small_run(store, home / "runs" / "tiny", small_config(recipe="baseline", episodes=2))
+    return home
+
+
+@pytest.fixture
+def home(trained_once, tmp_path, monkeypatch) -> Path:
+    """The same, a test's own."""
+    shutil.copytree(trained_once, tmp_path / "home")
+    monkeypatch.setenv("TASD_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips that decode: tall and narrow test patterns."""
+    folder = tmp_path_factory.mktemp("clips")
+    for name in ("mpeg4.avi", "h264_forty.mp4", "vp9.webm", "motion_jpeg.avi", "wide_pixels.mp4"):
+        make_clip(folder, name)
+    return folder
+
+
+@pytest.fixture
+def support(clips, tmp_path) -> Path:
+    """Two classes, of two clips and of one: unequal shots."""
+    folder = tmp_path / "support"
+    for name, class_name in (
+        ("mpeg4.avi", "waving"),
+        ("vp9.webm", "waving"),
+        ("h264_forty.mp4", "jumping"),
+    ):
+        (folder / class_name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(clips / name, folder / class_name)
+    return folder

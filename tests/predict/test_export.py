@@ -1,0 +1,73 @@
+"""An export labels clips as its run does, without the run."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from tasd.errors import UserError
+from tasd.predict import FewShotRecognizer
+from tasd.predict.exported import write_export
+from tasd.predict.trained import of_run
+from tasd.run import Run
+from tests.predict.test_predict_cli import run_tasd
+from tests.runs import small_config, small_run
+
+
+@pytest.fixture
+def export(home, tmp_path):
+    run_tasd("export", home / "runs" / "tiny", "--out", tmp_path / "export")
+    return tmp_path / "export"
+
+
+def test_an_export_gives_the_scores_of_its_run_without_it(home, export, support, clips):
+    asked = sorted(clips.iterdir())
+    run = FewShotRecognizer.from_run(home / "runs" / "tiny").fit(support)
+    expected = run.decision_function(asked)
+    shutil.rmtree(home)
+    alone = FewShotRecognizer.from_run(export, reject=True).fit(support)
+    np.testing.assert_array_equal(alone.decision_function(asked), expected)
+    assert {(t.way, t.shot) for t in alone.trained.thresholds} == {(4, 1), (4, 5)}
+    assert (alone.threshold_.way, alone.threshold_.shot) == (4, 1)  # the nearest to 2-way 2-shot
+
+
+def test_only_what_labels_clips_is_exported(small_store, tmp_path):
+    """The heads that distillation compares stay behind."""
+    from safetensors.torch import load_file
+
+    store = shutil.copytree(small_store, tmp_path / "stores" / "folder")
+    run = Run(tmp_path / "run")
+    small_run(store, run.path, small_config(episodes=1))
+    trained = of_run(run, store=store)
+    assert any(name.startswith("projection.") for name in trained.model.state_dict())
+    weights, config = write_export(trained, tmp_path / "export")
+    names = load_file(weights)
+    assert not [name for name in names if name.startswith(("projection.", "relation."))]
+    assert json.loads(config.read_text())["config"]["distill"]["ce"] > 0
+    assert weights.stat().st_size < run.best.stat().st_size / 2
+    FewShotRecognizer.from_run(tmp_path / "export")
+
+
+def test_what_is_wrong_with_an_export_is_told_in_one_line(home, export):
+    with pytest.raises(UserError, match="already"):
+        run_tasd("export", home / "runs" / "tiny", "--out", export)
+    content = json.loads((export / "config.json").read_text())
+    for change, message in (
+        ({"version": 9}, "version 9"),
+        ({"frames": {}}, "is damaged"),
+        ({"trained_on": None}, "is damaged"),
+    ):
+        (export / "config.json").write_text(json.dumps(content | change))
+        with pytest.raises(UserError, match=message):
+            FewShotRecognizer.from_run(export)
+    (export / "config.json").write_text(json.dumps(content))
+    (export / "model.safetensors").write_bytes(b"cut off")
+    with pytest.raises(UserError, match="cannot be read"):
+        FewShotRecognizer.from_run(export)
+
+
+def test_an_export_without_a_threshold_says_so(home, support, tmp_path):
+    run_tasd("export", home / "runs" / "tiny", "--out", tmp_path / "bare", "--no-reject")
+    with pytest.raises(UserError, match="without a threshold"):
+        FewShotRecognizer.from_run(tmp_path / "bare", reject=True).fit(support)
