@@ -10,7 +10,7 @@ from jaxtyping import Float, Int64
 
 from tasd.episodes import EpisodeSampler, generator
 
-BLOCK = 2048  # episodes drawn at a time, so that memory does not grow with their number
+BLOCK = 512  # episodes drawn at a time, so that memory does not grow with their number
 
 
 @dataclass(frozen=True)

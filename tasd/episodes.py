@@ -188,7 +188,8 @@ class EpisodeSampler(Sequence[Episode]):
 def generator(seed: int, index: int, purpose: str = "episode") -> np.random.Generator:
     """The generator of episode ``index``: the same on every platform (PCG64 of a hash)."""
     digest = hashlib.sha256(f"{purpose}/{seed}/{index}".encode()).digest()
-    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
+    words = np.frombuffer(digest, ">u4", count=4)[::-1]  # as of the number that they write
+    return np.random.Generator(np.random.PCG64(words.astype(np.uint32)))
 
 
 def _choose(random: np.random.Generator, among: int, count: int) -> list[int]:

@@ -13,7 +13,7 @@ from tasd.episode_table import EpisodeTable
 from tasd.errors import UserError
 from tasd.feature_store import FeatureStore
 from tasd.matchers.base import Matcher
-from tasd.prepared import Videos, prepare
+from tasd.prepared import Rooms, Videos, prepare
 from tasd.side_by_side import side_by_side
 from tasd.types import Task
 
@@ -105,10 +105,11 @@ def _by_batches(
     labels = torch.arange(episodes.way, device=videos.frames.device)
     labels = labels.repeat_interleave(episodes.shot)
     compare = matcher.compare if videos.ready else matcher
+    rooms = Rooms(), Rooms()
 
     def scores(start: int) -> Tensor:
-        shown = videos.gather(support[start : start + size])
-        asked = videos.gather(query[start : start + size])
+        shown = videos.gather(support[start : start + size], into=rooms[0])
+        asked = videos.gather(query[start : start + size], into=rooms[1])
         task = Task(
             way=episodes.way,
             support=shown.frames,

@@ -1,5 +1,6 @@
 """What a matcher says of each video alone, said once, and gathered for batches of episodes."""
 
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,26 @@ class Gathered:
     maps: Float[Tensor, "episodes videos channels map_time height width"] | None
 
 
+class Rooms(threading.local):
+    """Memory that a thread gathers into again and again.
+
+    Asking the system for new memory in every batch costs as much as filling it (measured: BiMHM
+    scores a sixth more episodes a second this way).
+    """
+
+    def __init__(self) -> None:
+        self.held: dict[str, Tensor] = {}
+
+    def select(
+        self, name: str, of: Float[Tensor, "videos *rest"], index: Int64[Tensor, " chosen"]
+    ) -> Float[Tensor, "chosen *rest"]:
+        """``of[index]``, in the room called ``name``."""
+        room = self.held.get(name)
+        if room is None or len(room) < len(index):
+            room = self.held[name] = of.new_empty(len(index), *of.shape[1:])
+        return torch.index_select(of, 0, index, out=room[: len(index)])
+
+
 @dataclass(frozen=True)
 class Videos:
     """What is compared, video by video in the order of an episode table.
@@ -48,12 +69,12 @@ class Videos:
         disk = 0 if self.disk is None else 4 * self.disk[0].size
         return int(self.frames[0].nbytes + maps + disk)
 
-    def gather(self, index: Int64[np.ndarray, "episodes members"]) -> Gathered:
-        """The videos of some episodes."""
+    def gather(self, index: Int64[np.ndarray, "episodes members"], *, into: Rooms) -> Gathered:
+        """The videos of some episodes, in ``into``: valid until it is given again."""
         flat = torch.from_numpy(index.reshape(-1)).to(self.frames.device)
-        frames, maps = self.frames.index_select(0, flat), None
+        frames, maps = into.select("frames", self.frames, flat), None
         if self.maps is not None:
-            maps = self.maps.index_select(0, flat)
+            maps = into.select("maps", self.maps, flat)
         elif self.disk is not None and self.rows is not None:
             maps = _from_disk(self.disk, self.rows[index.reshape(-1)], self.frames.device)
         lead = index.shape
