@@ -117,6 +117,8 @@ def _by_batches(
             support_labels=labels.expand(len(shown.frames), -1),
             support_maps=shown.maps,
             query_maps=asked.maps,
+            support_norms=shown.norms,
+            query_norms=asked.norms,
         )
         return compare(task).logits.float()
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tasd.episode_table import EpisodeTable
 from tasd.feature_store import FeatureStore
+from tasd.matchers.arithmetic import frame_norms
 from tasd.matchers.base import Matcher
 from tasd.side_by_side import side_by_side
 from tasd.types import Features
@@ -26,6 +27,7 @@ class Gathered:
 
     frames: Float[Tensor, "episodes videos time channels"]
     maps: Float[Tensor, "episodes videos channels map_time height width"] | None
+    norms: Float[Tensor, "episodes videos time"] | None
 
 
 class Rooms(threading.local):
@@ -52,6 +54,7 @@ class Rooms(threading.local):
 class Videos:
     """What is compared, video by video in the order of an episode table.
 
+    norms: of every frame, once for all episodes, where the matcher reads them.
     ready: `Matcher.prepare` has run, and frames and maps are what it said; otherwise they are raw
     features, and the maps lie in ``disk``, the array of the feature file, at ``rows``.
     """
@@ -61,6 +64,7 @@ class Videos:
     ready: bool
     disk: Float[np.ndarray, "all map_time map_channels height width"] | None = None
     rows: Int64[np.ndarray, " videos"] | None = None
+    norms: Float[Tensor, "videos time"] | None = None
 
     @property
     def bytes_each(self) -> int:
@@ -81,6 +85,7 @@ class Videos:
         return Gathered(
             frames.reshape(*lead, *frames.shape[1:]),
             None if maps is None else maps.reshape(*lead, *maps.shape[1:]),
+            None if self.norms is None else self.norms[flat].reshape(*lead, -1),
         )
 
 
@@ -115,7 +120,8 @@ def prepare(
             maps[part] = ready.maps
 
     side_by_side(keep, range(0, len(rows), VIDEOS_AT_ONCE), device=device)
-    return Videos(frames, maps, ready=True)
+    norms = frame_norms(frames[None])[0] if matcher.reads_norms else None
+    return Videos(frames, maps, ready=True, norms=norms)
 
 
 def _bytes_each(said: Features) -> int:

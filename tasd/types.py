@@ -53,6 +53,7 @@ class Task:
         among the training classes, given in training only, for a matcher's own losses.
     support_pixels, query_pixels: the frames as the backbone reads them, normalised; given in
         training only, where a matcher's own loss needs them.
+    support_norms, query_norms: Euclidean norm of every frame, where it is known already.
     """
 
     way: int
@@ -66,6 +67,8 @@ class Task:
     query_classes: Int64[Tensor, "episodes query"] | None = None
     support_pixels: Float[Tensor, "episodes support time 3 rows columns"] | None = None
     query_pixels: Float[Tensor, "episodes query time 3 rows columns"] | None = None
+    support_norms: Float[Tensor, "episodes support time"] | None = None
+    query_norms: Float[Tensor, "episodes query time"] | None = None
 
 
 @dataclass(frozen=True)

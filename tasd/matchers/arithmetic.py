@@ -15,13 +15,18 @@ def cosine_distances(
     support: Float[Tensor, "episodes support support_time channels"],
     *,
     eps: float = 0.0,
+    query_norms: Float[Tensor, "episodes query query_time"] | None = None,
+    support_norms: Float[Tensor, "episodes support support_time"] | None = None,
 ) -> Float[Tensor, "episodes query support query_time support_time"]:
     """1 - <q, s> / (|q| |s| + eps) between all frames of all pairs of videos.
 
-    The products are divided, not the features: one pass less over what is large.
+    The products are divided, not the features, and norms may be given: each is one pass less over
+    what is large.
     """
     products = torch.bmm(query.flatten(1, 2), support.flatten(1, 2).mT)
-    norms = frame_norms(query).flatten(1)[:, :, None] * frame_norms(support).flatten(1)[:, None, :]
+    rows = frame_norms(query) if query_norms is None else query_norms
+    columns = frame_norms(support) if support_norms is None else support_norms
+    norms = rows.flatten(1)[:, :, None] * columns.flatten(1)[:, None, :]
     distances = 1 - products / (norms + eps)
     return distances.reshape(*query.shape[:3], *support.shape[1:3]).transpose(2, 3)
 

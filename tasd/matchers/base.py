@@ -44,6 +44,7 @@ class Matcher(nn.Module):
     needs_pixels: a loss of its own reads the frames' pixels, in training.
     task_level: a class's score depends on the other classes of the episode.
     transductive: a query's scores depend on the other queries.
+    reads_norms: can use the norms of prepared frames, where they are known (`Task.query_norms`).
     pairwise: a class's score is minus the mean of `pair_distances` over its shots.
     loss_names: what `Scores.losses` may hold in training.
     fewest_frames: of a video, below which there is nothing to compare.
@@ -54,6 +55,7 @@ class Matcher(nn.Module):
     needs_pixels: bool = False
     task_level: ClassVar[bool] = False
     transductive: ClassVar[bool] = False
+    reads_norms: ClassVar[bool] = False
     pairwise: bool = False
     loss_names: tuple[str, ...] = ()
     fewest_frames: int = 1
@@ -95,7 +97,7 @@ class Matcher(nn.Module):
 def prepared(matcher: Matcher, task: Task) -> Task:
     """The task with its features replaced by what the matcher prepares from them.
 
-    Pixels stay behind: prepared frames may have another time.
+    Pixels and norms stay behind: prepared frames may have another time and length.
     """
     support = _prepare(matcher, task.support, task.support_maps)
     query = _prepare(matcher, task.query, task.query_maps)
@@ -107,6 +109,8 @@ def prepared(matcher: Matcher, task: Task) -> Task:
         query_maps=None if query.maps is None else _of_episodes(query.maps, task.query),
         support_pixels=None,
         query_pixels=None,
+        support_norms=None,
+        query_norms=None,
     )
 
 

@@ -60,6 +60,8 @@ class BiMHM(Matcher):
         accuracy={"kinetics": (72.3, 84.5), "ucf101": (81.7, 89.3), "hmdb51": (58.3, 69.0)},
     )
 
+    reads_norms = True
+
     def __init__(
         self,
         channels: int,
@@ -80,16 +82,26 @@ class BiMHM(Matcher):
         """Minus the distance to each class's prototype, or to its shots on average."""
         # As many supports as classes: each is its class's prototype, and nothing is averaged.
         if self.shots == "mean" or task.support.shape[1] == task.way:
-            pairs = self.pair_distances(task.query, task.support)
+            pairs = self.pair_distances(
+                task.query,
+                task.support,
+                query_norms=task.query_norms,
+                support_norms=task.support_norms,
+            )
             return Scores(-shot_means(pairs, task.support_labels, way=task.way))
         prototypes = class_means(task.support, task.support_labels, way=task.way)
-        return Scores(-self.pair_distances(task.query, prototypes))
+        return Scores(-self.pair_distances(task.query, prototypes, query_norms=task.query_norms))
 
     def pair_distances(
         self,
         query: Float[Tensor, "episodes query query_time channels"],
         support: Float[Tensor, "episodes support support_time channels"],
+        *,
+        query_norms: Float[Tensor, "episodes query query_time"] | None = None,
+        support_norms: Float[Tensor, "episodes support support_time"] | None = None,
     ) -> Float[Tensor, "episodes query support"]:
         """The metric between every query and every support video."""
-        frames = cosine_distances(query, support, eps=self.eps)
+        frames = cosine_distances(
+            query, support, eps=self.eps, query_norms=query_norms, support_norms=support_norms
+        )
         return bidirectional_hausdorff(frames, reduction=self.reduction, directions=self.directions)

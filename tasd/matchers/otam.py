@@ -66,6 +66,7 @@ class OTAM(Matcher):
         accuracy={"kinetics": (72.2, 84.2), "ucf101": (79.9, 88.9), "hmdb51": (54.5, 68.0)},
     )
     pairwise = True
+    reads_norms = True
 
     def __init__(
         self, channels: int, *, smoothing: Positive = 0.1, eps: NotNegative = 0.01
@@ -76,15 +77,25 @@ class OTAM(Matcher):
 
     def compare(self, task: Task) -> Scores:
         """Minus the mean distance to the shots of each class."""
-        pairs = self.pair_distances(task.query, task.support)
+        pairs = self.pair_distances(
+            task.query,
+            task.support,
+            query_norms=task.query_norms,
+            support_norms=task.support_norms,
+        )
         return Scores(-shot_means(pairs, task.support_labels, way=task.way))
 
     def pair_distances(
         self,
         query: Float[Tensor, "episodes query query_time channels"],
         support: Float[Tensor, "episodes support support_time channels"],
+        *,
+        query_norms: Float[Tensor, "episodes query query_time"] | None = None,
+        support_norms: Float[Tensor, "episodes support support_time"] | None = None,
     ) -> Float[Tensor, "episodes query support"]:
         """The alignment of query to support, plus that of support to query."""
-        frames = cosine_distances(query, support, eps=self.eps)
+        frames = cosine_distances(
+            query, support, eps=self.eps, query_norms=query_norms, support_norms=support_norms
+        )
         forth = aligned_distance(frames, smoothing=self.smoothing)
         return forth + aligned_distance(frames.mT, smoothing=self.smoothing)

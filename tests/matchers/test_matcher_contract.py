@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tasd.matchers import MATCHERS, Matcher, build
-from tasd.matchers.arithmetic import shot_means
+from tasd.matchers.arithmetic import frame_norms, shot_means
 from tasd.matchers.base import prepared
 from tasd.types import Scores, Task
 
@@ -155,6 +155,22 @@ def test_preparing_first_changes_nothing(matcher: Matcher, shots: tuple[int, ...
     with torch.no_grad():
         later = matcher.compare(prepared(matcher, given)).logits
     assert same(later, logits(matcher, given))
+
+
+@pytest.mark.parametrize("shots", [(1, 1, 1), SHOTS])
+def test_norms_are_used_where_declared_and_change_nothing(matcher: Matcher, shots: tuple[int, ...]):
+    given = prepared(matcher, task(shots=shots))
+    own = {
+        "query_norms": frame_norms(given.query),
+        "support_norms": frame_norms(given.support),
+    }
+    doubled = {name: 2 * norms for name, norms in own.items()}
+    with torch.no_grad():
+        plain, known, wrong = (
+            matcher.compare(replace(given, **norms)).logits for norms in ({}, own, doubled)
+        )
+    assert same(known, plain)
+    assert same(wrong, plain) != matcher.reads_norms
 
 
 @pytest.mark.parametrize(
