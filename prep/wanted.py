@@ -47,7 +47,7 @@ def _none(dataset: Dataset, root: Path, lists: Sequence[Path], selection: Select
         named = ", ".join(map(str, lists)) or "CMN's lists"
         return f"none of the videos of {named} is below {root}; is it the right folder?"
     reason = selection.problems[0].reason
-    return f"below {root} there is only {reason}; {dataset.name} lies as {dataset.layout}"
+    return f"below {root} there is nothing but {reason}; {dataset.name} lies as {dataset.layout}"
 
 
 def split_rule(

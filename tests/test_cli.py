@@ -151,6 +151,8 @@ def test_a_folder_without_videos_is_told(cli, tmp_path):
         (["--set", "network.backbone=resnet19"], "did you mean 'resnet18'"),
         (["--matcher", "bimhn"], "did you mean 'bimhm'"),
         (["--set", "data.crop=96"], "96"),
+        # What can be told at once is told before any weights are looked for.
+        (["--set", "data.crop=96", "--set", "network.weights=nowhere.pth"], "a crop of 96 pixels"),
         (["--device", "tpu"], "use auto, cpu, cuda or cuda:N"),
         (["--recipe", "tsad"], "did you mean 'tasd'"),
         (["--set", "optimiser.lr"], "is not of the form a.b=c"),
