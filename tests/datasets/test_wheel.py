@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasd import __version__
-from tasd.datasets.splits import splits_folder
+from tasd.datasets.splits import SPLIT_NAMES, published, splits_folder
 
 TOP = Path(__file__).parents[2]
 
@@ -28,7 +28,7 @@ def test_what_the_wheel_packs_is_what_the_checkout_holds() -> None:
         path.relative_to(TOP / "splits"): path.read_text()
         for path in (TOP / "splits").glob("*/*.txt")
     }
-    assert len(lists) == 9
+    assert len(lists) == 3 * len(published())
     assert packed == lists
 
 
@@ -55,7 +55,10 @@ def test_an_installed_wheel_is_whole_and_finds_its_class_lists(tmp_path: Path) -
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as content:
         names = content.namelist()
-        assert len([name for name in names if name.startswith("tasd/_splits/")]) == 9
+        lists = {
+            f"tasd/_splits/{data}/{split}.txt" for data in published() for split in SPLIT_NAMES
+        }
+        assert {name for name in names if name.startswith("tasd/_splits/")} == lists
         tops = {name.partition("/")[0] for name in names}
         assert {top for top in tops if not top.endswith(".dist-info")} == {"tasd", "prep"}
         modules = {str(path.relative_to(TOP)) for top in ("tasd", "prep") for path in sources(top)}
