@@ -15,7 +15,12 @@ class ResizeChoice(enum.StrEnum):
 
 
 def prep(
-    dataset: Annotated[str, typer.Argument(help="kinetics, ucf101, hmdb51 or folder.")],
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            metavar="kinetics|ucf101|hmdb51|folder", help="Which one; folder: your own clips."
+        ),
+    ],
     root: Annotated[Path, typer.Option(help="Folder of the videos.")],
     store: Annotated[
         Path | None, typer.Option(help="Where to write; default: $TASD_HOME/stores/DATASET.")
@@ -64,7 +69,7 @@ def prep(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The report, for scripts.")] = False,
 ) -> None:
-    """Prepare the videos of a data set: decode each once, keep frames, report every loss."""
+    """Decode each video of a data set once; report every loss."""
     import json
 
     from prep.clip import frame_settings

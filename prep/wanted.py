@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from prep.prepare import Deal, Wanted
-from tasd.datasets import Dataset, Listed, read_list, scan, select
+from tasd.datasets import Dataset, Listed, Selection, read_list, scan, select
 from tasd.datasets.fetch import cached_cmn_lists
 from tasd.datasets.folder import read_split, split_classes
 from tasd.datasets.splits import SPLIT_NAMES
@@ -24,14 +24,30 @@ def find_wanted(
     found = scan(dataset, root)
     selection = select(dataset, found, listed)
     if not selection.videos:
-        named = ", ".join(map(str, lists)) or "CMN's lists"
-        raise UserError(f"no video that {named} names is below {root}; is it the right folder?")
+        raise UserError(_none(dataset, root, lists, selection))
+    if dataset.published and not {v.class_name for v in selection.videos} & _classes(dataset):
+        say(
+            f"NO CLASS of the splits of {dataset.name} is below {root}, so this store can neither "
+            "train nor test; for classes of your own: tasd prep folder"
+        )
     return Wanted(
         videos=selection.videos,
         missing=tuple(video.id for video in selection.missing),
         problems=(*found.problems, *selection.problems),
         deal=deal,
     )
+
+
+def _classes(dataset: Dataset) -> set[str]:
+    return set(dataset.classes.values())
+
+
+def _none(dataset: Dataset, root: Path, lists: Sequence[Path], selection: Selection) -> str:
+    if selection.missing:
+        named = ", ".join(map(str, lists)) or "CMN's lists"
+        return f"none of the videos of {named} is below {root}; is it the right folder?"
+    reason = selection.problems[0].reason
+    return f"below {root} there is nothing but {reason}; {dataset.name} lies as {dataset.layout}"
 
 
 def split_rule(

@@ -38,7 +38,9 @@ def _version(asked: bool | None) -> None:
 def main(
     version: Annotated[
         bool | None,
-        typer.Option("--version", callback=_version, is_eager=True, help="Say which one."),
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Say which version this is."
+        ),
     ] = None,
 ) -> None:
     """Options of tasd itself."""
@@ -60,7 +62,7 @@ app.add_typer(bench)
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
-    """Tell what is installed, which GPU and decoder there are, which stores and runs."""
+    """Tell what is installed, which GPU, which stores and runs."""
     from dataclasses import asdict
 
     from tasd.doctor import examine, healthy
@@ -81,7 +83,7 @@ def check(
     deep: Annotated[bool, typer.Option("--deep", help="Decode every frame as well.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
-    """Verify a store: hashes, offsets and counts; name the shard and video of any fault."""
+    """Verify a store, and name the shard and video of any fault."""
     from prep.check import check_command
 
     check_command(store, deep=deep, as_json=as_json)
@@ -95,7 +97,7 @@ def show(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where to draw it (PNG).")] = None,
 ) -> None:
-    """Show what a store or a run holds, or draw the frames of one video."""
+    """Show what a store or a run holds, or draw a video of it."""
     if (what / "config.json").exists() and video is None:
         from tasd.run import Run
         from tasd.show_run import show_run
@@ -111,7 +113,7 @@ def show(
 def matchers(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
-    """List the matchers, their papers, published accuracies and recipes."""
+    """List the matchers: papers, published accuracies, recipes."""
     from tasd.matchers import MATCHERS
     from tasd.recipes import of_matcher
 
@@ -134,6 +136,7 @@ def matchers(
         typer.echo(f"{name:<10} {matcher.PUBLISHED.paper}")
         typer.echo(f"{'':<10} 5-way 1-shot / 5-shot: {scores or 'none published'}")
         typer.echo(f"{'':<10} tasd train --recipe {of_matcher(name)}")
+    typer.echo("with the distillation of this paper: --set distill=tasd; the recipe tasd has it")
 
 
 @app.command()
@@ -143,7 +146,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of clips and training.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
-    """Show the whole way on generated clips: videos, store, training, unseen actions."""
+    """Show the whole way on generated clips; no data needed."""
     from rich.console import Console
 
     from tasd.demo.run import demo as run_demo

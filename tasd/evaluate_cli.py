@@ -73,10 +73,11 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Accuracy on classes that were never trained on, from features computed once per video.
+    """Measure the accuracy on classes that were never trained on.
 
     Bare `tasd evaluate` takes the newest run and scores its student and its teacher on 10,000
-    episodes of the test classes, each with one query per class.
+    episodes of the test classes, each with one query per class, from features computed once per
+    video.
     """
     from dataclasses import replace
 

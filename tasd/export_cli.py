@@ -20,9 +20,10 @@ def export(
     ] = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
-    """Write the network of a run as safetensors and a config, for tasd predict anywhere.
+    """Write a trained network as safetensors and a config.
 
-    Only what labels clips is in it: backbone, temporal encoder and matcher of the better network.
+    For tasd predict, anywhere. Only what labels clips is in it: backbone, temporal encoder and
+    matcher of the better network.
     """
     from tasd.distributed import pick_device
     from tasd.predict.exported import write_export

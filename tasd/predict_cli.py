@@ -53,10 +53,10 @@ def predict(
     ] = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
-    """Label clips by a few examples of each class; nothing is trained.
+    """Label clips by a few examples of each class.
 
-    The classes are yours: folders of one clip or more each. A clip that cannot be read is
-    reported and the rest answered; exit code 1 where none could be.
+    Nothing is trained. The classes are yours: folders of one clip or more each. A clip that
+    cannot be read is reported and the rest answered; exit code 1 where none could be.
     """
     from tasd.predict.clip_files import clips_among
     from tasd.predict.recognizer import FewShotRecognizer

@@ -29,9 +29,10 @@ def report(
         Path | None, typer.Option(help="Store of the overlays; default: that of the run.")
     ] = None,
 ) -> None:
-    """Draw tables, training curves, per-class bars and attention overlays, and a page of all.
+    """Draw tables, training curves and figures of runs.
 
-    Several runs stand side by side; the first one's attention is shown.
+    Per-class bars and attention overlays are among them, and one page of all. Several runs stand
+    side by side; the first one's attention is shown.
     """
     from tasd.report import Look, write_report
     from tasd.run import newest

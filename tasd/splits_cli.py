@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="splits",
-    help="The published splits: show them, fetch the Kinetics lists, check what is on the disk.",
+    help="Show the splits, fetch lists of videos, check what is there.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -29,9 +29,9 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show the class lists of the published splits, with counts."""
-    from tasd.datasets.splits import PUBLISHED, class_splits
+    from tasd.datasets.splits import class_splits, published
 
-    names = [dataset] if dataset else list(PUBLISHED)
+    names = [dataset] if dataset else list(published())
     splits = {name: class_splits(name) for name in names}
     if as_json:
         _print_json({name: dict(lists) for name, lists in splits.items()})
@@ -50,7 +50,7 @@ def fetch(
         str | None, typer.Option("--from", help="Another address that serves the same files.")
     ] = None,
 ) -> None:
-    """Download CMN's lists of Kinetics videos (10,000 names), check them, and keep them."""
+    """Download CMN's lists of 10,000 Kinetics videos, checked."""
     from tasd.datasets.fetch import CMN_URL, fetch_cmn_lists
     from tasd.errors import UserError
 
@@ -62,7 +62,12 @@ def fetch(
 
 @app.command()
 def check(
-    dataset: Annotated[str, typer.Argument(help="kinetics, ucf101, hmdb51 or folder.")],
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            metavar="kinetics|ucf101|hmdb51|folder", help="Which one; folder: your own clips."
+        ),
+    ],
     root: Annotated[Path, typer.Option(help="Folder of the videos.")],
     list_: Annotated[
         list[Path] | None,
@@ -73,7 +78,10 @@ def check(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Count, before any decoding, how many of a list's videos are there, class by class."""
+    """Count the videos that are there, class by class.
+
+    With a list, also those that are missing. Nothing is decoded.
+    """
     from tasd.datasets import DATASETS, scan, select
     from tasd.datasets.presence import presence
     from tasd.errors import UserError

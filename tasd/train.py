@@ -19,6 +19,7 @@ from tasd.feature_store import FeatureStore
 from tasd.figures import StepFigures
 from tasd.learner import Learner
 from tasd.loader import EpisodeLoader
+from tasd.loader.encoded import check_crop
 from tasd.plan import Plan, plan, share, training_episodes
 from tasd.run import Run
 from tasd.signals import StopSignals
@@ -100,6 +101,8 @@ def _train(
     course = plan(config, world)
     config = course.config
     sampler = training_episodes(course, store)
+    if isinstance(store, Store):
+        check_crop(store, config.data.crop)  # before any weights are downloaded
     validation = Validation(config, store, world)
     again = resume is not None and run.unsaved
     before = None if resume is None or again else load(resume, device=world.device)

@@ -38,22 +38,28 @@ def train(
     way: Annotated[int | None, typer.Option(help="Classes of an episode.")] = None,
     shot: Annotated[int, typer.Option(help="Support videos of each class.")] = 1,
     queries: Annotated[int | None, typer.Option(help="Query videos of each class.")] = None,
-    recipe: Annotated[str, typer.Option(help="tasd, paper, baseline ...; see README.")] = "tasd",
+    recipe: Annotated[
+        str, typer.Option(help="tasd, paper, baseline, or a method of tasd matchers.")
+    ] = "tasd",
     episodes: Annotated[int | None, typer.Option(help="Training episodes.")] = None,
     episodes_per_step: Annotated[
         int | None, typer.Option(help="Episodes of one optimiser step, over all GPUs.")
     ] = None,
-    backbone: Annotated[str | None, typer.Option(help="resnet50, mobilenet_v2 ...")] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="resnet8, 18, 34 or 50, mobilenet_v2, r2plus1d_18.")
+    ] = None,
     weights: Annotated[
         str | None, typer.Option(help="'imagenet', 'none', or the file of a state dict.")
     ] = None,
-    matcher: Annotated[str | None, typer.Option(help="bimhm, prototype ...")] = None,
+    matcher: Annotated[str | None, typer.Option(help="One of tasd matchers.")] = None,
     crop: Annotated[int | None, typer.Option(help="Side of the crop in pixels.")] = None,
     loader: Annotated[str | None, typer.Option(help="auto, dali or torch.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, bf16 or float32.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     seed: Annotated[int | None, typer.Option(help="Seed of everything.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; default: below runs/.")
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="A run, or one of its checkpoints, to go on with.")
     ] = None,
@@ -69,10 +75,11 @@ def train(
         typer.Option(help="Accept weights whose training classes contain the test classes."),
     ] = False,
 ) -> None:
-    """Train on the training classes; the best on the validation classes is kept.
+    """Train on the training classes; keep the best on validation.
 
-    Bare `tasd train` takes the only store there is and trains the paper's method on it with a
-    ResNet-50, 5-way 1-shot, for 30,000 episodes. Several GPUs: torchrun -m tasd train ...
+    Bare `tasd train` takes the only store there is and trains the paper's method on it with an
+    ImageNet ResNet-50 on crops of 224 pixels, 5-way 1-shot with 5 queries, for 30,000 episodes.
+    What is not given is the recipe's. Several GPUs: torchrun -m tasd train ...
     """
     given: dict[str, Any] = {
         name: value for name, value in locals().items() if name in SETTINGS and value is not None

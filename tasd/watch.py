@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import Progress, TextColumn
 
 from tasd.figures import StepFigures
 from tasd.run import Run
@@ -26,14 +26,12 @@ class Watch:
         self._last_line = 0.0
         self._board: Any = None
         self._progress = Progress(
+            # One column: a narrow terminal cuts its end, the terms, and keeps how far it is.
             TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[text]}"),
             console=console,
             disable=self.silent or not console.is_terminal,
         )
-        self._task = self._progress.add_task("episode", total=episodes, completed=done, text="")
+        self._task = self._progress.add_task(f"episode {done:,}/{episodes:,}", total=None)
 
     def __enter__(self) -> "Watch":
         if not self.silent:
@@ -92,13 +90,13 @@ class Watch:
         terms = "  ".join(f"{name} {self._mean(name):.3f}" for name in numbers.terms)
         left = duration((self.episodes - episode) / max(rate, 1e-9))
         text = (
-            f"loss {loss:.3f}  accuracy {accuracy:.1%}  {rate:.2f} episodes/s  "
-            f"waiting {wait_share:.0%}  {left} left  ({terms})"
+            f"episode {episode:,}/{self.episodes:,}  {left} left  loss {loss:.3f}  "
+            f"accuracy {accuracy:.1%}  {rate:.2f} episodes/s  waiting {wait_share:.0%}  ({terms})"
         )
-        self._progress.update(self._task, completed=episode, text=text)
+        self._progress.update(self._task, completed=episode, description=text)
         if not self.console.is_terminal and now - self._last_line > SECONDS_BETWEEN_LINES:
             self._last_line = now
-            self.say(f"episode {episode:,}/{self.episodes:,}  {text}")
+            self.say(text)
 
     def _mean(self, term: str) -> float:
         """The weighted value of a loss term over the last steps: their sum is the loss."""

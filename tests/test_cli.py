@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -54,6 +55,43 @@ def test_every_command_has_help(cli):
         code, out, _ = cli(name, "--help")
         assert code == 0
         assert "Usage" in out
+
+
+@pytest.mark.parametrize("group", [[], ["splits"], ["bench"]])
+def test_each_command_is_told_whole_in_one_line(cli, group):
+    _, out, _ = cli(*group, "--help")
+    listed = out.partition("Commands:")[2].strip().splitlines()
+    assert len(listed) >= 3
+    assert not [line for line in listed if line.endswith("...")]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_is_given_its_completion_without_heavy_imports(shell):
+    script = (
+        "import sys\n"
+        f"sys.argv = ['tasd', '--show-completion', '{shell}']\n"
+        "from tasd.__main__ import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'numpy', 'h5py', 'nvidia'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)\n"
+    )
+    # Typer asks the parent process which shell it is, unless it is told not to.
+    told = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=told)
+    assert done.returncode == 0, done.stderr
+    assert "tasd" in done.stdout
+    assert f"complete_{shell}" in done.stdout
+
+
+def test_tab_after_the_first_letters_of_a_command_names_it():
+    asked = {"_TASD_COMPLETE": "complete_bash", "COMP_WORDS": "tasd repr", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tasd"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **asked},
+    )
+    assert done.stdout.split() == ["reproduce"]
 
 
 def test_version(cli):
@@ -113,6 +151,8 @@ def test_a_folder_without_videos_is_told(cli, tmp_path):
         (["--set", "network.backbone=resnet19"], "did you mean 'resnet18'"),
         (["--matcher", "bimhn"], "did you mean 'bimhm'"),
         (["--set", "data.crop=96"], "96"),
+        # What can be told at once is told before any weights are looked for.
+        (["--set", "data.crop=96", "--set", "network.weights=nowhere.pth"], "a crop of 96 pixels"),
         (["--device", "tpu"], "use auto, cpu, cuda or cuda:N"),
         (["--recipe", "tsad"], "did you mean 'tasd'"),
         (["--set", "optimiser.lr"], "is not of the form a.b=c"),

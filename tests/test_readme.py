@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from tasd.matchers import MATCHERS
+from tasd.report.published import DATASETS, TABLE1, TITLES
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "BENCHMARKS.md"]
 PAGES += [ROOT / "docker" / "README.md"]
@@ -45,6 +48,31 @@ def test_a_documented_command_exists_with_its_options(page, line):
 
 def test_the_commands_of_the_readme_are_found_at_all():
     assert len([line for page, line in CALLS if page == "README.md"]) == 5
+
+
+def test_the_published_numbers_of_the_readme_are_those_of_the_code():
+    """Each row of our matchers, in the order of the paper's table; the last is the method."""
+    text = (ROOT / "README.md").read_text("utf-8").partition("## Published numbers")[2]
+    lines = text.partition("\n## ")[0].splitlines()
+    header, _, *rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in lines if line[:1] == "|"
+    ]
+    assert header[2:] == list(TITLES.values())
+    said = {}
+    for method, matcher, *cells in rows:
+        name = matcher.strip("`") if method != rows[-1][0] else "tasd"
+        said[name] = (method.partition(" (")[0], [numbers(cell) for cell in cells])
+    paper = {row.method: [row.accuracy.get(data) for data in DATASETS] for row in TABLE1}
+    assert said.pop("tasd") == ("TASD", paper["TASD"])
+    published = {name: m.PUBLISHED.accuracy for name, m in MATCHERS.items() if m.PUBLISHED.accuracy}
+    assert set(said) == set(published)
+    for name, (method, cells) in said.items():
+        assert cells == paper[method] == [published[name][data] for data in DATASETS], name
+
+
+def numbers(cell: str) -> tuple[float, ...]:
+    """``"72.2 / 84.2"`` -> (72.2, 84.2)."""
+    return tuple(float(part) for part in cell.split("/"))
 
 
 def test_every_file_of_the_readmes_map_exists():

@@ -1,6 +1,8 @@
+import io
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -329,7 +331,21 @@ def test_every_line_up_to_a_checkpoint_is_on_the_disk_before_it(small_store, tmp
 
 def test_the_live_line_names_every_term_and_they_add_up_to_the_loss(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(tasd.watch, "SECONDS_BETWEEN_LINES", -1.0)
-    console = Console(width=200)
+    two_steps(tmp_path / "run", Console(width=200))
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert "loss 3.500  accuracy 30.0%" in said
+    assert "(metric 2.000  ce 1.500)" in said
+
+
+def test_a_narrow_terminal_keeps_how_far_training_is_and_loses_the_terms(tmp_path):
+    screen = io.StringIO()
+    two_steps(tmp_path / "run", Console(width=60, force_terminal=True, file=screen))
+    last = [line for line in screen.getvalue().splitlines() if "episode" in line][-1]
+    assert re.search(r"episode 2/10  \S+ (s|min) left  loss 3\.500", last)
+    assert "metric" not in last
+
+
+def two_steps(path, console):
     numbers = [
         StepFigures(
             3.0,
@@ -344,10 +360,6 @@ def test_the_live_line_names_every_term_and_they_add_up_to_the_loss(tmp_path, ca
             None,
         ),
     ]
-    run = Run(tmp_path / "run")
-    with Watch(run, 10, done=0, speaks=True, console=console) as watch:
+    with Watch(Run(path), 10, done=0, speaks=True, console=console) as watch:
         for episode, step in enumerate(numbers, start=1):
             watch.step(episode, step, wait_share=0.01)
-    said = capsys.readouterr().out.splitlines()[-1]
-    assert "loss 3.500  accuracy 30.0%" in said
-    assert "(metric 2.000  ce 1.500)" in said

@@ -8,7 +8,7 @@ import typer
 
 app = typer.Typer(
     name="bench",
-    help="Measure this machine, side by side with the usual ways.",
+    help="Measure this machine beside the usual ways.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -24,7 +24,7 @@ def prep(
     rounds: Annotated[int, typer.Option(help="Interleaved rounds; medians are told.")] = 5,
     as_json: Json = False,
 ) -> None:
-    """Prep beside ffmpeg that writes all frames as .jpg files, the field's way."""
+    """Prep beside ffmpeg to .jpg files, the usual way."""
     from dataclasses import asdict
 
     from rich.console import Console
@@ -49,7 +49,7 @@ def loader(
     rounds: Annotated[int, typer.Option(help="Interleaved rounds; medians are told.")] = 5,
     as_json: Json = False,
 ) -> None:
-    """The loader beside Pillow with a DataLoader on .jpg files, and decord on videos."""
+    """The loader beside Pillow on .jpg files, and decord on videos."""
     from dataclasses import asdict
 
     from rich.console import Console
@@ -81,7 +81,7 @@ def step(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """A training step beside the networks' own work: what the distillation costs."""
+    """A training step: what the distillation costs."""
     from dataclasses import asdict
 
     from rich.console import Console
@@ -117,7 +117,7 @@ def evaluate(
     rounds: Annotated[int, typer.Option(help="Medians of so many are told.")] = 3,
     as_json: Json = False,
 ) -> None:
-    """Episodes per second from cached features, beside the network in every episode."""
+    """Episodes per second, beside the network in every episode."""
     from dataclasses import asdict
 
     from rich.console import Console

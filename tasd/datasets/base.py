@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 from tasd.datasets.splits import class_splits
@@ -67,13 +68,15 @@ class Scan:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The conventions of one data set; all of them are functions of names alone.
+    """The conventions of one data set: functions of names, and of files of labels where it has any.
 
     name: on the command line. layout: how its files lie, for messages.
     published: its classes are split by lists in splits/; otherwise every folder is a class.
     group: the source that a video (by its name) was cut from, for --distinct-groups.
     video_key: what identifies a video within its class, however its file is spelled.
     class_in_name: the class that a file name tells where no folder does.
+    labels: from the root to the class of each video, by its stem, where files tell the classes;
+        the videos may then lie in any folder.
     spelled: how the name of a class is written that no list has.
     per_class: the most videos taken of a class where no list says which.
     """
@@ -84,6 +87,7 @@ class Dataset:
     group: Callable[[str], str]
     video_key: Callable[[str], str] = str
     class_in_name: Callable[[str], str | None] = lambda name: None
+    labels: Callable[[Path], Mapping[str, str]] | None = None
     spelled: Callable[[str], str] = str
     per_class: int | None = None
 

@@ -96,9 +96,11 @@ def _look(dataset: Dataset, folders: Folders, layout: Layout, *, path: str, dept
         # Beside known classes, only train/ and the like may hold more of them.
         if depth and _PARENT.fullmatch(entry.name):
             _look(dataset, folders, layout, path=entry.path, depth=depth - 1)
-        elif depth == 0 or known or any(below.is_video for below in folders.list(entry.path)):
+        elif dataset.labels is None and (
+            depth == 0 or known or any(below.is_video for below in folders.list(entry.path))
+        ):
             layout.others.append(entry)
-        else:
+        elif depth:
             _look(dataset, folders, layout, path=entry.path, depth=depth - 1)
 
 

@@ -70,7 +70,9 @@ def select(dataset: Dataset, found: Scan, listed: Iterable[Listed] | None = None
     Kinetics without a list gives up to 100 videos a class in the order of their names.
     """
     if listed is None:
-        return Selection(_first_of_each(found.videos, dataset.per_class), (), _unplaced(found))
+        return Selection(
+            _first_of_each(found.videos, dataset.per_class), (), _unplaced(dataset, found)
+        )
     index = _index(dataset, found)
     chosen: dict[str, SourceVideo] = {}
     missing: list[Listed] = []
@@ -124,12 +126,13 @@ def _first_of_each(videos: Sequence[SourceVideo], per_class: int | None) -> tupl
     return tuple(kept)
 
 
-def _unplaced(found: Scan) -> tuple[Problem, ...]:
+def _unplaced(dataset: Dataset, found: Scan) -> tuple[Problem, ...]:
     if not found.loose:
         return ()
-    reason = (
-        f"{len(found.loose)} videos lie in no class folder: left out, unless a list places them"
-    )
+    lack = "in no class folder" if dataset.labels is None else "without a label of these classes"
+    count = len(found.loose)
+    videos = f"{count} video{'' if count == 1 else 's'}"
+    reason = f"{videos} {lack}: left out, unless a list places them"
     return (Problem("no class", found.loose[0].path, reason),)
 
 

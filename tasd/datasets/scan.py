@@ -81,8 +81,11 @@ def _file(entry: Entry, class_name: str, folders: Folders) -> list[SourceVideo]:
     if not stat.S_ISREG(status.st_mode):
         folders.problems.append(Problem("unreadable", entry.path, "a pipe or device, not a file"))
         return []
-    stem = normal(os.path.splitext(entry.name)[0])
-    return [SourceVideo(class_name, stem, entry.path, status.st_size)]
+    return [SourceVideo(class_name, _stem(entry.name), entry.path, status.st_size)]
+
+
+def _stem(name: str) -> str:
+    return normal(os.path.splitext(name)[0])
 
 
 def _frames(entry: Entry, class_name: str, folders: Folders) -> list[SourceVideo]:
@@ -107,10 +110,11 @@ def _status(entry: Entry, folders: Folders) -> os.stat_result | None:
 
 
 def _beside(dataset: Dataset, entries: Sequence[Entry], folders: Folders) -> list[SourceVideo]:
-    """Videos outside any class folder; some names tell the class, the others have class ""."""
+    """Videos outside any class folder; labels or names tell the class, or it is ""."""
     videos: list[SourceVideo] = []
+    class_of = dataset.labels(folders.root).get if dataset.labels else dataset.class_in_name
     for entry in entries:
-        told = dataset.class_in_name(entry.name) or ""
+        told = class_of(_stem(entry.name)) or ""
         known = class_key(told) in dataset.classes
         videos += _file(entry, dataset.class_name(told) if known else "", folders)
     return videos
@@ -142,6 +146,6 @@ def _absent_classes(dataset: Dataset, videos: Sequence[SourceVideo]) -> list[Pro
 def _nothing(dataset: Dataset, folders: Folders) -> str:
     reasons = [f" ({problem.path}: {problem.reason})" for problem in folders.problems[:1]]
     return (
-        f"no video of {dataset.name} below {folders.root}{''.join(reasons)}; it should lie as "
+        f"no video found below {folders.root}{''.join(reasons)}; {dataset.name} lies as "
         f"{dataset.layout}"
     )

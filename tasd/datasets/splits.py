@@ -9,15 +9,21 @@ from tasd.errors import UserError
 from tasd.parts import pick
 
 SPLIT_NAMES = ("train", "val", "test")
-# Data sets whose split is published; that of a person's own folder lies in its manifest.
-PUBLISHED = {name: name for name in ("kinetics", "ucf101", "hmdb51")}
 
 
 @cache
 def class_splits(dataset: str) -> Mapping[str, tuple[str, ...]]:
     """The class names of train, val and test. Raises `UserError` for a data set without them."""
-    folder = splits_folder() / pick(PUBLISHED, dataset, what="data set with a published split")
+    folder = pick(published(), dataset, what=f"data set with class lists in {splits_folder()}")
     return MappingProxyType({split: class_lines(folder / f"{split}.txt") for split in SPLIT_NAMES})
+
+
+def published() -> dict[str, Path]:
+    """The data sets with class lists, and their folders.
+
+    The split of a person's own folder of videos lies in the manifest of its store.
+    """
+    return {path.parent.name: path.parent for path in sorted(splits_folder().glob("*/train.txt"))}
 
 
 def splits_folder() -> Path:

@@ -35,7 +35,14 @@ def support_clips(
 
 
 def _in_folder(root: Path) -> tuple[dict[str, list[Path]], dict[str, str]]:
+    if not root.is_dir():
+        raise UserError(f"the support {root} is not a folder; it holds a folder of clips a class")
     found = scan(DATASETS["folder"], root)
+    if not found.videos:
+        raise UserError(
+            f"the support {root} holds {len(found.loose)} clips, but none in a class folder; put "
+            "those of each class into a folder of its name"
+        )
     clips: dict[str, list[Path]] = {}
     for video in found.videos:
         clips.setdefault(video.class_name, []).append(root / video.path)

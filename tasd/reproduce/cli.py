@@ -50,7 +50,7 @@ def reproduce(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Run what a table of the paper compares, and print its numbers beside ours.
+    """Run what a table of the paper compares, numbers beside ours.
 
     table1: every matcher with and without the distillation. table2: the terms of the
     distillation one after the other. table3: the pairs of videos SS, QS and CS. A run that is

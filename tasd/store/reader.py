@@ -102,7 +102,9 @@ class Store:
         if self._only is not None:
             opened = ", ".join(self._only)
             raise UserError(f"the store {self.path} was opened for {opened} only, not for {split}")
-        raise UserError(f"the store {self.path} has no split {split!r}; {', '.join(self.splits)}")
+        raise UserError(
+            f"the store {self.path} has no split {split!r}; it has {', '.join(self.splits)}"
+        )
 
     def _video(self, video: str) -> Video:
         if video in self.videos:

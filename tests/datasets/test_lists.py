@@ -144,7 +144,7 @@ def test_a_list_places_the_videos_of_a_flat_download(tmp_path: Path) -> None:
     assert chosen(selection) == [(f"air drumming/{ID}", f"train/{ID}.mp4")]
     without = select(KINETICS, found)
     assert without.videos == ()
-    assert "2 videos lie in no class folder" in without.problems[0].reason
+    assert "2 videos in no class folder" in without.problems[0].reason
 
 
 def test_what_a_list_names_and_the_disk_lacks_is_missing(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
-"""The class lists travel with the package."""
+"""What travels with the package: class lists, and the mark that it is typed."""
 
+import email
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tasd.datasets.splits import splits_folder
+from tasd import __version__
+from tasd.datasets.splits import SPLIT_NAMES, published, splits_folder
 
 TOP = Path(__file__).parents[2]
 
@@ -20,12 +22,13 @@ def test_what_the_wheel_packs_is_what_the_checkout_holds() -> None:
         path.relative_to(TOP / "tasd" / "_splits"): path.read_text()
         for pattern in settings["package-data"]["tasd"]
         for path in (TOP / "tasd").glob(pattern)
+        if path.suffix == ".txt"
     }
     lists = {
         path.relative_to(TOP / "splits"): path.read_text()
         for path in (TOP / "splits").glob("*/*.txt")
     }
-    assert len(lists) == 9
+    assert len(lists) == 3 * len(published())
     assert packed == lists
 
 
@@ -33,8 +36,12 @@ def test_the_class_lists_are_found_in_this_checkout() -> None:
     assert splits_folder().resolve() == TOP / "splits"
 
 
+def sources(top: str) -> list[Path]:
+    return list((TOP / top).rglob("*.py"))
+
+
 @pytest.mark.long
-def test_an_installed_wheel_finds_its_class_lists(tmp_path: Path) -> None:
+def test_an_installed_wheel_is_whole_and_finds_its_class_lists(tmp_path: Path) -> None:
     """Builds a wheel, which fetches setuptools, and reads the splits from inside it."""
     source = tmp_path / "source"  # building writes into the tree
     source.mkdir()
@@ -47,8 +54,22 @@ def test_an_installed_wheel_finds_its_class_lists(tmp_path: Path) -> None:
     subprocess.run(build, check=True, capture_output=True, timeout=280)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as content:
-        assert len([name for name in content.namelist() if name.startswith("tasd/_splits/")]) == 9
-        assert not [name for name in content.namelist() if name.startswith(("tests", "splits"))]
+        names = content.namelist()
+        lists = {
+            f"tasd/_splits/{data}/{split}.txt" for data in published() for split in SPLIT_NAMES
+        }
+        assert {name for name in names if name.startswith("tasd/_splits/")} == lists
+        tops = {name.partition("/")[0] for name in names}
+        assert {top for top in tops if not top.endswith(".dist-info")} == {"tasd", "prep"}
+        modules = {str(path.relative_to(TOP)) for top in ("tasd", "prep") for path in sources(top)}
+        assert modules | {"tasd/py.typed", "prep/py.typed"} <= set(names)
+        (entries,) = [name for name in names if name.endswith("entry_points.txt")]
+        assert "tasd = tasd.__main__:main" in content.read(entries).decode()
+        (metadata,) = [name for name in names if name.endswith("METADATA")]
+        told = email.message_from_bytes(content.read(metadata))
+        assert (told["Name"], told["Version"]) == ("tasd", __version__)
+        assert (told["License-Expression"], told["Requires-Python"]) == ("MIT", ">=3.11")
+        assert {"train", "cluster", "bench"} <= set(told.get_all("Provides-Extra", []))
         content.extractall(tmp_path / "installed")
     script = "from tasd.datasets import class_splits as c; print(len(c('ucf101')['train']))"
     answer = subprocess.run(

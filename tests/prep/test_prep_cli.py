@@ -57,6 +57,20 @@ def test_a_folder_is_prepared_under_home_and_split_by_class(root: Path, home: Pa
         assert store.splits != first
 
 
+def test_a_folder_without_a_class_of_the_data_set_is_told_loudly(root: Path) -> None:
+    result = call("ucf101", "--root", root, *QUICK)
+    assert result.exit_code == 0, result.output
+    assert "NO CLASS of the splits of ucf101 is below" in result.output
+    assert "tasd prep folder" in result.output
+
+
+@pytest.mark.parametrize("dataset", ["folder", "hmdb51"])
+def test_a_video_in_no_class_folder_is_answered_with_the_layout(root: Path, dataset: str) -> None:
+    said = mistake(dataset, "--root", min(root.iterdir()), *QUICK)
+    assert "there is nothing but 2 videos in no class folder: left out" in said
+    assert f"{dataset} lies as <class>/" in said
+
+
 def test_a_split_of_ones_own_is_taken(root: Path, home: Path) -> None:
     names = [f"class {number:02}" for number in range(7)]
     split = {"train": names[:2], "val": names[2:4], "test": names[4:6]}

@@ -132,7 +132,7 @@ def test_a_store_opened_for_training_refuses_every_test_video(tmp_path: Path) ->
 
 
 def test_an_unknown_split_is_answered_with_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="'dev'; train, val, test"):
+    with pytest.raises(UserError, match="'dev'; it has train, val, test"):
         Store(write_store(tmp_path)).classes("dev")
 
 

@@ -1,0 +1,27 @@
+"""Which clips stand for which class."""
+
+from pathlib import Path
+
+import pytest
+
+from tasd.errors import UserError
+from tasd.predict.support import support_clips
+from tests.datasets.trees import tree
+
+
+def test_each_folder_is_a_class_and_what_lies_beside_is_told(tmp_path: Path) -> None:
+    root = tree(tmp_path, "a/1.mp4", "a/2.avi", "b c/3.mov", "loose.mp4", "a/notes.txt")
+    clips, problems = support_clips(root, None)
+    assert clips == {"a": [root / "a/1.mp4", root / "a/2.avi"], "b c": [root / "b c/3.mov"]}
+    assert problems == {str(root / "loose.mp4"): "it lies in no class folder"}
+
+
+def test_clips_without_class_folders_are_answered_with_what_to_do(tmp_path: Path) -> None:
+    root = tree(tmp_path, "1.mp4", "2.mp4")
+    with pytest.raises(UserError, match=r"2 clips, but none in a class folder; put"):
+        support_clips(root, None)
+
+
+def test_a_support_that_is_no_folder_is_told_as_the_support(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"the support .*nowhere is not a folder"):
+        support_clips(tmp_path / "nowhere", None)
