@@ -40,4 +40,4 @@ def export(
         for threshold in trained.thresholds:
             typer.echo(threshold.told, err=True)
     for path in write_export(trained, out or trained.path / "export"):
-        typer.echo(f"{path}  {path.stat().st_size / 2**20:.1f} MiB")
+        typer.echo(f"{path}  {path.stat().st_size / 1000:,.0f} kB")

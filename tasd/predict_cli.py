@@ -78,7 +78,8 @@ def predict(
     )
     seconds = time.monotonic() - began
     _print(recognizer, found, seconds=seconds, as_json=as_json, as_csv=as_csv)
-    _say(f"{len(clips)} clips in {seconds:.1f} s, {seconds / len(clips):.2f} s each")
+    each = f", {seconds / len(clips):.2f} s each" if len(clips) > 1 else ""
+    _say(f"{len(clips)} clip{'s' if each else ''} in {seconds:.1f} s{each}")
     if not any(answer.scores for answer in found):
         raise typer.Exit(1)
     if timeline is not None:

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from tasd.errors import UserError
 from tasd.predict.answer import NONE_OF_THESE, Answer
@@ -13,7 +15,7 @@ from tasd.predict.windows import stretches
 from tasd.report.style import COLOURS, GREY, PAGE, light_grid, new_figure, style
 
 MOST_LINES = len(COLOURS)
-ROW = 1.7  # inches for one video
+ROW = 1.8  # inches for one video
 
 
 def draw_timeline(classes: Sequence[str], answers: Sequence[Answer], path: Path) -> Path:
@@ -36,7 +38,7 @@ def draw_timeline(classes: Sequence[str], answers: Sequence[Answer], path: Path)
         for axes, (video, told) in zip(grid[:, 0], by_video.items(), strict=True):
             _panel(axes, video, told, colours)
         grid[-1, 0].set_xlabel("seconds")
-        _legend(figure, colours, grid[0, 0])
+        _legend(figure, colours, grid[0, 0], none=any(not answer.accepted for answer in answers))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             figure.savefig(path, dpi=160)
@@ -61,15 +63,20 @@ def _panel(axes: Axes, video: Path, answers: Sequence[Answer], colours: dict[str
         alone = "." if len(answers) == 1 else None
         axes.plot(middles, shares, color=colour, label=name, marker=alone)
     for part in stretches(answers):
-        colour = colours.get(part.label, GREY)
-        hatch = {"hatch": "////", "edgecolor": "white"} if part.label == NONE_OF_THESE else {}
-        axes.axvspan(part.start, part.end, 1.06, 1.2, color=colour, clip_on=False, lw=0, **hatch)
+        axes.axvspan(part.start, part.end, 1.06, 1.2, clip_on=False, **_look(part.label, colours))
         _caption(axes, part.label, part.start, part.end, spans[-1, 1])
-    axes.set_title(video.name, pad=16)
+    axes.set_title(video.name, pad=22)
     axes.set_xlim(0, spans[-1, 1])
     axes.set_ylim(0, 1.02)
     axes.set_ylabel("share")
     light_grid(axes)
+
+
+def _look(label: str, colours: dict[str, str]) -> dict[str, Any]:
+    """Colour and hatch of a label's band."""
+    none = label == NONE_OF_THESE
+    hatch = {"hatch": "////", "edgecolor": "white"} if none else {}
+    return {"facecolor": colours.get(label, GREY), "linewidth": 0, **hatch}
 
 
 def _caption(axes: Axes, label: str, start: float, end: float, duration: float) -> None:
@@ -89,6 +96,9 @@ def _caption(axes: Axes, label: str, start: float, end: float, duration: float) 
         )
 
 
-def _legend(figure: Figure, colours: dict[str, str], axes: Axes) -> None:
+def _legend(figure: Figure, colours: dict[str, str], axes: Axes, *, none: bool) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(colours)))
+    if none:
+        handles.append(Patch(**_look(NONE_OF_THESE, colours)))
+        labels.append(NONE_OF_THESE)
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))

@@ -61,7 +61,8 @@ def test_windows_with_one_label_are_joined():
 
 
 def test_a_timeline_is_drawn_of_what_could_be_read(tmp_path):
-    told = [window("a", 0, 4), window("b", 2, 6), Answer(Path("x.mp4"), {}, problem="empty")]
+    told = [window("a", 0, 4), window("b", 2, 6, accepted=False)]
+    told.append(Answer(Path("x.mp4"), {}, problem="empty"))
     path = draw_timeline(["a", "b", "c"], told, tmp_path / "new" / "timeline.png")
     assert path.read_bytes().startswith(b"\x89PNG")
     with pytest.raises(UserError, match="no timeline to draw"):
