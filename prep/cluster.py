@@ -6,9 +6,12 @@ started them, however that ends.
 """
 
 import contextlib
+import functools
 import multiprocessing
 import os
+import platform
 import signal
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
@@ -42,11 +45,11 @@ def write_shards(
     """Write shards side by side, each yielded when it is on the disk, in any order.
 
     told: hears of videos as they are done; of fewer than none when work was lost.
-    say: hears of workers that were killed.
+    say: hears of workers that were killed, or have not come yet.
     Raises `UserError`.
     """
     if scheduler is not None:
-        yield from _on_cluster(jobs, recipe, scheduler, told)
+        yield from _on_cluster(jobs, recipe, scheduler, told, say)
         return
     left = {job.number: job for job in jobs}
     for deaths in range(MOST_DEATHS):
@@ -179,11 +182,15 @@ def _listen(ear: Connection, tally: _Tally) -> None:
 
 
 def _on_cluster(
-    jobs: Sequence[ShardJob], recipe: Recipe, scheduler: str, told: Told
+    jobs: Sequence[ShardJob],
+    recipe: Recipe,
+    scheduler: str,
+    told: Told,
+    say: Callable[[str], None],
 ) -> Iterator[ShardReport]:
     """The same on the workers of a Dask cluster, which must see the same folders."""
     try:
-        from distributed import Client
+        from distributed import Client, KilledWorker
     except ImportError:
         raise UserError("--scheduler needs Dask; install the extra: tasd[cluster]") from None
     where = {"scheduler_file": scheduler} if Path(scheduler).is_file() else {"address": scheduler}
@@ -193,9 +200,37 @@ def _on_cluster(
     except (OSError, ValueError) as error:
         raise UserError(f"no Dask scheduler answers at {scheduler!r} ({error})") from None
     jobs_by_number = {job.number: job for job in jobs}
-    with client:
+    # A name that nobody could know: who sees this file sees this very folder.
+    with client, tempfile.NamedTemporaryFile(prefix=".prep-", dir=recipe.store) as mark:
+        if jobs and not client.scheduler_info()["workers"]:
+            say(f"the scheduler at {scheduler} has no workers yet; waiting for them")
         executor = client.get_executor(pure=False)
-        for report in _completed(executor, write_shard, jobs, recipe):
-            videos = jobs_by_number[report.number].videos
-            told(len(videos), sum(video.size_bytes for video in videos))
-            yield report
+        work = functools.partial(_write_shard_there, mark=Path(mark.name))
+        try:
+            for report in _completed(executor, work, jobs, recipe):
+                videos = jobs_by_number[report.number].videos
+                told(len(videos), sum(video.size_bytes for video in videos))
+                yield report
+        except KilledWorker as error:
+            raise UserError(
+                f"one Dask worker after the other was killed by the same shard, the last at "
+                f"{error.last_worker.address} (its log may tell why; is the memory full?); what is "
+                "finished is kept: run the same command again"
+            ) from None
+        finally:
+            executor.shutdown(wait=False)
+
+
+def _write_shard_there(job: ShardJob, recipe: Recipe, *, mark: Path) -> ShardReport:
+    """Write a shard on a machine that need not see the folders of the one that asks for it."""
+    host = platform.node()
+    if not mark.exists():
+        raise UserError(
+            f"{host} sees another folder as {recipe.store}, or none; all workers must see the same"
+        )
+    if not any((recipe.root / video.path).exists() for video in job.videos):
+        raise UserError(
+            f"{host} sees none of the {len(job.videos)} videos of shard {job.number} below "
+            f"{recipe.root}; all workers must see the same"
+        )
+    return write_shard(job, recipe)
