@@ -27,6 +27,7 @@ from tasd.errors import UserError
 # A shard whose worker was killed so often will not do better the next time.
 MOST_DEATHS = 3
 PATIENCE_SECONDS = 30
+MARK = ".prep-"
 
 Told = Callable[[int, int], None]  # how many more videos are done, and their bytes
 
@@ -200,8 +201,10 @@ def _on_cluster(
     except (OSError, ValueError) as error:
         raise UserError(f"no Dask scheduler answers at {scheduler!r} ({error})") from None
     jobs_by_number = {job.number: job for job in jobs}
+    for left in recipe.store.glob(f"{MARK}*"):
+        left.unlink(missing_ok=True)
     # A name that nobody could know: who sees this file sees this very folder.
-    with client, tempfile.NamedTemporaryFile(prefix=".prep-", dir=recipe.store) as mark:
+    with client, tempfile.NamedTemporaryFile(prefix=MARK, dir=recipe.store) as mark:
         if jobs and not client.scheduler_info()["workers"]:
             say(f"the scheduler at {scheduler} has no workers yet; waiting for them")
         executor = client.get_executor(pure=False)
