@@ -7,6 +7,7 @@ started them, however that ends.
 
 import contextlib
 import functools
+import logging
 import multiprocessing
 import os
 import platform
@@ -15,7 +16,14 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -28,6 +36,8 @@ from tasd.errors import UserError
 MOST_DEATHS = 3
 PATIENCE_SECONDS = 30
 MARK = ".prep-"
+# Of the client, and of what it runs on.
+LOGGERS = ("distributed", "distributed.client", "tornado.application")
 
 Told = Callable[[int, int], None]  # how many more videos are done, and their bytes
 
@@ -201,14 +211,11 @@ def _on_cluster(
     except (OSError, ValueError) as error:
         raise UserError(f"no Dask scheduler answers at {scheduler!r} ({error})") from None
     jobs_by_number = {job.number: job for job in jobs}
-    for left in recipe.store.glob(f"{MARK}*"):
-        left.unlink(missing_ok=True)
-    # A name that nobody could know: who sees this file sees this very folder.
-    with client, tempfile.NamedTemporaryFile(prefix=MARK, dir=recipe.store) as mark:
+    with _quiet(), client, _marked(recipe.store) as mark:
         if jobs and not client.scheduler_info()["workers"]:
             say(f"the scheduler at {scheduler} has no workers yet; waiting for them")
         executor = client.get_executor(pure=False)
-        work = functools.partial(_write_shard_there, mark=Path(mark.name))
+        work = functools.partial(_write_shard_there, mark=mark)
         try:
             for report in _completed(executor, work, jobs, recipe):
                 videos = jobs_by_number[report.number].videos
@@ -220,8 +227,36 @@ def _on_cluster(
                 f"{error.last_worker.address} (its log may tell why; is the memory full?); what is "
                 "finished is kept: run the same command again"
             ) from None
+        except CancelledError:
+            raise UserError(
+                f"the Dask scheduler at {scheduler} has ended; what is finished is kept: start it "
+                "anew and run the same command again"
+            ) from None
         finally:
             executor.shutdown(wait=False)
+
+
+@contextlib.contextmanager
+def _marked(store: Path) -> Iterator[Path]:
+    """A file of a name that nobody could know: who sees it sees this very folder."""
+    for left in store.glob(f"{MARK}*"):
+        left.unlink(missing_ok=True)
+    with tempfile.NamedTemporaryFile(prefix=MARK, dir=store) as file:
+        yield Path(file.name)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """What goes wrong is told by exceptions: the client need not log it a second time."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _write_shard_there(job: ShardJob, recipe: Recipe, *, mark: Path) -> ShardReport:

@@ -153,3 +153,34 @@ def test_workers_that_a_shard_kills_are_told_in_one_line(run: Run, root: Path) -
                 listener=listener,
             )
         killer.join()
+
+
+def test_a_scheduler_that_ends_is_told_in_one_line(run: Run, root: Path, tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    file = tmp_path / "scheduler.json"
+    own = [sys.executable, "-m"]
+    common = ["--scheduler-file", str(file), "--host", "127.0.0.1", "--no-dashboard"]
+    started = [
+        subprocess.Popen([*own, "distributed.cli.dask_scheduler", "--port", "0", *common]),
+        subprocess.Popen([*own, "distributed.cli.dask_worker", "--nthreads", "1", *common]),
+    ]
+
+    def end_it() -> None:
+        while not list((tmp_path / "store").glob("shard-*.h5")):
+            time.sleep(0.01)
+        started[0].kill()
+
+    killer = threading.Thread(target=end_it)
+    killer.start()
+    try:
+        while not file.exists():
+            time.sleep(0.01)
+        with pytest.raises(UserError, match=r"the Dask scheduler at .*scheduler.json has ended"):
+            run(root, settings=SETTINGS, shard_mib=1, scheduler=str(file))
+    finally:
+        killer.join()
+        for process in started:
+            process.kill()
+            process.wait()
+    assert "manifest.json" not in content(tmp_path / "store")
+    assert not list((tmp_path / "store").glob(".prep-*"))
