@@ -6,38 +6,22 @@ started them, however that ends.
 """
 
 import contextlib
-import functools
-import logging
 import multiprocessing
 import os
-import platform
 import signal
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    CancelledError,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    wait,
-)
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any
 
+from prep.remote import dask_workers
 from prep.shard import Recipe, ShardJob, ShardReport, write_shard
 from tasd.errors import UserError
 
 # A shard whose worker was killed so often will not do better the next time.
 MOST_DEATHS = 3
-PATIENCE_SECONDS = 30
-MARK = ".prep-"
-# Of the client, and of what it runs on.
-LOGGERS = ("distributed", "distributed.client", "tornado.application")
 
 Told = Callable[[int, int], None]  # how many more videos are done, and their bytes
 
@@ -59,6 +43,8 @@ def write_shards(
     say: hears of workers that were killed, or have not come yet.
     Raises `UserError`.
     """
+    if not jobs:
+        return
     if scheduler is not None:
         yield from _on_cluster(jobs, recipe, scheduler, told, say)
         return
@@ -199,76 +185,10 @@ def _on_cluster(
     told: Told,
     say: Callable[[str], None],
 ) -> Iterator[ShardReport]:
-    """The same on the workers of a Dask cluster, which must see the same folders."""
-    try:
-        from distributed import Client, KilledWorker
-    except ImportError:
-        raise UserError("--scheduler needs Dask; install the extra: tasd[cluster]") from None
-    where = {"scheduler_file": scheduler} if Path(scheduler).is_file() else {"address": scheduler}
-    try:
-        make: Callable[..., Any] = Client
-        client = make(**where, timeout=PATIENCE_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"no Dask scheduler answers at {scheduler!r} ({error})") from None
+    """The same on the workers of a Dask cluster; a shard counts as done when it is whole."""
     jobs_by_number = {job.number: job for job in jobs}
-    with _quiet(), client, _marked(recipe.store) as mark:
-        if jobs and not client.scheduler_info()["workers"]:
-            say(f"the scheduler at {scheduler} has no workers yet; waiting for them")
-        executor = client.get_executor(pure=False)
-        work = functools.partial(_write_shard_there, mark=mark)
-        try:
-            for report in _completed(executor, work, jobs, recipe):
-                videos = jobs_by_number[report.number].videos
-                told(len(videos), sum(video.size_bytes for video in videos))
-                yield report
-        except KilledWorker as error:
-            raise UserError(
-                f"one Dask worker after the other was killed by the same shard, the last at "
-                f"{error.last_worker.address} (its log may tell why; is the memory full?); what is "
-                "finished is kept: run the same command again"
-            ) from None
-        except CancelledError:
-            raise UserError(
-                f"the Dask scheduler at {scheduler} has ended; what is finished is kept: start it "
-                "anew and run the same command again"
-            ) from None
-        finally:
-            executor.shutdown(wait=False)
-
-
-@contextlib.contextmanager
-def _marked(store: Path) -> Iterator[Path]:
-    """A file of a name that nobody could know: who sees it sees this very folder."""
-    for left in store.glob(f"{MARK}*"):
-        left.unlink(missing_ok=True)
-    with tempfile.NamedTemporaryFile(prefix=MARK, dir=store) as file:
-        yield Path(file.name)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """What goes wrong is told by exceptions: the client need not log it a second time."""
-    loggers = [logging.getLogger(name) for name in LOGGERS]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-def _write_shard_there(job: ShardJob, recipe: Recipe, *, mark: Path) -> ShardReport:
-    """Write a shard on a machine that need not see the folders of the one that asks for it."""
-    host = platform.node()
-    if not mark.exists():
-        raise UserError(
-            f"{host} sees another folder as {recipe.store}, or none; all workers must see the same"
-        )
-    if not any((recipe.root / video.path).exists() for video in job.videos):
-        raise UserError(
-            f"{host} sees none of the {len(job.videos)} videos of shard {job.number} below "
-            f"{recipe.root}; all workers must see the same"
-        )
-    return write_shard(job, recipe)
+    with dask_workers(recipe, scheduler, say=say) as workers:
+        for report in _completed(workers.executor, workers.work, jobs, recipe):
+            videos = jobs_by_number[report.number].videos
+            told(len(videos), sum(video.size_bytes for video in videos))
+            yield report

@@ -68,7 +68,7 @@ def test_a_scheduler_that_does_not_answer_is_told(
     run: Run, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr("prep.cluster.PATIENCE_SECONDS", 1)
+    monkeypatch.setattr("prep.remote.PATIENCE_SECONDS", 1)
     with pytest.raises(UserError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:9'"):
         run(root, scheduler="tcp://127.0.0.1:9")
     with pytest.raises(UserError, match=r"no Dask scheduler answers at 'nonsense://x'"):
