@@ -15,15 +15,13 @@ from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any
 
+from prep.remote import dask_workers
 from prep.shard import Recipe, ShardJob, ShardReport, write_shard
 from tasd.errors import UserError
 
 # A shard whose worker was killed so often will not do better the next time.
 MOST_DEATHS = 3
-PATIENCE_SECONDS = 30
 
 Told = Callable[[int, int], None]  # how many more videos are done, and their bytes
 
@@ -42,11 +40,13 @@ def write_shards(
     """Write shards side by side, each yielded when it is on the disk, in any order.
 
     told: hears of videos as they are done; of fewer than none when work was lost.
-    say: hears of workers that were killed.
+    say: hears of workers that were killed, or have not come yet.
     Raises `UserError`.
     """
+    if not jobs:
+        return
     if scheduler is not None:
-        yield from _on_cluster(jobs, recipe, scheduler, told)
+        yield from _on_cluster(jobs, recipe, scheduler, told, say)
         return
     left = {job.number: job for job in jobs}
     for deaths in range(MOST_DEATHS):
@@ -179,23 +179,16 @@ def _listen(ear: Connection, tally: _Tally) -> None:
 
 
 def _on_cluster(
-    jobs: Sequence[ShardJob], recipe: Recipe, scheduler: str, told: Told
+    jobs: Sequence[ShardJob],
+    recipe: Recipe,
+    scheduler: str,
+    told: Told,
+    say: Callable[[str], None],
 ) -> Iterator[ShardReport]:
-    """The same on the workers of a Dask cluster, which must see the same folders."""
-    try:
-        from distributed import Client
-    except ImportError:
-        raise UserError("--scheduler needs Dask; install the extra: tasd[cluster]") from None
-    where = {"scheduler_file": scheduler} if Path(scheduler).is_file() else {"address": scheduler}
-    try:
-        make: Callable[..., Any] = Client
-        client = make(**where, timeout=PATIENCE_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"no Dask scheduler answers at {scheduler!r} ({error})") from None
+    """The same on the workers of a Dask cluster; a shard counts as done when it is whole."""
     jobs_by_number = {job.number: job for job in jobs}
-    with client:
-        executor = client.get_executor(pure=False)
-        for report in _completed(executor, write_shard, jobs, recipe):
+    with dask_workers(recipe, scheduler, say=say) as workers:
+        for report in _completed(workers.executor, workers.work, jobs, recipe):
             videos = jobs_by_number[report.number].videos
             told(len(videos), sum(video.size_bytes for video in videos))
             yield report

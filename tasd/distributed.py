@@ -1,6 +1,7 @@
 """Several ranks on one set of episodes, started by torchrun; one rank alone needs nothing."""
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -81,6 +82,13 @@ def start(device: str) -> World:
                 f"rank {rank} of {size} waited for the others in vain ({reason(error)}); start "
                 "all ranks again, with the same MASTER_ADDR and MASTER_PORT"
             ) from None
+        except RuntimeError as error:
+            if "gloo" not in str(error).lower():
+                raise
+            raise UserError(
+                f"rank {rank} of {size} does not reach the others ({reason(error)}); name the "
+                "network that the hosts share, as in GLOO_SOCKET_IFNAME=eth0 (ip addr lists them)"
+            ) from None
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     return World(rank, size, chosen)
@@ -113,9 +121,9 @@ def pick_device(device: str, *, local_rank: int = 0) -> torch.device:
 
 
 def reason(error: Exception) -> str:
-    """What a failed collective says, without the place in torch's sources that it starts with."""
+    """What a failed collective says, without places in torch's sources."""
     first = (str(error).splitlines() or [type(error).__name__])[0]
-    return (first.partition("] ")[2] if first.startswith("[") else first)[:120]
+    return re.sub(r"\[[^]]*\.\w+:\d+\] ", "", first)[:120]
 
 
 class StepBuffers:

@@ -2,11 +2,15 @@
 
 import re
 import shlex
+import subprocess
+from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
 
+from tasd.cli import app
 from tasd.matchers import MATCHERS
 from tasd.report.published import DATASETS, TABLE1, TITLES
 
@@ -16,15 +20,39 @@ PAGES += [ROOT / "docker" / "README.md"]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 
 
+SHELL = "sh|bash|console"
+PROGRAMS = re.compile(r"(tasd|make|torchrun|srun|dask|docker run)\b")
+
+
+def blocks(page: Path, languages: str) -> list[str]:
+    """The code blocks of these languages, which are told apart by ``|``."""
+    return re.findall(rf"```(?:{languages})\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+
+
 def commands(page: Path) -> list[str]:
-    """Lines of code blocks that call tasd or make, without comments and continuations."""
-    blocks = re.findall(r"```(?:sh|bash|console)\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    """Lines of code blocks that call `PROGRAMS`, without comments and continuations."""
+    lines = "\n".join(blocks(page, SHELL)).replace("\\\n", " ").splitlines()
     plain = [line.partition(" #")[0].strip().removeprefix("$ ") for line in lines]
-    return [line for line in plain if re.match(r"(tasd|make|torchrun -m tasd|docker run)\b", line)]
+    return [line for line in plain if PROGRAMS.match(line)]
+
+
+def used(words: list[str]) -> set[str]:
+    """The long options among the words of a command."""
+    return {word.partition("=")[0] for word in words if word.startswith("--")}
+
+
+def known(command: Any) -> set[str]:
+    """The options of a command of click."""
+    every = (name for each in command.params for name in [*each.opts, *each.secondary_opts])
+    return {*every, "--help"}
 
 
 CALLS = [(str(page.relative_to(ROOT)), line) for page in PAGES for line in commands(page)]
+SCRIPTS = [
+    pytest.param(block, id=f"{page.name} {number}")
+    for page in PAGES
+    for number, block in enumerate(blocks(page, SHELL))
+]
 
 
 @pytest.mark.parametrize(("page", "line"), CALLS, ids=[f"{p}: {line}" for p, line in CALLS])
@@ -34,16 +62,55 @@ def test_a_documented_command_exists_with_its_options(page, line):
         targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         assert words[1] in targets
         return
-    from tasd.cli import app
-
-    words = words[words.index("tasd") + 1 :]
+    if words[0] == "dask":
+        pytest.importorskip("distributed")
+        (program,) = entry_points(group="dask_cli", name=words[1])
+        assert used(words) <= known(program.load()), line
+        return
+    words = words[handed_to_tasd(words) :]
     command = get_command(app)
     while words and hasattr(command, "commands") and words[0] in command.commands:
         command = command.commands[words.pop(0)]
     assert not hasattr(command, "commands") or words[:1] in ([], ["--help"], ["--version"]), line
-    known = {name for parameter in command.params for name in parameter.opts} | {"--help"}
-    used = {word.partition("=")[0] for word in words if word.startswith("--")}
-    assert used <= known, f"{page} uses {used - known}"
+    assert used(words) <= known(command), f"{page} uses {used(words) - known(command)}"
+
+
+def handed_to_tasd(words: list[str]) -> int:
+    """Where the words for tasd begin; those for torchrun before them are looked at."""
+    if "torchrun" not in words:
+        return words.index("tasd") + 1
+    from torch.distributed.run import get_args_parser
+
+    module = words.index("-m")
+    assert words[module + 1] == "tasd"
+    # In a container the words for torchrun begin behind the name of the image.
+    own = words[words.index("tasd" if words[0] == "docker" else "torchrun") + 1 : module]
+    known_to_torchrun = {
+        name for each in get_args_parser()._actions for name in each.option_strings
+    }
+    assert used(own) <= known_to_torchrun
+    return module + 2
+
+
+def test_a_command_under_torchrun_is_looked_at():
+    line = "srun torchrun --nnodes 2 -m tasd train --way 5"
+    assert PROGRAMS.match(line)
+    test_a_documented_command_exists_with_its_options("", line)
+    for wrong in (line.replace("--nnodes", "--knots"), line.replace("--way", "--weigh")):
+        with pytest.raises(AssertionError):
+            test_a_documented_command_exists_with_its_options("", wrong)
+
+
+@pytest.mark.parametrize("block", SCRIPTS)
+def test_a_documented_script_is_one_that_bash_can_read(block):
+    done = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True)
+    assert not done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_documented_python_can_be_read(page):
+    for block in blocks(page, "python"):
+        compile(block, page.name, "exec")
 
 
 def test_the_commands_of_the_readme_are_found_at_all():
