@@ -82,17 +82,25 @@ def score(
     matcher = matcher.to(device).eval()
     with torch.inference_mode(), torch.autocast(torch.device(device).type, enabled=False):
         videos = prepare(matcher, features, episodes, torch.device(device))
-        alone = videos.ready and videos.maps is None
-        if alone and pair_table_pays(matcher, episodes):
-            logits = _by_pairs(matcher, videos, episodes)
-        else:
-            logits = _by_batches(matcher, videos, episodes, batch)
+    logits = compared(matcher, videos, episodes, batch=batch)
     if not np.isfinite(logits).all():
         raise UserError(
             f"{type(matcher).__name__} gives scores that are not finite on {features.path}; look "
             "at its features, or take another checkpoint"
         )
     return Result(episodes, logits)
+
+
+def compared(
+    matcher: Matcher, videos: Videos, episodes: EpisodeTable, *, batch: int | None = None
+) -> Float32[np.ndarray, "episodes query way"]:
+    """The logits of ``episodes`` from what ``matcher`` has said of each of their videos."""
+    device = videos.frames.device
+    with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+        alone = videos.ready and videos.maps is None
+        if alone and pair_table_pays(matcher, episodes):
+            return _by_pairs(matcher, videos, episodes)
+        return _by_batches(matcher, videos, episodes, batch)
 
 
 def _by_batches(

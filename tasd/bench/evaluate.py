@@ -20,13 +20,13 @@ from tasd import recipes
 from tasd.config import replace
 from tasd.episode_table import EpisodeTable, drawn
 from tasd.episodes import EpisodeSampler
-from tasd.evaluate import score
+from tasd.evaluate import compared
 from tasd.feature_store import FeatureStore
 from tasd.matchers import MATCHERS, build
 from tasd.matchers.base import Matcher
 from tasd.model import Model
 from tasd.precision import fitting
-from tasd.prepared import prepare
+from tasd.prepared import Videos, prepare
 from tasd.progress import track
 from tasd.types import Scores, Task
 
@@ -176,21 +176,21 @@ def _matcher(name: str, channels: int, bench: Bench) -> MatcherFigures:
     features = random_features(channels, videos_each=each, maps=matcher.needs_maps)
     device, trial = torch.device(bench.device), bench.table(features, TRIAL)
 
-    def prepared() -> None:
+    def prepared() -> Videos:
         with torch.inference_mode():
-            prepare(matcher.to(device).eval(), features, trial, device)
+            return prepare(matcher.to(device).eval(), features, trial, device)
 
     def scored(count: int) -> Callable[[], object]:
-        return lambda: score(features, bench.table(features, count), matcher, device=bench.device)
+        return lambda: compared(matcher, ready, bench.table(features, count))
 
-    scored(TRIAL)()  # the first call also starts threads and chooses kernels
+    ready = prepared()
+    scored(TRIAL)()  # the first calls also start threads and choose kernels
     preparing = _seconds(prepared, device)
-    one = max(1e-6, _seconds(scored(TRIAL), device) - preparing) / TRIAL
-    count = int(min(bench.episodes, max(TRIAL, (LONGEST - preparing) / one)))
-    times = [_seconds(scored(count), device) for _ in range(bench.rounds)]
+    one = _seconds(scored(TRIAL), device) / TRIAL
+    count = int(min(bench.episodes, max(TRIAL, LONGEST / one)))
+    taken = statistics.median(_seconds(scored(count), device) for _ in range(bench.rounds))
     whole = count == bench.episodes and each == VIDEOS_EACH
-    taken = statistics.median(times)
-    rate = count / max(1e-9, taken - preparing)
+    rate = count / taken
     videos = len(features.videos)
     everything = CLASSES * VIDEOS_EACH * preparing / videos + bench.episodes / rate
     return MatcherFigures(
@@ -199,7 +199,7 @@ def _matcher(name: str, channels: int, bench: Bench) -> MatcherFigures:
         episodes=count,
         prepare=preparing / videos,
         episodes_per_second=rate,
-        seconds=taken if whole else everything,
+        seconds=everything,
         whole=whole,
     )
 
