@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from prep.report import Remark, remark_on
 from prep.stills import read_stills, still_files
 from prep.video import JPEG_QUALITY, Ffmpeg, ffmpeg_here
 from tasd.datasets import SourceVideo
+from tasd.errors import UserError
 from tasd.store import ShardEntry, ShardWriter, shard_name
 
 # Short videos share a process; beyond these bounds starting one costs little beside decoding.
@@ -69,6 +71,10 @@ def write_shard(
 
     told: hears how many more videos are done, and their bytes. Raises `UserError`.
     """
+    if not recipe.root.is_dir():  # a disk that is gone is no reason to call its videos unreadable
+        raise UserError(
+            f"{platform.node()} does not see {recipe.root}; mount it, or correct --root"
+        )
     tool = ffmpeg_here(recipe.tool)
     decoder = Decoder(tool, recipe.settings, recipe.limits)
     remarks: list[Remark] = []

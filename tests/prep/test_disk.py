@@ -10,6 +10,9 @@ import pytest
 
 from prep.clip import FrameSettings
 from prep.report import Report
+from prep.shard import Recipe, ShardJob, write_shard
+from prep.video import Ffmpeg
+from tasd.datasets import SourceVideo
 from tasd.errors import UserError
 from tests.prep.conftest import Listener, content
 from tests.videos import make_tree
@@ -100,3 +103,13 @@ def test_a_file_in_the_place_of_the_store_is_told(run: Run, root: Path, tmp_path
         run(root, tmp_path / "store")
     with pytest.raises(UserError, match=r"cannot be written: Not a directory"):
         run(root, tmp_path / "store/below")
+
+
+def test_videos_are_not_called_unreadable_when_their_disk_has_gone(
+    tmp_path: Path, tool: Ffmpeg
+) -> None:
+    gone = tmp_path / "unmounted"
+    recipe = Recipe(gone, tmp_path / "store", "folder", FrameSettings(), tool)
+    job = ShardJob(0, (SourceVideo("a", "a", "a/a.mp4", 1),))
+    with pytest.raises(UserError, match=f"does not see {gone}"):
+        write_shard(job, recipe)
