@@ -10,17 +10,17 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from rich.table import Table
-from torch import Tensor
 
-from tasd.bench.field_loader import MEAN, STD, FieldLoader, jpeg_files, video_files
+from tasd.backbones.weights import Normalisation
+from tasd.bench.field_loader import FieldLoader, jpeg_files, video_files
 from tasd.episodes import View, generator
-from tasd.loader import Views, open_views
+from tasd.loader import open_views
 from tasd.progress import track
 from tasd.store import Store
 
@@ -83,8 +83,18 @@ def bench_loader(
     """
     target = torch.device(device)
     drawn = [episode(store, i, clips=clips, frames=frames, seed=seed) for i in range(episodes + 1)]
-    ours = open_views(store, drawn, size=size, device=target, kind=kind, threads=threads)
-    ways: dict[str, Iterable[object]] = {OURS: ours, OURS_FLOAT: _Normalised(ours)}
+    ways: dict[str, Iterable[object]] = {
+        way: open_views(
+            store,
+            drawn,
+            size=size,
+            device=target,
+            kind=kind,
+            threads=threads,
+            normalise=normalise,
+        )
+        for way, normalise in ((OURS, None), (OURS_FLOAT, Normalisation()))
+    }
     with tempfile.TemporaryDirectory(prefix="tasd-bench-") as folder:
         files = jpeg_files(store, drawn, size=size, folder=Path(folder))
         ways[FIELD] = FieldLoader(files, device=target, workers=workers)
@@ -185,29 +195,3 @@ def _seconds(way: Iterable[object], device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - began
-
-
-class _Normalised:
-    """Our batches as the field hands them over: float32, normalised.
-
-    On a CPU in one piece of memory that each batch fills anew, a few frames at a time, which stay
-    in its cache: fresh memory for every episode costs four times as much as the arithmetic.
-    """
-
-    def __init__(self, views: Views) -> None:
-        self._views = views
-        self._memory: Tensor | None = None
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for frames in self._views:
-            rows = frames.flatten(0, 1).flatten(2)  # three values at once do not fill a vector
-            if self._memory is None or self._memory.shape != rows.shape:
-                self._memory = torch.empty(rows.shape, device=rows.device)
-            mean, std = (
-                (255 * torch.tensor(v, device=rows.device)).repeat(frames.shape[3])
-                for v in (MEAN, STD)
-            )
-            at_once = 4 if rows.device.type == "cpu" else len(rows)
-            for some, into in zip(rows.split(at_once), self._memory.split(at_once), strict=True):
-                into.copy_(some).sub_(mean).mul_(1 / std)
-            yield self._memory.view(frames.shape).movedim(-1, 2)

@@ -17,12 +17,13 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
+from tasd.backbones.weights import Normalisation
 from tasd.episodes import Episode, View
 from tasd.errors import UserError
 from tasd.feature_store import FeatureStore
 from tasd.loader.cached import CachedViews
 from tasd.loader.dali import dali_frames
-from tasd.loader.encoded import check_crop, encoded
+from tasd.loader.encoded import Decoded, check_crop, encoded
 from tasd.loader.torch_reference import torch_frames
 from tasd.parts import pick
 from tasd.store import Store
@@ -30,7 +31,8 @@ from tasd.types import EpisodeBatch
 
 __all__ = ["LOADERS", "EpisodeLoader", "Views", "open_clips", "open_views", "why_no_dali"]
 
-# What decodes: encoded batches in, uint8 (views, time, size, size, 3) out.
+# What decodes: encoded batches in, uint8 (views, time, size, size, 3) out; normalised, float32
+# (views, time, 3, size, size).
 LOADERS: dict[str, Callable[..., Iterator[Tensor]]] = {"dali": dali_frames, "torch": torch_frames}
 
 
@@ -51,15 +53,21 @@ class Views:
         kind: str,
         threads: int,
         prefetch: int,
+        normalise: Normalisation | None = None,
     ) -> None:
         self.kind = kind
         self.waited = 0.0
         self._store, self._batches, self._size = store, batches, size
         self._decode = functools.partial(
-            LOADERS[kind], size=size, device=device, threads=threads, prefetch=prefetch
+            LOADERS[kind],
+            size=size,
+            device=device,
+            threads=threads,
+            prefetch=prefetch,
+            normalise=normalise,
         )
 
-    def __iter__(self) -> Iterator[UInt8[Tensor, "views time size size 3"]]:
+    def __iter__(self) -> Iterator[Decoded]:
         looked_up = (encoded(self._store, views, size=self._size) for views in self._batches)
         decoded = self._decode(looked_up)
         while True:
@@ -80,12 +88,15 @@ def open_views(
     kind: str = "auto",
     threads: int = 2,
     prefetch: int = 2,
+    normalise: Normalisation | None = None,
 ) -> Views:
     """An iterable of decoded batches, uint8 (views, time, size, size, 3) on ``device``.
 
     size: side of the square crop; frames are never resized here.
     kind: an entry of `LOADERS`, or "auto": DALI where it is installed, else torch.
     threads: that decode. prefetch: batches that are decoded ahead.
+    normalise: hand over float32 (views, time, 3, size, size) with this mean and deviation instead,
+    as other code expects; this project's networks take uint8, a quarter of the bytes.
 
     Raises `UserError` when a stored video is smaller than the crop, when the kind is unknown or
     not installed and, while iterating, when a JPEG does not decode.
@@ -96,7 +107,14 @@ def open_views(
     chosen = _chosen(kind)
     where = _indexed(torch.device(device))
     return Views(
-        store, batches, size=size, device=where, kind=chosen, threads=threads, prefetch=prefetch
+        store,
+        batches,
+        size=size,
+        device=where,
+        kind=chosen,
+        threads=threads,
+        prefetch=prefetch,
+        normalise=normalise,
     )
 
 

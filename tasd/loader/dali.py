@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
-from tasd.loader.encoded import EncodedBatch
+from tasd.backbones.weights import Normalisation
+from tasd.loader.encoded import Decoded, EncodedBatch
 from tasd.loader.torch_reference import decoded
 
 MOST_FRAMES = 4096  # of a batch in one pipeline; larger batches get a pipeline of their own
@@ -27,7 +27,8 @@ def dali_frames(
     device: torch.device,
     threads: int,
     prefetch: int,
-) -> Iterator[UInt8[Tensor, "views time size size 3"]]:
+    normalise: Normalisation | None,
+) -> Iterator[Decoded]:
     """Decode with DALI, on the GPU where ``device`` is one, ``prefetch`` batches ahead."""
     # Colour is built only where asked: on a CPU it costs more than decoding does.
     for (colour, room), alike in itertools.groupby(batches, key=_pipeline_key):
@@ -40,6 +41,7 @@ def dali_frames(
             device=device,
             threads=threads,
             prefetch=prefetch,
+            normalise=normalise,
         )
         copies = _Copies()
         while (frames := _next(pipeline, pending)) is not None:
@@ -71,6 +73,7 @@ def _pipeline(
     device: torch.device,
     threads: int,
     prefetch: int,
+    normalise: Normalisation | None,
 ) -> Any:
     from nvidia.dali import Pipeline, fn, types
 
@@ -102,12 +105,23 @@ def _pipeline(
         )
         for matrix in colours:
             frames = fn.coord_transform(frames, MT=matrix, dtype=types.UINT8)
-        pipeline.set_outputs(fn.flip(frames, horizontal=flip))
+        if normalise is None:
+            frames = fn.flip(frames, horizontal=flip)
+        else:  # both in one pass, into memory that DALI keeps
+            frames = fn.crop_mirror_normalize(
+                frames,
+                mirror=flip,
+                mean=[255 * value for value in normalise.mean],
+                std=[255 * value for value in normalise.std],
+                dtype=types.FLOAT,
+                output_layout="CHW",
+            )
+        pipeline.set_outputs(frames)
     return pipeline
 
 
 def _next(pipeline: Any, pending: deque[EncodedBatch]) -> Tensor | None:
-    """The next batch (frames, size, size, 3) as DALI's own memory, or None at the end."""
+    """The frames of the next batch as DALI's own memory, or None at the end."""
     try:
         (frames,) = pipeline.run()
     except StopIteration:

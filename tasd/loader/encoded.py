@@ -4,12 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
+from torch import Tensor
 
 from tasd.episodes import View
 from tasd.errors import UserError
 from tasd.loader.augment import Treatment, treatment
 from tasd.store import Store, Video
+
+# What it becomes: pixels as they are, or normalised.
+Decoded = UInt8[Tensor, "views time size size 3"] | Float32[Tensor, "views time 3 size size"]
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,17 @@ import io
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import astuple
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from tasd.backbones.weights import Normalisation
 from tasd.errors import UserError
-from tasd.loader.encoded import EncodedBatch, EncodedFrame
+from tasd.loader.encoded import Decoded, EncodedBatch, EncodedFrame
 
 Pixels = NDArray[np.uint8]
 
@@ -25,7 +26,8 @@ def torch_frames(
     device: torch.device,
     threads: int,
     prefetch: int,
-) -> Iterator[UInt8[Tensor, "views time size size 3"]]:
+    normalise: Normalisation | None,
+) -> Iterator[Decoded]:
     """Decode with Pillow in ``threads`` threads, ``prefetch`` batches ahead."""
     pool = ThreadPoolExecutor(threads, thread_name_prefix="tasd-decode")
     under_way: deque[tuple[EncodedBatch, list[Future[Pixels]]]] = deque()
@@ -34,9 +36,9 @@ def torch_frames(
             frames = range(len(batch.frames))
             under_way.append((batch, [pool.submit(treated, batch, f, size=size) for f in frames]))
             if len(under_way) > prefetch:
-                yield _gathered(*under_way.popleft(), device=device)
+                yield _gathered(*under_way.popleft(), device=device, normalise=normalise)
         while under_way:
-            yield _gathered(*under_way.popleft(), device=device)
+            yield _gathered(*under_way.popleft(), device=device, normalise=normalise)
     finally:  # also where the consumer stops early
         pool.shutdown(cancel_futures=True)
 
@@ -77,6 +79,15 @@ def _broken(frame: EncodedFrame, problem: str) -> UserError:
     )
 
 
-def _gathered(batch: EncodedBatch, frames: list[Future[Pixels]], *, device: torch.device) -> Tensor:
-    pixels = torch.from_numpy(np.stack([frame.result() for frame in frames]))
-    return pixels.reshape(batch.views, batch.time, *pixels.shape[1:]).to(device)
+def _gathered(
+    batch: EncodedBatch,
+    frames: list[Future[Pixels]],
+    *,
+    device: torch.device,
+    normalise: Normalisation | None,
+) -> Tensor:
+    pixels = torch.from_numpy(np.stack([frame.result() for frame in frames])).to(device)
+    if normalise is not None:
+        mean, std = (255 * pixels.new_tensor(v, dtype=torch.float32) for v in astuple(normalise))
+        pixels = ((pixels - mean) / std).movedim(-1, 1)
+    return pixels.reshape(batch.views, batch.time, *pixels.shape[1:])

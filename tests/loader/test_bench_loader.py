@@ -9,6 +9,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from tasd.backbones.weights import Normalisation
 from tasd.bench.field_loader import MEAN, STD, jpeg_files, video_files
 from tasd.bench.loader import (
     FIELD,
@@ -16,7 +17,6 @@ from tasd.bench.loader import (
     FIELD_VIDEOS,
     OURS,
     OURS_FLOAT,
-    _Normalised,
     bench_loader,
     episode,
     loader_table,
@@ -50,7 +50,8 @@ def test_the_fields_files_hold_the_frames_that_ours_gives(clips, tmp_path):
     mean, std = 255 * torch.tensor(MEAN), 255 * torch.tensor(STD)
     plain = replace(files, normalised=False)
     views = open_views(clips, episodes, size=224, device="cpu")
-    for number, (frames, floats) in enumerate(zip(views, _Normalised(views), strict=True)):
+    normalised = open_views(clips, episodes, size=224, device="cpu", normalise=Normalisation())
+    for number, (frames, floats) in enumerate(zip(views, normalised, strict=True)):
         ours = ((frames - mean) / std).movedim(-1, 2).flatten(0, 1)
         assert torch.allclose(floats.flatten(0, 1), ours, atol=1e-5)
         assert torch.allclose(files[number], ours, atol=3 / 255 / 0.224)

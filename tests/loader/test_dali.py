@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from tasd.backbones.weights import Normalisation
 from tasd.episodes import View
 from tasd.loader import dali, open_views
 
@@ -49,6 +50,22 @@ def test_dali_jitters_as_the_reference_does(store, load, jitter):
     (plain,) = load(store, [[views[1]]])
     assert furthest(ours, reference) <= 3
     assert torch.equal(ours[1], plain[0])
+
+
+@pytest.mark.parametrize("jitter", [(1.0, 1.0, 1.0), (0.7, 1.3, 0.4)])
+@pytest.mark.parametrize("kind", ["dali", "torch"])
+def test_normalised_batches_are_float32_with_channels_first(store, load, kind, jitter):
+    scale = Normalisation(mean=(0.5, 0.4, 0.3), std=(0.25, 0.5, 0.2))
+    views = [
+        View("a/wide", (0.2, 0.8), crop=(0.3, 0.9), flip=True, jitter=jitter),
+        View("b/tall", (0.2, 0.8), crop=(0.1, 0.0)),
+    ]
+    (floats,) = load(store, [views], kind=kind, normalise=scale)
+    (pixels,) = load(store, [views], kind=kind)
+    expected = (pixels / 255 - torch.tensor(scale.mean)) / torch.tensor(scale.std)
+    assert floats.shape == (2, 2, 3, 32, 32)
+    assert floats.dtype == torch.float32
+    assert torch.allclose(floats, expected.movedim(-1, 2), atol=1e-5)
 
 
 def some_batches() -> list[list[View]]:
