@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from prep.jpeg import BrokenJpeg, check_decodes, jpeg_size
+from prep.progress import counted
 from prep.shard import frames_digest
 from tasd.errors import UserError
 from tasd.progress import track
@@ -135,7 +136,6 @@ def _sound(folder: Path, *, deep: bool) -> str:
     with Store(folder) as store:
         frames = sum(video.frames for video in store.videos.values())
         looked = "every frame decodes" if deep else "every byte is as it was written"
-        shards = len(store.manifest.shards)
-        return (
-            f"{folder}: {len(store.videos):,} videos, {frames:,} frames, {shards} shards: {looked}"
-        )
+        sizes = {"video": len(store.videos), "frame": frames, "shard": len(store.manifest.shards)}
+        counts = ", ".join(counted(number, noun) for noun, number in sizes.items())
+        return f"{folder}: {counts}: {looked}"

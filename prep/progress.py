@@ -72,7 +72,7 @@ class Watch:
         self._videos, self._bytes = videos, size
         self._began = self._spoke = time.monotonic()
         if videos:
-            self.say(f"{videos:,} videos to prepare, {megabytes(size)}")
+            self.say(f"{counted(videos, 'video')} to prepare, {megabytes(size)}")
             self._task = self._live.add_task("", total=videos, text=f"0 of {videos:,} videos")
 
     def told(self, videos: int, size: int) -> None:
@@ -96,6 +96,11 @@ class Watch:
         left = (self._videos - self._done_videos) / rate if rate else 0.0
         done = f"{self._done_videos:,} of {self._videos:,} videos, {megabytes(self._done_bytes)}"
         return f"{done}, {rate:.1f} videos/s, {_duration(left)} left"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: 1 shard, 2 shards."""
+    return f"{number:,} {noun}{'s' if number != 1 else ''}"
 
 
 def megabytes(size: int) -> str:

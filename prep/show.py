@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.table import Table
 
-from prep.progress import megabytes
+from prep.progress import counted, megabytes
 from tasd.errors import UserError
 from tasd.store import Store
 
@@ -87,8 +87,8 @@ def _print(store: Store, console: Console) -> None:
         if value is not None
     )
     lines = [
-        f"{store.path}: {store.dataset}, {size} in {len(manifest.shards)} shards",
-        f"{len(store.videos):,} videos, {frames:,} frames; {settings}",
+        f"{store.path}: {store.dataset}, {size} in {counted(len(manifest.shards), 'shard')}",
+        f"{counted(len(store.videos), 'video')}, {counted(frames, 'frame')}; {settings}",
         f"prepared by ffmpeg {manifest.ffmpeg}; hash {store.hash}",
     ]
     for line in lines:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasd.errors import UserError
+from tasd.parts import pick
 
 PairMode = Literal["CS", "SS", "QS"]
 
@@ -215,14 +216,14 @@ def replace(config: Config, settings: Sequence[tuple[str, Any]]) -> Config:
     tree = config.model_dump()
     for key, value in settings:
         *parents, leaf = key.split(".")
-        branch, walked = tree, ""
+        branch, what = tree, "setting"
         for parent in parents:
-            if not isinstance(branch.get(parent), dict):
-                raise _unknown(key, branch, walked)
-            branch, walked = branch[parent], f"{walked}.{parent}".lstrip(".")
+            branch, what = pick(branch, parent, what=what), f"setting of {parent}"
+            if not isinstance(branch, dict):
+                raise UserError(f"there is no setting {key!r}: {parent} has none below it")
         # The options and losses of a matcher are open: the matcher itself checks their names.
-        if leaf not in branch and parents[:1] != ["matcher"]:
-            raise _unknown(key, branch, walked)
+        if parents[:1] != ["matcher"]:
+            pick(branch, leaf, what=what)
         branch[leaf] = value
     changed = validate(tree, source="--set")
     for key, _ in settings:
@@ -258,8 +259,3 @@ def validate(tree: Any, *, source: str) -> Config:
         reason = first["msg"][0].lower() + first["msg"][1:]
         place = ".".join(str(part) for part in first["loc"])
         raise UserError(f"{source}: {place} = {first['input']!r} will not do: {reason}") from None
-
-
-def _unknown(key: str, branch: dict[str, Any], walked: str) -> UserError:
-    where = f"{walked} has" if walked else "there are"
-    return UserError(f"there is no setting {key!r}; {where}: {', '.join(branch)}")

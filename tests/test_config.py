@@ -41,8 +41,9 @@ def test_a_setting_replaces_one_leaf():
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("optimiser.rate=1", "optimiser has: name, lr"),
+        ("optimiser.rate=1", "setting of optimiser is called 'rate'; there are: name, lr"),
         ("optimizer.lr=1", "there are: recipe"),
+        ("distil.ce=1", "did you mean 'distill'?"),
         ("episode.way=1", "greater than or equal to 2"),
         ("episode.way=many", "valid integer"),
         ("distill.ce_pairs=XX", "'CS', 'SS' or 'QS'"),

@@ -85,7 +85,7 @@ def test_what_is_no_store_is_told(tmp_path: Path) -> None:
 def test_the_command_names_the_fault_and_fails(store: Path) -> None:
     good = CliRunner().invoke(App, [str(store), "--deep"])
     assert good.exit_code == 0
-    assert "6 videos, 24 frames, 1 shards: every frame decodes" in good.stdout
+    assert "6 videos, 24 frames, 1 shard: every frame decodes" in good.stdout
     damage(store / "shard-00000.h5", place_of(store, video=0, frame=0, inside=0), 0)
     bad = CliRunner().invoke(App, [str(store)])
     assert bad.exit_code == 1
