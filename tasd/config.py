@@ -6,7 +6,8 @@ single leaves. Unknown keys, wrong types and settings that would have no effect 
 
 import json
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -248,6 +249,31 @@ def _check_on_features(config: Config, settings: Sequence[tuple[str, Any]]) -> N
             "distill.at, distill.am and distill.pr compare feature maps, of which --features has "
             "none that learn; leave them out, or train on frames"
         )
+
+
+@dataclass(frozen=True)
+class Change:
+    """A setting in which two configs differ; None where one of them has no such setting."""
+
+    setting: str
+    before: Any
+    after: Any
+
+
+def changes(was: Config, now: Config) -> Iterator[Change]:
+    """The settings in which two configs differ, by name."""
+    before, after = dict(_leaves(was.model_dump())), dict(_leaves(now.model_dump()))
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) != after.get(key):
+            yield Change(key, before.get(key), after.get(key))
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def validate(tree: Any, *, source: str) -> Config:

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from tasd.checkpoint import Checkpoint, Progress, fill
-from tasd.config import Config
+from tasd.config import Config, changes
 from tasd.errors import UserError
 from tasd.feature_store import FeatureStore
 from tasd.learner import Learner
@@ -57,25 +57,13 @@ class State:
                 f"{self.store.path} has {self.store.hash[:12]}); give the --store it was trained on"
             )
         if checkpoint.config != self.config:
-            raise UserError(f"{source}: {_difference(checkpoint.config, self.config)}")
+            change = next(changes(checkpoint.config, self.config))
+            raise UserError(
+                f"{source}: {change.setting} was {change.before!r} and is {change.after!r}; resume "
+                "without changes, or start a new run"
+            )
         fill(self.learner, checkpoint.learner, source=str(source))
         if self.teacher is not None:
             fill(self.teacher, checkpoint.teacher or {}, source=str(source))
         self.optimiser.load_state_dict(checkpoint.optimiser)
         return checkpoint.progress
-
-
-def _difference(was: Config, now: Config) -> str:
-    """The first setting in which two configs differ, as a message."""
-    left, right = was.model_dump(), now.model_dump()
-    for branch, value in left.items():
-        if value == right[branch]:
-            continue
-        if not isinstance(value, dict):
-            return f"{branch} was {value!r} and is {right[branch]!r}; start a new run for that"
-        leaf = next(k for k in value if value[k] != right[branch][k])
-        return (
-            f"{branch}.{leaf} was {value[leaf]!r} and is {right[branch][leaf]!r}; resume without "
-            "changes, or start a new run"
-        )
-    raise AssertionError("the configs are equal")

@@ -1,7 +1,7 @@
 """One run of a table: where it lies, how far it is, and doing what is left of it."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +9,7 @@ from typing import Any, Literal
 from rich.console import Console
 
 from tasd import checkpoint
-from tasd.config import Config, replace
+from tasd.config import Config, changes, replace
 from tasd.errors import UserError
 from tasd.evaluation import Shape, evaluate
 from tasd.reproduce.rows import Row
@@ -78,22 +78,13 @@ _FILLED = {"training.episodes_per_step": None, "training.precision": "auto"}
 
 
 def _check_same(was: Config, plan: Planned) -> None:
-    before, now = dict(_leaves(was.model_dump())), dict(_leaves(plan.config.model_dump()))
-    for key in sorted(before.keys() | now.keys()):
-        filled = key in _FILLED and now[key] == _FILLED[key]
-        if before.get(key) != now.get(key) and not filled:
+    for change in changes(was, plan.config):
+        filled = change.setting in _FILLED and change.after == _FILLED[change.setting]
+        if not filled:
             raise UserError(
-                f"{plan.run.path} was run with {key} = {before.get(key)!r}, and now it is "
-                f"{now.get(key)!r}; give the settings of then, or another --out"
+                f"{plan.run.path} was run with {change.setting} = {change.before!r}, and now it is "
+                f"{change.after!r}; give the settings of then, or another --out"
             )
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def carry_out(

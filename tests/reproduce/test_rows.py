@@ -55,7 +55,7 @@ def test_settings_count_for_all_rows_and_those_of_the_distillation_where_there_i
     assert list(made) == ["otam", "otam+distillation"]
     assert {config.optimiser.lr for config in made.values()} == {0.01}
     assert made["otam+distillation"].distill.nodes == 8
-    with pytest.raises(UserError, match=r"optimiser\.rate"):
+    with pytest.raises(UserError, match="optimiser is called 'rate'"):
         rows("table1", settings=[("optimiser.rate", 1)])
 
 
