@@ -264,7 +264,7 @@ def changes(was: Config, now: Config) -> Iterator[Change]:
     """The settings in which two configs differ, by name."""
     before, after = dict(_leaves(was.model_dump())), dict(_leaves(now.model_dump()))
     for key in sorted(before.keys() | after.keys()):
-        if before.get(key) != after.get(key):
+        if (key in before, before.get(key)) != (key in after, after.get(key)):
             yield Change(key, before.get(key), after.get(key))
 
 

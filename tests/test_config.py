@@ -1,7 +1,7 @@
 import pytest
 
 from tasd import recipes
-from tasd.config import Config, parse_setting, replace, validate
+from tasd.config import Change, Config, changes, parse_setting, replace, validate
 from tasd.errors import UserError
 
 
@@ -77,3 +77,8 @@ def test_unknown_keys_in_a_file_are_refused():
 def test_a_wrong_recipe_is_answered_with_the_right_ones():
     with pytest.raises(UserError, match=r"did you mean 'baseline'"):
         made("baselin")
+
+
+def test_an_option_that_is_none_differs_from_one_that_is_not_there():
+    changed = replace(made(), [("matcher.options.reduction", None)])
+    assert list(changes(made(), changed)) == [Change("matcher.options.reduction", None, None)]
