@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 from tests.stores import write_store
@@ -26,3 +27,13 @@ def shared() -> Path:
 def small_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished `folder` store of 16 classes with 6 videos each; do not write into it."""
     return write_store(tmp_path_factory.mktemp("store") / "folder")
+
+
+@pytest.fixture
+def cuda() -> torch.device:
+    """The GPU; without one the test is skipped, or fails where one was promised."""
+    if not torch.cuda.is_available():
+        if os.environ.get("TASD_REQUIRE_GPU") == "1":
+            pytest.fail("TASD_REQUIRE_GPU=1 and torch finds no CUDA device")
+        pytest.skip("needs a CUDA device")
+    return torch.device("cuda", 0)

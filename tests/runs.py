@@ -51,7 +51,14 @@ def small_config(*settings: tuple[str, Any], recipe: str = "tasd", episodes: int
     )
 
 
-def small_run(store: Path, folder: Path, config: Config, *, resume: Path | None = None) -> Trained:
+def small_run(
+    store: Path,
+    folder: Path,
+    config: Config,
+    *,
+    resume: Path | None = None,
+    device: torch.device | str = "cpu",
+) -> Trained:
     """Train in this process, on one thread, silently."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -61,7 +68,7 @@ def small_run(store: Path, folder: Path, config: Config, *, resume: Path | None 
                 config,
                 Store(store),
                 run=Run(folder),
-                device="cpu",
+                device=str(device),
                 resume=resume,
                 console=Console(file=log),
             )

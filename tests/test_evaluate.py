@@ -1,7 +1,6 @@
 """Batches over cached features give what episode by episode from pixels gives."""
 
 import dataclasses
-import os
 
 import numpy as np
 import pytest
@@ -187,12 +186,9 @@ def test_the_number_of_cores_changes_nothing(name):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", MATCHERS)
-def test_a_gpu_gives_the_same_scores(name):
-    if not torch.cuda.is_available():
-        assert not os.environ.get("TASD_REQUIRE_GPU"), "no CUDA device"
-        pytest.skip("no CUDA device")
+def test_a_gpu_gives_the_same_scores(name, cuda):
     features = feature_store(maps=MATCHERS[name].needs_maps)
     table, matcher = episodes(), matcher_called(name)
     here = score(features, table, matcher).logits
-    there = score(features, table, matcher, device="cuda").logits
+    there = score(features, table, matcher, device=cuda).logits
     np.testing.assert_allclose(there, here, rtol=1e-3, atol=1e-3)

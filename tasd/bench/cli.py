@@ -46,6 +46,7 @@ def loader(
     ] = None,
     size: Annotated[int, typer.Option(help="Side of the crop.")] = 224,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(help="Threads or worker processes of each way.")] = 2,
     rounds: Annotated[int, typer.Option(help="Interleaved rounds; medians are told.")] = 5,
     as_json: Json = False,
 ) -> None:
@@ -59,7 +60,15 @@ def loader(
     from tasd.store import Store
 
     with Store(store or only_store()) as opened:
-        figures = bench_loader(opened, videos=videos, size=size, device=device, rounds=rounds)
+        figures = bench_loader(
+            opened,
+            videos=videos,
+            size=size,
+            device=device,
+            threads=threads,
+            workers=threads,
+            rounds=rounds,
+        )
     if as_json:
         typer.echo(json.dumps(asdict(figures)))
     else:

@@ -1,7 +1,6 @@
 """Small real stores of drawn pictures, whole and damaged, and all that a loader makes of views."""
 
 import io
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -94,13 +93,3 @@ def load() -> Callable[..., list[torch.Tensor]]:
         return list(open_views(store, batches, **options))  # type: ignore[arg-type]
 
     return load
-
-
-@pytest.fixture
-def cuda() -> torch.device:
-    """The GPU; without one the test is skipped, or fails where one was promised."""
-    if not torch.cuda.is_available():
-        if os.environ.get("TASD_REQUIRE_GPU") == "1":
-            pytest.fail("TASD_REQUIRE_GPU=1 and torch finds no CUDA device")
-        pytest.skip("needs a CUDA device")
-    return torch.device("cuda")
