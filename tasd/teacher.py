@@ -21,7 +21,8 @@ class Teacher(nn.Module):
         super().__init__()
         self.model = copy.deepcopy(student).requires_grad_(False).eval()
         self.options = options
-        self.register_buffer("centre", torch.zeros(options.out_dim if options.ce else 0))
+        outputs = options.out_dim if options.ce else 0
+        self.register_buffer("centre", torch.zeros(outputs, device=student.mean.device))
 
     def train(self, mode: bool = True) -> "Teacher":
         """Stays in eval mode whatever is asked."""

@@ -93,16 +93,16 @@ def _pipeline(
             ndim=[1, 1, 0, 2][: 3 + colour],
             no_copy=True,
         )
-        frames = fn.decoders.image_slice(
-            jpegs,
-            device="mixed" if on_gpu else "cpu",
-            start=corner,
-            shape=(size, size),
-            axis_names="HW",
-            adjust_orientation=False,  # prep has turned the frames already
-            jpeg_fancy_upsampling=True,  # the GPU's pixels as the CPU's
-            affine=False,  # several ranks on one machine would crowd the same cores
-        )
+        options = {
+            "adjust_orientation": False,  # prep has turned the frames already
+            "jpeg_fancy_upsampling": True,  # the GPU's pixels as the CPU's
+            "affine": False,  # several ranks on one machine would crowd the same cores
+        }
+        window = {"start": corner, "shape": (size, size), "axis_names": "HW"}
+        if on_gpu:  # nvJPEG before 13.2 leaves a window with this upsampling to the CPU
+            frames = fn.slice(fn.decoders.image(jpegs, device="mixed", **options), **window)
+        else:
+            frames = fn.decoders.image_slice(jpegs, device="cpu", **window, **options)
         for matrix in colours:
             frames = fn.coord_transform(frames, MT=matrix, dtype=types.UINT8)
         if normalise is None:
