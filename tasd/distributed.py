@@ -11,6 +11,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from tasd.errors import UserError
+from tasd.many import copy_all
 
 # A rank that dies ends the others: their next collective fails at once, or after this long.
 TIMEOUT = timedelta(seconds=60)
@@ -148,36 +149,39 @@ class StepBuffers:
         ]
         # How many batches a norm has seen counts optimiser steps here, on any number of ranks.
         self.counters = [n.num_batches_tracked for n in norms if n.num_batches_tracked is not None]
-        self.moves: list[Tensor] = []
+        self.start = [torch.empty_like(buffer) for buffer in self.buffers]
+        self.moves = [torch.empty_like(buffer) for buffer in self.buffers]
+        self.counts = [torch.empty_like(counter) for counter in self.counters]
         self.begin()
 
+    @torch.no_grad()
     def begin(self) -> None:
         """Remember where the step starts."""
-        self.start = [buffer.clone() for buffer in self.buffers]
-        self.moves = [torch.zeros_like(buffer) for buffer in self.buffers]
-        self.counts = [counter.clone() for counter in self.counters]
+        copy_all(self.start, self.buffers)
+        copy_all(self.counts, self.counters)
+        if self.moves:
+            torch._foreach_zero_(self.moves)
 
     @torch.no_grad()
     def after_episode(self) -> None:
         """Put this episode's move aside and go back to the start."""
-        for buffer, start, move in zip(self.buffers, self.start, self.moves, strict=True):
-            move += buffer - start
-            buffer.copy_(start)
+        if self.buffers:
+            torch._foreach_add_(self.moves, torch._foreach_sub(self.buffers, self.start))
+            copy_all(self.buffers, self.start)
 
     @torch.no_grad()
     def after_step(self, world: World, *, episodes: int) -> None:
         """Move by the mean over the ``episodes`` that this rank had, and over ranks."""
-        for buffer, start, move in zip(self.buffers, self.start, self.moves, strict=True):
-            buffer.copy_(start + world.mean(move / episodes))
-        for counter, count in zip(self.counters, self.counts, strict=True):
-            counter.copy_(count + 1)
+        if self.buffers:
+            moves = [world.mean(move) for move in torch._foreach_div(self.moves, episodes)]
+            copy_all(self.buffers, torch._foreach_add(self.start, moves))
+        if self.counters:
+            copy_all(self.counters, torch._foreach_add(self.counts, 1))
         self.begin()
 
     @torch.no_grad()
     def undo(self) -> None:
         """Forget the step."""
-        for buffer, start in zip(self.buffers, self.start, strict=True):
-            buffer.copy_(start)
-        for counter, count in zip(self.counters, self.counts, strict=True):
-            counter.copy_(count)
+        copy_all(self.buffers, self.start)
+        copy_all(self.counters, self.counts)
         self.begin()

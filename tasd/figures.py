@@ -1,5 +1,6 @@
 """The numbers of an optimiser step as they are logged."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +40,8 @@ def figures(losses: list[Losses], weights: dict[str, float], *, world: World) ->
         **{f"term {name}": [loss.terms[name] for loss in losses] for name in losses[0].terms},
         **({"relation_share": shares} if shares else {}),
     }
-    means = [sum(float(value.detach()) for value in row) / len(row) for row in rows.values()]
+    values = iter(torch.stack([v.detach().double() for row in rows.values() for v in row]).tolist())
+    means = [sum(itertools.islice(values, len(row))) / len(row) for row in rows.values()]
     over_ranks = world.mean(torch.tensor(means, dtype=torch.float64, device=world.device))
     found = dict(zip(rows, over_ranks.tolist(), strict=True))
     raw = {name: found[f"term {name}"] for name in losses[0].terms}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from tasd.config import Config, PairMode
 from tasd.errors import UserError
 from tasd.losses.attention import attention_transfer
-from tasd.losses.distill import Pairs, same_class_pairs, same_video_pairs, self_distillation
+from tasd.losses.distill import Pairs, same_class_pairs, self_distillation
 from tasd.losses.episode import AuxiliaryClassifier, metric_cross_entropy
 from tasd.losses.mask import masked_imitation
 from tasd.losses.relation import AdaptiveConvolution, relation_distillation, relation_share
@@ -67,15 +67,20 @@ class Learner(nn.Module):
 
         ``look``: also the slopes of each term.
         """
+        # What comes from the host comes first: later it would make the host wait for the networks.
+        classes = self._classes(batch)
+        classmates = same_class_pairs(batch.query_labels, batch.support_labels)
         features = self.student(batch.frames)
         with torch.autocast(batch.frames.device.type, enabled=False):
-            scores = self._match(features, batch)
+            scores = self._match(features, batch, classes)
             labels = batch.query_labels[None]
             terms = {"metric": metric_cross_entropy(scores.logits, labels)}
-            distilled = self._distil(features, batch, targets) if targets else _Distilled({})
+            distilled = (
+                self._distil(features, batch, targets, classmates) if targets else _Distilled({})
+            )
             terms |= distilled.terms
             if self.classifier is not None:
-                terms["auxiliary"] = self.classifier(features.frames, self._classes(batch))
+                terms["auxiliary"] = self.classifier(features.frames, classes)
             terms |= {name: loss for name, loss in scores.losses.items() if name in self.weights}
             total = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
         return Losses(
@@ -86,9 +91,9 @@ class Learner(nn.Module):
             relation_share=distilled.relation_share,
         )
 
-    def _match(self, features: Features, batch: EpisodeBatch) -> Scores:
+    def _match(self, features: Features, batch: EpisodeBatch, classes: Tensor) -> Scores:
         shots = len(batch.support_labels)
-        frames, classes, maps = features.frames, self._classes(batch), None
+        frames, maps = features.frames, None
         if self.student.matcher.needs_maps and features.maps is not None:
             maps = features.maps[None]
         pixels = self._pixels(batch) if self.student.matcher.needs_pixels else None
@@ -119,14 +124,21 @@ class Learner(nn.Module):
         labels = torch.cat([batch.support_labels, batch.query_labels])
         return torch.tensor(own, device=labels.device)[labels]
 
-    def _distil(self, features: Features, batch: EpisodeBatch, targets: Targets) -> _Distilled:
+    def _distil(
+        self,
+        features: Features,
+        batch: EpisodeBatch,
+        targets: Targets,
+        classmates: Pairs,
+    ) -> _Distilled:
         terms = {}
         if targets.projections is not None and targets.centre is not None:
-            pairs = _pairs(self.options.ce_pairs, batch)
-            projected = self.student.project(_of(features.frames, self.options.ce_pairs, batch))
+            mode = self.options.ce_pairs
+            projected = self.student.project(_of(features.frames, mode, batch))
+            student, teacher = _paired(projected, targets.projections, mode, classmates)
             terms["ce"] = self_distillation(
-                projected[pairs.student],
-                targets.projections[pairs.teacher],
+                student,
+                teacher,
                 centre=targets.centre,
                 student_temperature=self.options.student_temperature,
                 teacher_temperature=self.options.teacher_temperature,
@@ -135,18 +147,17 @@ class Learner(nn.Module):
             return _Distilled(terms)
         assert features.maps is not None
         maps = _of(features.maps, self.options.map_pairs, batch)
-        pairs = _pairs(self.options.map_pairs, batch)
-        terms |= self._imitate(maps, pairs, targets)
+        terms |= self._imitate(maps, classmates, targets)
         if targets.relations is None:
             return _Distilled(terms)
-        related = self._relate(maps, pairs, targets.relations)
+        related = self._relate(maps, classmates, targets.relations)
         return _Distilled(terms | related.terms, related.relation_share)
 
-    def _imitate(self, maps: Tensor, pairs: Pairs, targets: Targets) -> dict[str, Tensor]:
+    def _imitate(self, maps: Tensor, classmates: Pairs, targets: Targets) -> dict[str, Tensor]:
         """The terms on A itself: attention transfer and masked imitation."""
         if targets.maps is None:
             return {}
-        student, teacher = _paired(maps, pairs.student), _paired(targets.maps, pairs.teacher)
+        student, teacher = _paired(maps, targets.maps, self.options.map_pairs, classmates)
         form, root = self.options.form, self.options.root
         terms = {}
         if self.options.at:
@@ -158,16 +169,19 @@ class Learner(nn.Module):
             )
         return terms
 
-    def _relate(self, maps: Tensor, pairs: Pairs, teacher: Tensor) -> _Distilled:
+    def _relate(self, maps: Tensor, classmates: Pairs, teacher: Tensor) -> _Distilled:
         """The term on phi(A), frame by frame."""
         assert self.adaptive is not None
         time = maps.shape[2]
         related = self.student.relate(maps)
         share = relation_share(related, maps.transpose(1, 2).flatten(0, 1))
-        adapted = self.adaptive(related)
+        adapted = self.adaptive(related).unflatten(0, (-1, time))
+        student, teacher = _paired(
+            adapted, teacher.unflatten(0, (-1, time)), self.options.map_pairs, classmates
+        )
         loss = relation_distillation(
-            _paired(teacher.unflatten(0, (-1, time)), pairs.teacher).flatten(0, 1),
-            _paired(adapted.unflatten(0, (-1, time)), pairs.student).flatten(0, 1),
+            teacher.flatten(0, 1),
+            student.flatten(0, 1),
             form=self.options.form,
             root=self.options.root,
         )
@@ -180,18 +194,13 @@ def _of(rows: Tensor, mode: PairMode, batch: EpisodeBatch) -> Tensor:
     return rows[:shots] if mode == "SS" else rows[shots:]
 
 
-def _pairs(mode: PairMode, batch: EpisodeBatch) -> Pairs:
-    """Which of the student's rows goes with which of the teacher's (Table 3)."""
-    if mode == "CS":
-        return same_class_pairs(batch.query_labels, batch.support_labels)
-    videos = batch.support_labels if mode == "SS" else batch.query_labels
-    return same_video_pairs(len(videos), device=videos.device)
-
-
-def _paired(rows: Tensor, index: Tensor) -> Tensor:
-    """``rows[index]``, without a copy where the index is 0, 1, 2 ..."""
-    straight = torch.arange(len(rows), device=rows.device)
-    return rows if torch.equal(index, straight) else rows[index]
+def _paired(
+    student: Tensor, teacher: Tensor, mode: PairMode, classmates: Pairs
+) -> tuple[Tensor, Tensor]:
+    """The rows that a pair mode compares (Table 3): each with itself for SS and QS."""
+    if mode != "CS":
+        return student, teacher
+    return student[classmates.student], teacher[classmates.teacher]
 
 
 def _slopes(terms: dict[str, Tensor], features: Features) -> dict[str, dict[str, float]]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tasd.config import DistillOptions
 from tasd.losses.distill import moved_centre
+from tasd.many import copy_all
 from tasd.model import Model
 from tasd.types import EpisodeBatch, Features, Targets
 
@@ -71,8 +72,7 @@ class Teacher(nn.Module):
         mine: list[Tensor] = list(self.model.parameters())
         theirs: list[Tensor] = list(student.parameters())
         torch._foreach_lerp_(mine, theirs, coefficient)
-        for own, other in zip(self.model.buffers(), student.buffers(), strict=True):
-            own.copy_(other)
+        copy_all(self.model.buffers(), student.buffers())
 
     def recentre(self, mean: Float[Tensor, " out_dim"]) -> None:
         """Move the centre towards the mean of the step's projections, over all ranks."""

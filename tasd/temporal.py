@@ -56,15 +56,17 @@ class TemporalEncoder(nn.Module):
         if self.position_scale is None:
             return tokens
         norm = tokens.detach().norm(dim=-1, keepdim=True).mean(dim=1, keepdim=True)
-        place = positions(tokens.shape[1], tokens.shape[2]).to(tokens)
+        place = positions(tokens.shape[1], tokens.shape[2], device=tokens.device).to(tokens)
         placed: Tensor = tokens + self.position_scale * norm * place
         return placed
 
 
-def positions(time: int, channels: int) -> Float[Tensor, "time channels"]:
+def positions(
+    time: int, channels: int, *, device: torch.device | None = None
+) -> Float[Tensor, "time channels"]:
     """Unit vectors of sines and cosines. Section 3.5 of Vaswani et al. 2017."""
-    step = torch.arange(time, dtype=torch.float32)[:, None]
-    pairs = torch.arange(0, channels, 2, dtype=torch.float32)
+    step = torch.arange(time, dtype=torch.float32, device=device)[:, None]
+    pairs = torch.arange(0, channels, 2, dtype=torch.float32, device=device)
     angle = step * torch.exp(-math.log(10_000.0) * pairs / channels)
     table = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :channels]
     return nn.functional.normalize(table, dim=-1)

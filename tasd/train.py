@@ -210,7 +210,14 @@ def _compile(learner: Learner, config: Config) -> None:
                 "training.compile = true needs a C++ compiler and none is on the PATH; install g++ "
                 "or leave training.compile off"
             )
-        learner.student.backbone.compile()
+        backbone = learner.student.backbone
+        if backbone.gradient_checkpointing and not backbone.batchnorm_frozen:
+            raise UserError(
+                "training.compile = true with network.gradient_checkpointing = true needs frozen "
+                "BatchNorm, which network.weights = 'none' and network.batchnorm = 'live' exclude; "
+                "leave one of the two off"
+            )
+        backbone.compile()
 
 
 def _tolerate(now: Progress, numbers: StepFigures, config: Config, run: Run, watch: Watch) -> None:

@@ -92,11 +92,13 @@ class Backbone(nn.Module):
                 maps = stage(maps)
                 continue
             for block in _blocks(stage):
-                if any(block.children()):
+                if not any(block.children()):
+                    maps = block(maps)
+                elif self.batchnorm_frozen:  # nothing to protect: this form can be compiled
+                    maps = checkpoint(block, maps, use_reentrant=False)
+                else:
                     again = functools.partial(_computed_twice, block)
                     maps = checkpoint(block, maps, use_reentrant=False, context_fn=again)
-                else:
-                    maps = block(maps)
         return maps
 
 

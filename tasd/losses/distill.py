@@ -32,12 +32,6 @@ def same_class_pairs(
     return Pairs(student=student, teacher=teacher)
 
 
-def same_video_pairs(count: int, *, device: torch.device | str | None = None) -> Pairs:
-    """Each video with itself (SS and QS of Table 3)."""
-    index = torch.arange(count, device=device)
-    return Pairs(student=index, teacher=index)
-
-
 class ProjectionHead(nn.Module):
     """DINO's projection: an MLP to a bottleneck of length one, compared with unit prototypes.
 

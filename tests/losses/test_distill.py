@@ -10,7 +10,6 @@ from tasd.losses.distill import (
     ProjectionHead,
     moved_centre,
     same_class_pairs,
-    same_video_pairs,
     self_distillation,
 )
 
@@ -108,11 +107,6 @@ def test_pairs_of_a_class_are_all_of_its_shots_and_queries():
     found = set(zip(pairs.student.tolist(), pairs.teacher.tolist(), strict=True))
     assert found == {(0, 1), (0, 3), (1, 0), (1, 4), (2, 1), (2, 3), (3, 2), (3, 5)}
     assert len(pairs.student) == 8
-
-
-def test_pairs_of_a_video_are_the_diagonal():
-    pairs = same_video_pairs(3)
-    assert pairs.student.tolist() == pairs.teacher.tolist() == [0, 1, 2]
 
 
 def test_outputs_of_the_head_are_cosines_with_its_rows():
