@@ -80,6 +80,8 @@ def test_the_bench_times_every_way_and_prints_it(clips):
     floats, pixels = figures.ways[1].speed, figures.ways[0].speed
     assert f"normalised on the CPU, tasd is {floats:.1f} times as fast as Pillow; as uint8" in said
     assert f"which the device normalises, {pixels:.1f} times" in said
+    ready = figures.ways[2].milliseconds / figures.ways[0].milliseconds
+    assert f"uint8, tasd has ready {ready:.1f} times as fast as Pillow has" in said
 
 
 @pytest.mark.skipif(importlib.util.find_spec("decord") is None, reason="decord is not installed")
