@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from tasd.evaluation import Evaluated, Shape
+    from tasd.run import Run
     from tasd.subject import Extraction, Subject
 
 RunOption = Annotated[
@@ -81,6 +82,7 @@ def evaluate(
     """
     from dataclasses import replace
 
+    from tasd.config import EpisodeOptions
     from tasd.evaluation import Shape, seeds_of
 
     if episodes_file is not None:
@@ -96,16 +98,19 @@ def evaluate(
     device = device_called(device)
     how = extraction(network, split, matcher, precision, half, device)
     how = replace(how, allow_overlap=allow_overlap)
-    subjects = _subjects(run, compare, features, how, store=store, checkpoint=checkpoint)
-    trained = subjects[0].origin.get("config", {"episode": {"way": 5, "shot": 1}})["episode"]
+    _refuse_contradictions(run, compare, features, how, store=store, checkpoint=checkpoint)
+    # Two runs are compared on the episodes of the first.
+    first = compare[0] if compare else run
+    trained = EpisodeOptions() if features else run_called(first).config().episode
     shape = Shape(
-        way=way or trained["way"],
-        shot=shot or trained["shot"],
+        way=way or trained.way,
+        shot=shot or trained.shot,
         queries=queries,
         count=episodes,
         distinct_groups=distinct_groups,
         file=episodes_file,
     )
+    subjects = _subjects(run, compare, features, how, shape, store=store, checkpoint=checkpoint)
     wanted = (0,) if episodes_file else seeds_of(seeds)
     every = [_evaluated(subjects, shape, seed, allow_overlap, batch, device) for seed in wanted]
     if save_episodes is not None:
@@ -152,7 +157,7 @@ def extraction(
     )
 
 
-def _subjects(
+def _refuse_contradictions(
     run: Path | None,
     compare: tuple[Path, Path] | None,
     features: Path | None,
@@ -160,13 +165,14 @@ def _subjects(
     *,
     store: Path | None,
     checkpoint: Path | None,
-) -> "list[Subject]":
-    """One of a run or a feature file, or the two runs to compare."""
+) -> None:
+    """Options that exclude one another, or say nothing of what is evaluated. Raises `UserError`."""
     from tasd.errors import UserError
-    from tasd.subject import of_features
 
     if sum(given is not None for given in (run, compare, features)) > 1:
         raise UserError("--run, --compare and --features exclude one another; give one of them")
+    if compare is not None and checkpoint is not None:
+        raise UserError("--checkpoint is of one run; give it with --run, not with --compare")
     if features is not None:
         of_runs = {
             "--network": how.networks,
@@ -176,30 +182,60 @@ def _subjects(
             "--half": how.half,
         }
         refuse_idle([name for name, value in of_runs.items() if value], "--features")
+
+
+def _subjects(
+    run: Path | None,
+    compare: tuple[Path, Path] | None,
+    features: Path | None,
+    how: "Extraction",
+    shape: "Shape",
+    *,
+    store: Path | None,
+    checkpoint: Path | None,
+) -> "list[Subject]":
+    """One of a run or a feature file, or the two runs to compare."""
+    from tasd.subject import of_features
+
+    if features is not None:
         return [of_features(features, matcher=how.matcher or "bimhm", split=how.split)]
-    if compare is not None and checkpoint is not None:
-        raise UserError("--checkpoint is of one run; give it with --run, not with --compare")
     runs = compare or (run,)
-    return [subject_of_run(path, how, store=store, checkpoint=checkpoint) for path in runs]
+    return [subject_of_run(path, how, shape, store=store, checkpoint=checkpoint) for path in runs]
 
 
 def subject_of_run(
-    path: Path | None, how: "Extraction", *, store: Path | None, checkpoint: Path | None
+    path: Path | None,
+    how: "Extraction",
+    shape: "Shape | None" = None,
+    *,
+    store: Path | None,
+    checkpoint: Path | None,
 ) -> "Subject":
-    """The networks of a run, by default the newest. Raises `UserError`."""
+    """The networks of a run, by default the newest. Raises `UserError`.
+
+    shape: of episodes that the classes under test must fill, which is checked before hours of work.
+    """
     from tasd.checkpoint import load
-    from tasd.evaluation import find_store
-    from tasd.run import Run, newest
+    from tasd.evaluation import find_store, sampler
     from tasd.subject import of_run
 
-    run = newest() if path is None else Run(path)
+    run = run_called(path)
     run.config()  # a folder that is no run is told as such
     source = checkpoint or run.best
     if path is None:
         typer.echo(f"the newest run with a best checkpoint: {run.path}", err=True)
     saved = load(source)
     with find_store(store, saved) as opened:
+        if shape is not None and shape.file is None:
+            sampler(shape, opened, how.split)
         return of_run(run, saved, opened, how, source=source)
+
+
+def run_called(path: Path | None) -> "Run":
+    """The run in a folder, by default the newest. Raises `UserError`."""
+    from tasd.run import Run, newest
+
+    return newest() if path is None else Run(path)
 
 
 def _evaluated(

@@ -27,7 +27,7 @@ from tasd.results import Summary, document, paired_document, summary
 from tasd.run import commit
 from tasd.store import MANIFEST, Store, read_manifest
 from tasd.store.manifest import manifest_hash
-from tasd.subject import Subject
+from tasd.subject import Subject, groups, tested_classes
 
 
 @dataclass(frozen=True)
@@ -107,23 +107,31 @@ def wanted_episodes(subject: Subject, shape: Shape, *, seed: int) -> EpisodeTabl
     """The episodes of a file, or drawn from the classes under test. Raises `UserError`."""
     if shape.file is not None:
         return load_episodes(shape.file)
-    features = subject.videos
-    if shape.distinct_groups and features.groups is None:
+    return drawn(sampler(shape, subject.videos, subject.split, seed=seed))
+
+
+def sampler(
+    shape: Shape, videos: Store | FeatureStore, split: str, *, seed: int = 0
+) -> EpisodeSampler:
+    """What draws the episodes. Raises `UserError` where the classes of ``split`` fill none."""
+    tested_classes(videos, split)
+    classes = videos.classes(split)
+    sources = groups(videos, classes) if shape.distinct_groups else None
+    if shape.distinct_groups and sources is None:
         raise UserError(
-            f"--distinct-groups needs to know the source of each video, and {features.path} has no "
+            f"--distinct-groups needs to know the source of each video, and {videos.path} has no "
             "/video_group; write it there, or leave the option out"
         )
-    sampler = EpisodeSampler(
-        videos=features.classes(subject.split),
+    return EpisodeSampler(
+        videos=classes,
         way=shape.way,
         shot=shape.shot,
         queries=shape.queries,
         length=shape.count,
         seed=seed,
-        distinct_groups=features.groups if shape.distinct_groups else None,
-        source=f"the {subject.split} classes of {features.path}",
+        distinct_groups=sources,
+        source=f"the {split} classes of {videos.path}",
     )
-    return drawn(sampler)
 
 
 def provenance(subject: Subject, episodes: EpisodeTable) -> dict[str, Any]:

@@ -292,6 +292,16 @@ def test_what_a_person_can_get_wrong_is_one_line(tasd, words, said):
     assert "\n" not in str(refused.value)
 
 
+def test_an_episode_that_the_classes_cannot_fill_is_told_before_any_feature_is_made(tasd, home):
+    run = home / "runs/tasd"
+    before = sorted((run / "features").glob("*"))
+    store = home / "stores/folder"
+    with pytest.raises(UserError, match=rf"test classes of {store} has 6 videos") as refused:
+        tasd("evaluate", "--run", run, "--queries", 9, "--half")
+    assert "lower --queries or --shot" in str(refused.value)
+    assert sorted((run / "features").glob("*")) == before
+
+
 def test_without_a_run_or_a_store_the_way_out_is_told(tasd, home, tmp_path, monkeypatch):
     monkeypatch.setenv("TASD_HOME", str(tmp_path))
     with pytest.raises(UserError, match=r"no run in .* has a best checkpoint; train one"):
