@@ -40,8 +40,14 @@ def open_features(path: Path) -> FeatureStore:
     except OSError as error:
         raise UserError(f"{path} is no HDF5 file ({str(error)[:80]}); write it again") from None
     with file:
-        _check_format(path, file)
-        return _read(path, file)
+        try:
+            _check_format(path, file)
+            return _read(path, file)
+        except UserError:
+            raise
+        except (OSError, RuntimeError, TypeError, ValueError) as error:  # of h5py, on bad metadata
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
+            raise UserError(f"{path} is damaged ({reason}); write it again") from error
 
 
 def _check_format(path: Path, file: h5py.File) -> None:

@@ -1,5 +1,7 @@
 """Feature files: those that a few lines of numpy make are read, and mistakes are told."""
 
+import contextlib
+import random
 import re
 from pathlib import Path
 
@@ -140,6 +142,20 @@ def test_a_file_that_is_none_is_refused(tmp_path):
     path = write(tmp_path / "cut.h5")
     path.write_bytes(path.read_bytes()[:1500])
     assert "is no HDF5 file" in refusal(path)
+
+
+def test_damage_at_any_place_is_told_or_harmless(tmp_path):
+    whole = write(tmp_path / "mine.h5").read_bytes()
+    places, told = random.Random(0), 0
+    for _ in range(400):
+        damaged = bytearray(whole)
+        damaged[places.randrange(len(whole))] = places.randrange(256)
+        (tmp_path / "damaged.h5").write_bytes(damaged)
+        with contextlib.suppress(UserError):
+            open_features(tmp_path / "damaged.h5")
+            continue
+        told += 1
+    assert told > 20
 
 
 def test_another_version_of_the_format_is_refused_by_name(tmp_path):
