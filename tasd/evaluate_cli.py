@@ -98,7 +98,9 @@ def evaluate(
     device = device_called(device)
     how = extraction(network, split, matcher, precision, half, device)
     how = replace(how, allow_overlap=allow_overlap)
-    _refuse_contradictions(run, compare, features, how, store=store, checkpoint=checkpoint)
+    _refuse_contradictions(
+        how, run=run, compare=compare, features=features, store=store, checkpoint=checkpoint
+    )
     # Two runs are compared on the episodes of the first.
     first = compare[0] if compare else run
     trained = EpisodeOptions() if features else run_called(first).config().episode
@@ -158,11 +160,11 @@ def extraction(
 
 
 def _refuse_contradictions(
+    how: "Extraction",
+    *,
     run: Path | None,
     compare: tuple[Path, Path] | None,
     features: Path | None,
-    how: "Extraction",
-    *,
     store: Path | None,
     checkpoint: Path | None,
 ) -> None:

@@ -135,7 +135,9 @@ class Learner(nn.Module):
         if targets.projections is not None and targets.centre is not None:
             mode = self.options.ce_pairs
             projected = self.student.project(_of(features.frames, mode, batch))
-            student, teacher = _paired(projected, targets.projections, mode, classmates)
+            student, teacher = _paired(
+                projected, targets.projections, mode=mode, classmates=classmates
+            )
             terms["ce"] = self_distillation(
                 student,
                 teacher,
@@ -157,7 +159,9 @@ class Learner(nn.Module):
         """The terms on A itself: attention transfer and masked imitation."""
         if targets.maps is None:
             return {}
-        student, teacher = _paired(maps, targets.maps, self.options.map_pairs, classmates)
+        student, teacher = _paired(
+            maps, targets.maps, mode=self.options.map_pairs, classmates=classmates
+        )
         form, root = self.options.form, self.options.root
         terms = {}
         if self.options.at:
@@ -177,7 +181,10 @@ class Learner(nn.Module):
         share = relation_share(related, maps.transpose(1, 2).flatten(0, 1))
         adapted = self.adaptive(related).unflatten(0, (-1, time))
         student, teacher = _paired(
-            adapted, teacher.unflatten(0, (-1, time)), self.options.map_pairs, classmates
+            adapted,
+            teacher.unflatten(0, (-1, time)),
+            mode=self.options.map_pairs,
+            classmates=classmates,
         )
         loss = relation_distillation(
             teacher.flatten(0, 1),
@@ -195,7 +202,7 @@ def _of(rows: Tensor, mode: PairMode, batch: EpisodeBatch) -> Tensor:
 
 
 def _paired(
-    student: Tensor, teacher: Tensor, mode: PairMode, classmates: Pairs
+    student: Tensor, teacher: Tensor, *, mode: PairMode, classmates: Pairs
 ) -> tuple[Tensor, Tensor]:
     """The rows that a pair mode compares (Table 3): each with itself for SS and QS."""
     if mode != "CS":
