@@ -2,30 +2,27 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tasd.run_options import (
+    CheckpointOption,
+    DeviceOption,
+    HalfOption,
+    NetworkOption,
+    PrecisionOption,
+    RunOption,
+    StoreOption,
+    device_called,
+    extraction,
+    run_called,
+    subject_of_run,
+)
+
 if TYPE_CHECKING:
     from tasd.evaluation import Evaluated, Shape
-    from tasd.run import Run
     from tasd.subject import Extraction, Subject
-
-RunOption = Annotated[
-    Path | None, typer.Option(help="A run; default: the newest that has a best checkpoint.")
-]
-StoreOption = Annotated[
-    Path | None, typer.Option(help="Prepared store; default: the one the run was trained on.")
-]
-CheckpointOption = Annotated[
-    Path | None, typer.Option(help="Another checkpoint of the run than its best.")
-]
-NetworkOption = Annotated[str, typer.Option(help="student, teacher or both.")]
-PrecisionOption = Annotated[
-    str | None, typer.Option(help="Of the network, bf16 or float32; default: as it was trained.")
-]
-HalfOption = Annotated[bool, typer.Option("--half", help="Keep features in float16.")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 
 def evaluate(
@@ -84,6 +81,7 @@ def evaluate(
 
     from tasd.config import EpisodeOptions
     from tasd.evaluation import Shape, seeds_of
+    from tasd.subject import of_features
 
     if episodes_file is not None:
         theirs = {
@@ -101,9 +99,9 @@ def evaluate(
     _refuse_contradictions(
         how, run=run, compare=compare, features=features, store=store, checkpoint=checkpoint
     )
+    runs = [] if features else [run_called(path) for path in compare or (run,)]
     # Two runs are compared on the episodes of the first.
-    first = compare[0] if compare else run
-    trained = EpisodeOptions() if features else run_called(first).config().episode
+    trained = runs[0].config().episode if runs else EpisodeOptions()
     shape = Shape(
         way=way or trained.way,
         shot=shot or trained.shot,
@@ -112,7 +110,11 @@ def evaluate(
         distinct_groups=distinct_groups,
         file=episodes_file,
     )
-    subjects = _subjects(run, compare, features, how, shape, store=store, checkpoint=checkpoint)
+    subjects = [
+        subject_of_run(one, how, store=store, checkpoint=checkpoint, shape=shape) for one in runs
+    ]
+    if features is not None:
+        subjects = [of_features(features, matcher=how.matcher or "bimhm", split=how.split)]
     wanted = (0,) if episodes_file else seeds_of(seeds)
     every = [_evaluated(subjects, shape, seed, allow_overlap, batch, device) for seed in wanted]
     if save_episodes is not None:
@@ -126,37 +128,6 @@ def refuse_idle(options: list[str], beside: str) -> None:
 
     if options:
         raise UserError(f"{options[0]} has no effect with {beside}; leave it out")
-
-
-def device_called(name: str) -> str:
-    """The device that ``--device`` means. Raises `UserError`."""
-    from tasd.distributed import pick_device
-
-    return str(pick_device(name))
-
-
-def extraction(
-    network: str,
-    split: str,
-    matcher: str | None,
-    precision: str | None,
-    half: bool,
-    device: str,
-) -> "Extraction":
-    """How features are made, by the options of a command. Raises `UserError`."""
-    from tasd.parts import pick
-    from tasd.subject import Extraction
-
-    networks = {"both": (), "student": ("student",), "teacher": ("teacher",)}
-    precisions: dict[str, Literal["bf16", "float32"]] = {"bf16": "bf16", "float32": "float32"}
-    return Extraction(
-        split=split,
-        networks=pick(networks, network, what="network"),
-        matcher=matcher,
-        precision=None if precision is None else pick(precisions, precision, what="precision"),
-        half=half,
-        device=device,
-    )
 
 
 def _refuse_contradictions(
@@ -184,60 +155,6 @@ def _refuse_contradictions(
             "--half": how.half,
         }
         refuse_idle([name for name, value in of_runs.items() if value], "--features")
-
-
-def _subjects(
-    run: Path | None,
-    compare: tuple[Path, Path] | None,
-    features: Path | None,
-    how: "Extraction",
-    shape: "Shape",
-    *,
-    store: Path | None,
-    checkpoint: Path | None,
-) -> "list[Subject]":
-    """One of a run or a feature file, or the two runs to compare."""
-    from tasd.subject import of_features
-
-    if features is not None:
-        return [of_features(features, matcher=how.matcher or "bimhm", split=how.split)]
-    runs = compare or (run,)
-    return [subject_of_run(path, how, shape, store=store, checkpoint=checkpoint) for path in runs]
-
-
-def subject_of_run(
-    path: Path | None,
-    how: "Extraction",
-    shape: "Shape | None" = None,
-    *,
-    store: Path | None,
-    checkpoint: Path | None,
-) -> "Subject":
-    """The networks of a run, by default the newest. Raises `UserError`.
-
-    shape: of episodes that the classes under test must fill, which is checked before hours of work.
-    """
-    from tasd.checkpoint import load
-    from tasd.evaluation import find_store, sampler
-    from tasd.subject import of_run
-
-    run = run_called(path)
-    run.config()  # a folder that is no run is told as such
-    source = checkpoint or run.best
-    if path is None:
-        typer.echo(f"the newest run with a best checkpoint: {run.path}", err=True)
-    saved = load(source)
-    with find_store(store, saved) as opened:
-        if shape is not None and shape.file is None:
-            sampler(shape, opened, how.split)
-        return of_run(run, saved, opened, how, source=source)
-
-
-def run_called(path: Path | None) -> "Run":
-    """The run in a folder, by default the newest. Raises `UserError`."""
-    from tasd.run import Run, newest
-
-    return newest() if path is None else Run(path)
 
 
 def _evaluated(

@@ -43,8 +43,6 @@ def open_features(path: Path) -> FeatureStore:
         try:
             _check_format(path, file)
             return _read(path, file)
-        except UserError:
-            raise
         except (OSError, RuntimeError, TypeError, ValueError) as error:  # of h5py, on bad metadata
             reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
             raise UserError(f"{path} is damaged ({reason}); write it again") from error

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tasd.evaluate_cli import (
+from tasd.run_options import (
     CheckpointOption,
     DeviceOption,
     HalfOption,
@@ -15,6 +15,7 @@ from tasd.evaluate_cli import (
     StoreOption,
     device_called,
     extraction,
+    run_called,
     subject_of_run,
 )
 
@@ -74,7 +75,8 @@ def features(
         given["allow_pretrained_overlap"] = True
     if backbone is None:
         _refuse([*given, *(["out"] if out else [])], "goes with --backbone alone")
-        made = dict(subject_of_run(run, how, store=store, checkpoint=checkpoint).features)
+        subject = subject_of_run(run_called(run), how, store=store, checkpoint=checkpoint)
+        made = dict(subject.features)
     else:
         of_run = {"run": run, "checkpoint": checkpoint, "maps": maps}
         _refuse([name for name, value in of_run.items() if value], "is of runs, not of --backbone")

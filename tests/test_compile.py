@@ -12,7 +12,7 @@ from tests.runs import environment, small_config, small_run
 
 
 def test_nothing_is_compiled_unless_it_is_asked_for():
-    for name in ("tasd", "baseline", "paper", "demo"):
+    for name in recipes.RECIPES:
         assert not recipes.make(name, dataset="folder", shot=1).training.compile
 
 

@@ -1,6 +1,5 @@
 """Feature files: those that a few lines of numpy make are read, and mistakes are told."""
 
-import contextlib
 import random
 import re
 from pathlib import Path
@@ -151,10 +150,10 @@ def test_damage_at_any_place_is_told_or_harmless(tmp_path):
         damaged = bytearray(whole)
         damaged[places.randrange(len(whole))] = places.randrange(256)
         (tmp_path / "damaged.h5").write_bytes(damaged)
-        with contextlib.suppress(UserError):
+        try:
             open_features(tmp_path / "damaged.h5")
-            continue
-        told += 1
+        except UserError:
+            told += 1
     assert told > 20
 
 
