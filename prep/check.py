@@ -5,11 +5,8 @@ import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from prep.jpeg import BrokenJpeg, check_decodes, jpeg_size
 from prep.progress import counted
@@ -50,24 +47,6 @@ def check_store(folder: Path, *, deep: bool) -> list[Fault]:
     if not faults:
         faults += _check_whole(folder)
     return faults
-
-
-def check_command(
-    store: Annotated[Path, typer.Argument(help="The store to check.")],
-    deep: Annotated[bool, typer.Option("--deep", help="Decode every frame as well.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
-) -> None:
-    """Verify the hashes, offsets and counts of a store; name the shard and video of any fault."""
-    faults = check_store(store, deep=deep)
-    if as_json:
-        typer.echo(json.dumps([asdict(fault) for fault in faults], indent=1, ensure_ascii=False))
-    for fault in faults if not as_json else ():
-        typer.echo(f"tasd: {fault}", err=True)
-    if faults:
-        typer.echo("delete the shards named here and run the same tasd prep again", err=True)
-        raise typer.Exit(1)
-    if not as_json:
-        typer.echo(_sound(store, deep=deep))
 
 
 def _check_shard(shard: Shard, *, deep: bool) -> Iterator[Fault]:
@@ -132,7 +111,8 @@ def _check_whole(folder: Path) -> list[Fault]:
     return []
 
 
-def _sound(folder: Path, *, deep: bool) -> str:
+def summary(folder: Path, *, deep: bool) -> str:
+    """Say in one line what a sound store holds."""
     with Store(folder) as store:
         frames = sum(video.frames for video in store.videos.values())
         looked = "every frame decodes" if deep else "every byte is as it was written"

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prep.clip import Clip, FrameSettings, UnreadableVideo
+from prep.ffmpeg_log import frame_lines
+from prep.ffmpeg_process import Ffmpeg, Request, Run, run_ffmpeg
 from prep.header import Promise, promised_frames
 from prep.jpeg import BrokenJpeg, check_decodes, jpeg_size, split_stream
 from prep.limits import Limits
@@ -22,8 +24,6 @@ from prep.select import (
     select_expression,
     select_frames,
 )
-from prep.transcript import frame_lines
-from prep.video import Ffmpeg, Request, Run, run_ffmpeg
 
 NO_FRAME = "0"
 

@@ -8,8 +8,8 @@ import contextlib
 import errno
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from prep.cluster import write_shards
@@ -19,7 +19,8 @@ from prep.progress import Audience
 from prep.report import Report
 from prep.resume import Verdict, judge, planned_by
 from prep.shard import Recipe, ShardJob, ShardReport
-from tasd.datasets import Problem, SourceVideo
+from prep.sources import Wanted
+from tasd.datasets import SourceVideo
 from tasd.errors import UserError
 from tasd.store import (
     MANIFEST,
@@ -31,23 +32,6 @@ from tasd.store import (
     write_json,
     write_manifest,
 )
-
-# From the names of all classes, and the splits of an earlier prep, to the splits of this one.
-Deal = Callable[[Sequence[str], Splits | None], Splits]
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is to be in the store.
-
-    videos: those that were found. missing: ids that a list names and that were not found.
-    deal: splits the classes, where no published list does.
-    """
-
-    videos: tuple[SourceVideo, ...]
-    missing: tuple[str, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    deal: Deal | None = None
 
 
 def prepare(

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from prep.clip import Clip, FrameSettings, UnreadableVideo
 from prep.decode import Decoder
+from prep.ffmpeg_process import JPEG_QUALITY, Ffmpeg, ffmpeg_here
+from prep.frame_folders import read_stills, still_files
 from prep.limits import Limits
 from prep.plan import Seen
 from prep.report import Remark, remark_on
-from prep.stills import read_stills, still_files
-from prep.video import JPEG_QUALITY, Ffmpeg, ffmpeg_here
 from tasd.datasets import SourceVideo
 from tasd.errors import UserError
 from tasd.store import ShardEntry, ShardWriter, shard_name

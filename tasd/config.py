@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasd.errors import UserError
-from tasd.parts import pick
+from tasd.registry import pick
 
 PairMode = Literal["CS", "SS", "QS"]
 

@@ -8,21 +8,21 @@ from torch import Tensor, nn
 
 from tasd import backbones
 from tasd.backbones import weights
+from tasd.backbones.temporal import TemporalEncoder
 from tasd.config import Config
+from tasd.device import Choice, fitting
 from tasd.errors import UserError
 from tasd.losses.distill import ProjectionHead
 from tasd.losses.relation import GloRe
 from tasd.matchers import build as build_matcher
-from tasd.precision import Choice, fitting
-from tasd.temporal import TemporalEncoder
-from tasd.types import Clips, Features
+from tasd.types import Clips, Features, Normalisation
 
 
 class Model(nn.Module):
     """Backbone, temporal encoder, matcher, and the two heads that distillation compares.
 
     The heads are there only when their term is on. Everything here is averaged into the
-    teacher by Eq. 1; what only the student has lives in `tasd.learner`.
+    teacher by Eq. 1; what only the student has lives in `tasd.training.learner`.
     """
 
     mean: Tensor
@@ -38,7 +38,7 @@ class Model(nn.Module):
         network, distill = config.network, config.distill
         self.backbone = backbones.build(network.backbone, channels=network.channels)
         self.backbone.batchnorm_frozen = weights.frozen(network.weights, network.batchnorm)
-        pixels = weights.Normalisation()
+        pixels = Normalisation()
         if initialise:
             _check_overlap(config, self.backbone)
             pixels = weights.load(self.backbone, network.weights, batchnorm=network.batchnorm)

@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 Item = TypeVar("Item")
-
 QUIET_SECONDS = 1.0  # what is over sooner is not spoken of
 SECONDS_BETWEEN_LINES = 15.0
 
@@ -56,3 +55,12 @@ def _text(done: int, total: int, unit: str, seconds: float) -> str:
 
 def _span(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def duration(seconds: float) -> str:
+    """A time span as a person says it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"

@@ -14,6 +14,16 @@ from tasd.episodes import Episode
 
 # What a network reads of some videos: pixels, or the pooled features of a frozen backbone.
 Clips = UInt8[Tensor, "videos time height width 3"] | Float[Tensor, "videos time channels"]
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What the weights expect of the pixels (RGB, 0..1)."""
+
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tasd.episode_table import EpisodeTable, drawn
 from tasd.episodes import EpisodeSampler
-from tasd.feature_store import FeatureStore
+from tasd.episodes.table import EpisodeTable, drawn
+from tasd.features.store import FeatureStore
 
 WIDTH, TIME = 16, 8
 CLASSES = {f"c{c}": tuple(f"c{c}/v{v}" for v in range(7)) for c in range(6)}

@@ -12,15 +12,15 @@ from typing import NamedTuple
 
 import torch
 
-from tasd import distributed, optimiser
 from tasd.config import Config
-from tasd.distributed import World
-from tasd.learner import Learner
 from tasd.loader import EpisodeLoader
-from tasd.plan import plan, share, training_episodes
-from tasd.step import Step
 from tasd.store import Store
-from tasd.teacher import Teacher
+from tasd.training import distributed, optimiser
+from tasd.training.distributed import World
+from tasd.training.learner import Learner
+from tasd.training.plan import plan, share, training_episodes
+from tasd.training.step import Step
+from tasd.training.teacher import Teacher
 from tests.runs import environment, small_config
 
 STEPS, PER_STEP = 2, 4

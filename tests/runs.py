@@ -11,11 +11,11 @@ import torch
 from rich.console import Console
 
 from tasd import recipes
-from tasd.checkpoint import load
 from tasd.config import Config, replace
-from tasd.run import Run
+from tasd.runs.checkpoint import load
+from tasd.runs.folder import Run
 from tasd.store import Store
-from tasd.train import Trained, train
+from tasd.training.loop import Trained, train
 
 # As options of the command line, for tests that start a process of their own.
 SMALL = (

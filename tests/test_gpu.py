@@ -10,11 +10,11 @@ import subprocess
 import pytest
 import torch
 
-from tasd import checkpoint
 from tasd.bench.step import Bench, built, whole_step
 from tasd.config import replace
 from tasd.loader import why_no_dali
-from tasd.run import Run
+from tasd.runs import checkpoint
+from tasd.runs.folder import Run
 from tests.runs import command, lines, small_config, small_run, state
 
 pytestmark = pytest.mark.gpu

@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from tasd import recipes
+from tasd.backbones.temporal import TemporalEncoder, positions
 from tasd.config import replace
 from tasd.errors import UserError
 from tasd.model import Model
-from tasd.temporal import TemporalEncoder, positions
 
 
 def config(*settings):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from tasd.cli import app
+from tasd.cli.app import app
 from tasd.matchers import MATCHERS
 from tasd.report.published import DATASETS, TABLE1, TITLES
 

@@ -7,7 +7,7 @@ from tasd.backbones.mobilenet import mobilenet_v2
 from tasd.backbones.r2plus1d import r2plus1d_18
 from tasd.backbones.resnet import resnet8, resnet18, resnet34, resnet50
 from tasd.errors import UserError
-from tasd.parts import pick
+from tasd.registry import pick
 
 BACKBONES: dict[str, Callable[[], Backbone]] = {
     "resnet8": resnet8,

@@ -34,10 +34,6 @@ class Pretrained:
     std: tuple[float, float, float]
 
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
 class Backbone(nn.Module):
     """Stages run one after the other on the frames, or on whole clips where ``clips`` is set.
 

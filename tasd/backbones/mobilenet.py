@@ -2,7 +2,8 @@
 
 from torchvision import models
 
-from tasd.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, Pretrained
+from tasd.backbones.base import Backbone, Pretrained
+from tasd.types import IMAGENET_MEAN, IMAGENET_STD
 
 
 def mobilenet_v2() -> Backbone:

@@ -4,7 +4,8 @@ from torch import nn
 from torchvision import models
 from torchvision.models.resnet import BasicBlock
 
-from tasd.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone, Pretrained
+from tasd.backbones.base import Backbone, Pretrained
+from tasd.types import IMAGENET_MEAN, IMAGENET_STD
 
 _STAGES = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
 

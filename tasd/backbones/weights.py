@@ -1,25 +1,17 @@
 """Weights for a backbone: from a file, from torchvision's download, or none."""
 
 import urllib.error
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from tasd.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Backbone
+from tasd.backbones.base import Backbone
 from tasd.errors import UserError
+from tasd.types import Normalisation
 
 BatchNorm = Literal["auto", "frozen", "live"]
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """What the weights expect of the pixels (RGB, 0..1)."""
-
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
 
 
 def frozen(source: str, batchnorm: BatchNorm) -> bool:

@@ -18,15 +18,15 @@ from torch import Tensor
 
 from tasd import recipes
 from tasd.config import replace
-from tasd.episode_table import EpisodeTable, drawn
+from tasd.device import fitting
 from tasd.episodes import EpisodeSampler
-from tasd.evaluate import compared
-from tasd.feature_store import FeatureStore
+from tasd.episodes.table import EpisodeTable, drawn
+from tasd.evaluation.prepared import Videos, prepare
+from tasd.evaluation.score import compared
+from tasd.features.store import FeatureStore
 from tasd.matchers import MATCHERS, build
 from tasd.matchers.base import Matcher
 from tasd.model import Model
-from tasd.precision import fitting
-from tasd.prepared import Videos, prepare
 from tasd.progress import track
 from tasd.types import Scores, Task
 

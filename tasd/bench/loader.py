@@ -17,12 +17,13 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
-from tasd.backbones.weights import Normalisation
 from tasd.bench.field_loader import FieldLoader, jpeg_files, video_files
-from tasd.episodes import View, generator
+from tasd.episodes import View
+from tasd.episodes.sampler import generator
 from tasd.loader import open_views
 from tasd.progress import track
 from tasd.store import Store
+from tasd.types import Normalisation
 
 OURS, OURS_FLOAT = "tasd, uint8", "tasd, float32"
 FIELD_BYTES, FIELD = "Pillow, .jpg files, uint8", "Pillow, .jpg files, float32"

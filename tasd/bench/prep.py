@@ -21,10 +21,11 @@ from pathlib import Path
 from rich.table import Table
 
 from prep.clip import FrameSettings
-from prep.prepare import Wanted, prepare
+from prep.ffmpeg_process import JPEG_QUALITY, Ffmpeg, find_ffmpeg
+from prep.prepare import prepare
 from prep.progress import Silence
 from prep.shard import Recipe
-from prep.video import JPEG_QUALITY, Ffmpeg, find_ffmpeg
+from prep.sources import Wanted
 from tasd.datasets import SourceVideo
 from tasd.datasets.base import VIDEO_SUFFIXES
 from tasd.errors import UserError

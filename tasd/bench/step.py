@@ -14,15 +14,17 @@ from dataclasses import dataclass
 import torch
 from rich.table import Table
 
-from tasd import optimiser, recipes
+from tasd import recipes
 from tasd.config import Config, replace
-from tasd.distributed import World, pick_device
+from tasd.device import pick_device
 from tasd.episodes import EpisodeSampler
-from tasd.learner import Learner
-from tasd.plan import plan
 from tasd.progress import track
-from tasd.step import Step
-from tasd.teacher import Teacher
+from tasd.training import optimiser
+from tasd.training.distributed import World
+from tasd.training.learner import Learner
+from tasd.training.plan import plan
+from tasd.training.step import Step
+from tasd.training.teacher import Teacher
 from tasd.types import EpisodeBatch
 
 BARE, BASELINE, TASD = "bare networks", "baseline step", "tasd step"

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from tasd.errors import UserError
-from tasd.parts import pick
+from tasd.registry import pick
 
 SPLIT_NAMES = ("train", "val", "test")
 

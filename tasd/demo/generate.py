@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tasd.demo.actions import ACTIONS, Action, levels
 from tasd.demo.render import frames, scene
-from tasd.episodes import generator
+from tasd.episodes.sampler import generator
 
 SIDE, FRAMES, RATE = 72, 24, 12  # pixels, frames, frames a second
 SPLIT_FILE = "split.json"

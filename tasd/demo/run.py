@@ -12,31 +12,34 @@ from rich.console import Console
 from rich.table import Table
 
 from prep.clip import frame_settings
+from prep.ffmpeg_process import find_ffmpeg
 from prep.prepare import prepare
 from prep.progress import Watch
 from prep.shard import Recipe as PrepRecipe
-from prep.video import find_ffmpeg
-from prep.wanted import find_wanted, split_rule
-from tasd import checkpoint, recipes
+from prep.sources import find_wanted, split_rule
+from tasd import recipes
 from tasd.config import Config, replace
 from tasd.datasets import DATASETS
 from tasd.demo.generate import FRAMES, SIDE, generate
 from tasd.demo.sheet import Strip, contact_sheet
-from tasd.episode_table import EpisodeTable
 from tasd.episodes import View, middle_view
+from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
-from tasd.evaluate import Result, score
-from tasd.evaluation import Shape, evaluate
-from tasd.extract import extract
+from tasd.evaluation.candidates import of_run
+from tasd.evaluation.episodes import Shape
+from tasd.evaluation.evaluate import evaluate
+from tasd.evaluation.metrics import Interval, episode_interval
+from tasd.evaluation.results import write_document
+from tasd.evaluation.score import Result, score
+from tasd.extraction.extract import extract
+from tasd.extraction.run import Extraction
 from tasd.loader import open_views
-from tasd.metrics import Interval, episode_interval
 from tasd.model import Model
 from tasd.report import Look, write_report
-from tasd.results import write_document
-from tasd.run import Run
+from tasd.runs import checkpoint
+from tasd.runs.folder import Run
 from tasd.store import Store
-from tasd.subject import Extraction, of_run
-from tasd.train import train
+from tasd.training.loop import train
 
 TEST_EPISODES = 10_000
 

@@ -7,7 +7,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from tasd.episodes import View
-from tasd.feature_store import FeatureStore
+from tasd.features.store import FeatureStore
 
 
 class CachedViews:

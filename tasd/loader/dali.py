@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
-from tasd.backbones.weights import Normalisation
 from tasd.loader.encoded import Decoded, EncodedBatch
-from tasd.loader.torch_reference import decoded
+from tasd.loader.pillow import decoded
+from tasd.types import Normalisation
 
 ONE_THREAD = 32_768  # elements up to which torch starts no other threads
 MOST_FRAMES = 4096  # of a batch in one pipeline; larger batches get a pipeline of their own

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tasd.device import outside_autocast, wide_dtype
 from tasd.losses.norm import EPSILON, Form, Root, l2_norm
-from tasd.losses.precision import outside_autocast, wide_dtype
 
 
 def channel_attention(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations
 
-from tasd.losses.precision import outside_autocast, widened
+from tasd.device import outside_autocast, widened
 
 
 @dataclass(frozen=True)

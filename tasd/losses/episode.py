@@ -4,7 +4,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tasd.losses.precision import outside_autocast, widened
+from tasd.device import outside_autocast, widened
 
 
 def metric_cross_entropy(

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tasd.device import outside_autocast, wide_dtype
 from tasd.losses.attention import channel_attention, spatial_attention, temporal_attention
 from tasd.losses.norm import EPSILON, Form, Root, l2_norm
-from tasd.losses.precision import outside_autocast, wide_dtype
 
 
 @torch.no_grad()

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tasd.device import outside_autocast, widened
 from tasd.losses.norm import EPSILON, Form, Root, l2_norm
-from tasd.losses.precision import outside_autocast, widened
 
 Projection = Literal["learned_from_map", "fixed"]
 

@@ -15,7 +15,7 @@ from tasd.matchers.prototype import Prototype
 from tasd.matchers.strm import STRM
 from tasd.matchers.ta2n import TA2N
 from tasd.matchers.trx import TRX
-from tasd.parts import pick
+from tasd.registry import pick
 
 MATCHERS: dict[str, type[Matcher]] = {
     "bimhm": BiMHM,

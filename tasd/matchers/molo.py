@@ -18,7 +18,7 @@ from tasd.matchers.base import (
     check_heads,
 )
 from tasd.matchers.bimhm import bidirectional_hausdorff
-from tasd.matchers.motion import Motion, Reconstruction
+from tasd.matchers.molo_motion import Motion, Reconstruction
 from tasd.types import Features, Scores, Task
 
 EPS = 0.01  # in every cosine of the published code

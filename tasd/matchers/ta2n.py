@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from tasd.matchers.arithmetic import TINY, class_means, shots_by_class
 from tasd.matchers.base import Matcher, Published, Rate
-from tasd.matchers.offsets import HALF, Pairs, Side, SpatialOffsets, pooled
-from tasd.matchers.warp import TemporalTransform
+from tasd.matchers.ta2n_offsets import HALF, Pairs, Side, SpatialOffsets, pooled
+from tasd.matchers.ta2n_warp import TemporalTransform
 from tasd.types import Features, Scores, Task
 
 Reference = Literal["mean", "first"]

@@ -12,8 +12,8 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from prep.ffmpeg_process import Ffmpeg
 from prep.shard import fingerprint
-from prep.video import Ffmpeg
 from tasd.predict.clips import see, source_of, whole
 from tasd.predict.trained import Trained
 from tasd.types import Features

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 
 from prep.clip import FrameSettings
+from prep.ffmpeg_process import Ffmpeg
 from prep.limits import Limits
 from prep.report import Remark
 from prep.shard import Recipe, ShardJob, groups, write_shard
-from prep.video import Ffmpeg
 from tasd.datasets import SourceVideo
 from tasd.episodes import View, middle_view
 from tasd.errors import UserError

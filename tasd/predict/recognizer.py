@@ -9,17 +9,18 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from prep.video import find_ffmpeg
-from tasd.distributed import pick_device
+from prep.ffmpeg_process import find_ffmpeg
+from tasd.device import pick_device
 from tasd.errors import UserError
 from tasd.predict.answer import Answer
 from tasd.predict.cache import support_features
 from tasd.predict.clips import Seen, see, whole
-from tasd.predict.opened import open_trained
+from tasd.predict.export import is_export, read_export
 from tasd.predict.reject import threshold_for
 from tasd.predict.support import PathLike, Support, support_clips
-from tasd.predict.trained import Threshold, Trained, ready
+from tasd.predict.trained import Threshold, Trained, of_run, ready
 from tasd.predict.windows import Windows
+from tasd.runs.folder import Run, newest
 from tasd.types import Features, Task
 
 QUERIES_AT_ONCE = 16
@@ -208,7 +209,7 @@ class FewShotRecognizer:
         return torch.arange(len(counts)).repeat_interleave(counts).to(self._support.frames.device)
 
     def _prepared(self, features: Features) -> Features:
-        """What the matcher says of clips alone; the same steps as in `tasd.evaluate`."""
+        """What the matcher says of clips alone; the same steps as in `tasd.evaluation.score`."""
         with torch.inference_mode():
             return self.trained.model.matcher.prepare(features)
 
@@ -232,3 +233,10 @@ def _joined(parts: Sequence[Features]) -> Features:
     maps = [part.maps for part in parts if part.maps is not None]
     frames = torch.cat([part.frames for part in parts])
     return Features(frames, torch.cat(maps) if maps else None)
+
+
+def open_trained(path: Path | None, *, store: Path | None = None) -> Trained:
+    """The network of a run, by default of the newest, or of an export. Raises `UserError`."""
+    if path is not None and is_export(path):
+        return read_export(path)
+    return of_run(newest() if path is None else Run(path), store=store)

@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from tasd import checkpoint
-from tasd.episode_table import EpisodeTable, drawn
 from tasd.episodes import EpisodeSampler
+from tasd.episodes.table import EpisodeTable, drawn
 from tasd.errors import UserError
-from tasd.evaluate import score
-from tasd.evaluation import find_store
-from tasd.feature_store import FeatureStore
+from tasd.evaluation.score import score
+from tasd.extraction.run import Extraction, cached_features
+from tasd.features.store import FeatureStore
 from tasd.predict.trained import Threshold, Trained, remember, with_threshold
-from tasd.run import Run
-from tasd.subject import Extraction, cached_features
+from tasd.runs import checkpoint
+from tasd.runs.folder import Run
+from tasd.runs.stores import find_store
 
 TRUE_ACCEPT = 0.95
 EPISODES = 500

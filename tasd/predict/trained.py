@@ -9,16 +9,16 @@ from typing import Any
 import torch
 
 from prep.clip import FrameSettings
-from tasd import checkpoint
-from tasd.checkpoint import Checkpoint
 from tasd.config import Config
+from tasd.device import without_imitation
 from tasd.errors import UserError
-from tasd.evaluation import find_store
+from tasd.files import write_text
 from tasd.model import Model
-from tasd.precision import without_imitation
-from tasd.run import Run
+from tasd.runs import checkpoint
+from tasd.runs.checkpoint import Checkpoint
+from tasd.runs.folder import Run
+from tasd.runs.stores import find_store
 from tasd.store import Store
-from tasd.whole_file import write_text
 
 MEMORY = "predict.json"
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tasd.config import Config, DistillOptions, replace
-from tasd.parts import pick
 from tasd.recipes.baseline import baseline
 from tasd.recipes.demo import demo
 from tasd.recipes.hyrsm import hyrsm
@@ -17,6 +16,7 @@ from tasd.recipes.strm import strm
 from tasd.recipes.ta2n import ta2n
 from tasd.recipes.tasd import tasd
 from tasd.recipes.trx import trx
+from tasd.registry import pick
 
 Recipe = Callable[[str, int], Config]
 

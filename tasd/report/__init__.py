@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasd import checkpoint
 from tasd.errors import UserError
-from tasd.evaluation import find_store
+from tasd.files import write_text
 from tasd.report.attention import attention_figure, kept_checkpoints
 from tasd.report.curves import training_curves
 from tasd.report.outcome import Outcome, read_outcome
@@ -14,8 +13,9 @@ from tasd.report.page import Picture, page
 from tasd.report.per_class import per_class_bars
 from tasd.report.style import save, style
 from tasd.report.tables import latex, markdown, tables
+from tasd.runs import checkpoint
+from tasd.runs.stores import find_store
 from tasd.store import Store
-from tasd.whole_file import write_text
 
 __all__ = ["Look", "Written", "write_report"]
 

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional
 
-from tasd import checkpoint
 from tasd.episodes import middle_view
 from tasd.errors import UserError
 from tasd.loader import open_views
@@ -20,6 +19,7 @@ from tasd.losses.attention import spatial_attention
 from tasd.model import Model
 from tasd.report.outcome import Outcome
 from tasd.report.style import PAGE, new_figure, style
+from tasd.runs import checkpoint
 from tasd.store import Store
 
 FRAMES_SHOWN = 4

@@ -9,9 +9,9 @@ import numpy as np
 
 from tasd.config import Config
 from tasd.errors import UserError
-from tasd.metrics import Interval, over_seeds
-from tasd.results import read_document
-from tasd.run import Run
+from tasd.evaluation.metrics import Interval, over_seeds
+from tasd.evaluation.results import read_document
+from tasd.runs.folder import Run
 
 
 @dataclass(frozen=True)

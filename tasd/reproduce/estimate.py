@@ -6,14 +6,15 @@ from collections.abc import Sequence
 import torch
 
 from tasd.config import Config
-from tasd.distributed import World, pick_device
-from tasd.learner import Learner
+from tasd.device import pick_device
 from tasd.loader import EpisodeLoader
-from tasd.plan import plan, training_episodes
 from tasd.progress import track
 from tasd.reproduce.runs import Planned
 from tasd.store import Store
-from tasd.teacher import Teacher
+from tasd.training.distributed import World
+from tasd.training.learner import Learner
+from tasd.training.plan import plan, training_episodes
+from tasd.training.teacher import Teacher
 
 ENOUGH = 5.0  # seconds: a first step that took as long is not done again for its warm-up
 

@@ -8,9 +8,9 @@ from tasd import recipes
 from tasd.config import Config, replace
 from tasd.errors import UserError
 from tasd.matchers import MATCHERS
-from tasd.parts import pick
-from tasd.plan import default_interval
+from tasd.registry import pick
 from tasd.report.published import TABLE2, TABLE3
+from tasd.training.plan import default_interval
 
 TERMS = ("ce", "at", "am", "pr")
 WITH = "+distillation"

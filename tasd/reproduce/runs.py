@@ -8,16 +8,18 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from tasd import checkpoint
 from tasd.config import Config, changes, replace
 from tasd.errors import UserError
-from tasd.evaluation import Shape, evaluate
+from tasd.evaluation.candidates import of_run
+from tasd.evaluation.episodes import Shape
+from tasd.evaluation.evaluate import evaluate
+from tasd.evaluation.results import read_document, write_document
+from tasd.extraction.run import Extraction
 from tasd.reproduce.rows import Row
-from tasd.results import read_document, write_document
-from tasd.run import Run
+from tasd.runs import checkpoint
+from tasd.runs.folder import Run
 from tasd.store import Store
-from tasd.subject import Extraction, of_run
-from tasd.train import train
+from tasd.training.loop import train
 
 State = Literal["new", "begun", "trained", "done"]
 

@@ -8,9 +8,11 @@ from typing import Any
 
 from rich.console import Console
 
-from tasd.distributed import pick_device
+from tasd.device import pick_device
 from tasd.errors import UserError
-from tasd.evaluation import Shape
+from tasd.evaluation.episodes import Shape
+from tasd.files import write_text
+from tasd.progress import duration
 from tasd.report.tables import Table, markdown
 from tasd.reproduce.estimate import step_seconds
 from tasd.reproduce.rows import Row
@@ -23,10 +25,8 @@ from tasd.reproduce.runs import (
     result_of,
     standing,
 )
-from tasd.reproduce.telling import Finished, document, tables_of
+from tasd.reproduce.tables import Finished, document, tables_of
 from tasd.store import Store
-from tasd.watch import duration
-from tasd.whole_file import write_text
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from tasd.datasets import DATASETS
 from tasd.datasets.splits import class_splits
 from tasd.errors import UserError
 from tasd.store.format import SPLIT_NAMES, Manifest, Video
@@ -63,6 +64,14 @@ class Store:
             {key: video for key, video in self.videos.items() if video.class_name in names}
         )
         return part
+
+    @property
+    def groups(self) -> Mapping[str, str]:
+        """The source that each video was cut from, by the conventions of its data set."""
+        of = DATASETS[self.dataset].group
+        return {
+            key: of(key.removeprefix(f"{video.class_name}/")) for key, video in self.videos.items()
+        }
 
     def jpegs(self, video: str, frames: Sequence[int]) -> list[NDArray[np.uint8]]:
         """The encoded frames with these indices: views of the file, valid as long as they live.

@@ -10,7 +10,7 @@ from tasd.demo.run import FULL, QUICK, Outcome, demo
 from tasd.demo.run import _config as config_of
 from tasd.demo.run import _table as table_of
 from tasd.errors import UserError
-from tasd.metrics import Interval
+from tasd.evaluation.metrics import Interval
 
 
 def test_a_folder_that_holds_a_demo_is_left_alone(tmp_path: Path) -> None:

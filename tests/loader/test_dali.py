@@ -5,9 +5,9 @@ import itertools
 import pytest
 import torch
 
-from tasd.backbones.weights import Normalisation
 from tasd.episodes import View
 from tasd.loader import dali, open_views
+from tasd.types import Normalisation
 
 CORNERS = [*itertools.product((0.0, 0.5, 1.0), repeat=2), (0.137, 0.861)]
 

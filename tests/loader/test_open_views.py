@@ -16,7 +16,7 @@ from PIL import Image
 from tasd import loader
 from tasd.episodes import View
 from tasd.errors import UserError
-from tasd.loader import LOADERS, open_views
+from tasd.loader import LOADERS, open_views, views
 
 KINDS = sorted(LOADERS)
 VIEW = View("b/tall", (0.1, 0.3, 0.5, 0.7, 0.9))
@@ -130,10 +130,10 @@ def test_a_program_that_ends_in_the_middle_does_not_hang(store):
 @pytest.fixture
 def without_dali(monkeypatch):
     monkeypatch.setitem(sys.modules, "nvidia.dali", None)
-    for cached in (loader.why_no_dali, loader._without_dali):
+    for cached in (loader.why_no_dali, views._without_dali):
         cached.cache_clear()
     yield
-    for cached in (loader.why_no_dali, loader._without_dali):
+    for cached in (loader.why_no_dali, views._without_dali):
         cached.cache_clear()
 
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tasd.matchers.offsets import Pairs, SpatialOffsets, axis_masks, pooled
 from tasd.matchers.ta2n import TA2N
-from tasd.matchers.warp import pool_by_two, warped
+from tasd.matchers.ta2n_offsets import Pairs, SpatialOffsets, axis_masks, pooled
+from tasd.matchers.ta2n_warp import pool_by_two, warped
 from tests.matchers.golden import Golden
 
 NAMES = {

@@ -8,10 +8,10 @@ import pytest
 
 from tasd.errors import UserError
 from tasd.predict import FewShotRecognizer
-from tasd.predict.exported import write_export
+from tasd.predict.export import write_export
 from tasd.predict.trained import of_run
-from tasd.run import Run
-from tests.predict.test_predict_cli import run_tasd
+from tasd.runs.folder import Run
+from tests.cli.test_predict import run_tasd
 from tests.runs import small_config, small_run
 
 

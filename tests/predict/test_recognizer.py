@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from tasd import checkpoint
 from tasd.episodes import middle_view
 from tasd.errors import UserError
 from tasd.loader import open_views
 from tasd.predict import FewShotRecognizer
 from tasd.predict.trained import of_run
-from tasd.run import Run
+from tasd.runs import checkpoint
+from tasd.runs.folder import Run
 from tasd.store import Store
 from tasd.types import Task
 
@@ -39,7 +39,7 @@ def test_the_scores_are_those_of_prep_network_and_matcher_by_hand(home, support,
     """The same clips through tasd prep's own writer, the checkpoint and one task."""
     from typer.testing import CliRunner
 
-    from tasd.cli import app
+    from tasd.cli.app import app
 
     shutil.copytree(support, tmp_path / "all")
     (tmp_path / "all" / "query").mkdir()

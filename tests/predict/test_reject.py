@@ -9,7 +9,7 @@ from tasd.errors import UserError
 from tasd.predict import NONE_OF_THESE, FewShotRecognizer
 from tasd.predict.reject import TRUE_ACCEPT, calibrated, least_accepted, threshold_for
 from tasd.predict.trained import of_run, ready
-from tasd.run import Run
+from tasd.runs.folder import Run
 from tests.feature_stores import CLASSES, WIDTH, feature_store
 
 

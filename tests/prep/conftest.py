@@ -12,12 +12,12 @@ from PIL import Image
 
 from prep.clip import Clip, FrameSettings, UnreadableVideo
 from prep.decode import Decoder
+from prep.ffmpeg_process import Ffmpeg, find_ffmpeg
 from prep.limits import Limits
-from prep.prepare import Wanted, prepare
+from prep.prepare import prepare
 from prep.report import Report
 from prep.shard import Recipe
-from prep.video import Ffmpeg, find_ffmpeg
-from prep.wanted import find_wanted
+from prep.sources import Wanted, find_wanted
 from tasd.datasets import DATASETS
 from tests.videos import CLIPS, make_clip
 

@@ -10,7 +10,7 @@ from pathlib import Path
 # What a shell starts in the background ignores Ctrl-C, and so would all that it starts.
 PREP = (
     "import signal, typer; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from prep.cli import prep; typer.run(prep)"
+    "from tasd.cli.prep import prep; typer.run(prep)"
 )
 # Some ten shards of ten videos each.
 SETTINGS = ("--frames", "32", "--size", "128", "--shard-mib", "1", "--workers", "2")

@@ -10,9 +10,8 @@ import pytest
 
 from prep.clip import FrameSettings
 from prep.plan import plan_shards
-from prep.prepare import Wanted
 from prep.report import Report
-from prep.wanted import find_wanted, split_rule
+from prep.sources import Wanted, find_wanted, split_rule
 from tasd.datasets import DATASETS, Dataset
 from tasd.datasets import splits as class_lists
 from tasd.errors import UserError

@@ -6,14 +6,15 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from prep.check import check_command, check_store
+from prep.check import check_store
 from prep.report import Report
+from tasd.cli.check import check
 from tasd.errors import UserError
 from tasd.store import read_shard
 from tests.videos import make_tree
 
 App = typer.Typer()
-App.command()(check_command)
+App.command()(check)
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 
 from prep.clip import Clip, FrameSettings, UnreadableVideo
 from prep.decode import Decoder
+from prep.ffmpeg_process import Ffmpeg, find_ffmpeg
 from prep.limits import Limits
 from prep.report import remark_on
-from prep.video import Ffmpeg, find_ffmpeg
 from tasd.datasets import SourceVideo
 from tasd.errors import UserError
 from tests.prep.conftest import pixels

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from prep.clip import FrameSettings
+from prep.ffmpeg_process import Ffmpeg
 from prep.report import Report
 from prep.shard import Recipe, ShardJob, write_shard
-from prep.video import Ffmpeg
 from tasd.datasets import SourceVideo
 from tasd.errors import UserError
 from tests.prep.conftest import Listener, content

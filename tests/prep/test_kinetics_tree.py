@@ -13,7 +13,7 @@ import pytest
 from prep.clip import FrameSettings
 from prep.plan import plan_shards
 from prep.report import Report
-from prep.wanted import find_wanted
+from prep.sources import find_wanted
 from tasd.datasets import DATASETS
 
 MISSING, BROKEN = 500, 50
@@ -71,7 +71,7 @@ def test_all_of_them_are_prepared_in_flat_memory(
     tree: Path, lists: list[Path], tmp_path: Path
 ) -> None:
     measure = (
-        "import resource, sys, typer; from prep.cli import prep\n"
+        "import resource, sys, typer; from tasd.cli.prep import prep\n"
         "try: typer.run(prep)\n"
         "finally:\n"
         "    who = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN\n"

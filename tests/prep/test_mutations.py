@@ -10,9 +10,9 @@ import pytest
 
 from prep.clip import Clip, FrameSettings, UnreadableVideo
 from prep.decode import Decoder
+from prep.ffmpeg_process import Ffmpeg
 from prep.limits import Limits
 from prep.report import remark_on
-from prep.video import Ffmpeg
 from tasd.datasets import SourceVideo
 
 SETTINGS = FrameSettings(frames=4, size=32)

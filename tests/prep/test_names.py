@@ -92,7 +92,7 @@ def test_a_folder_that_may_not_be_read_is_reported(
 def test_a_video_that_goes_while_prep_works_is_reported(
     run: Run, tmp_path: Path, clips: dict[str, Path]
 ) -> None:
-    from prep.prepare import Wanted
+    from prep.sources import Wanted
     from tasd.datasets import SourceVideo
     from tests.prep.conftest import all_to_train
 

@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from tasd import optimiser, recipes
+from tasd import recipes
 from tasd.config import Config
 from tasd.episodes import EpisodeSampler
 from tasd.errors import UserError
-from tasd.learner import Learner
 from tasd.loader import EpisodeLoader
 from tasd.matchers import MATCHERS, build, option_names
 from tasd.store import Store
-from tasd.teacher import Teacher
+from tasd.training import optimiser
+from tasd.training.learner import Learner
+from tasd.training.teacher import Teacher
 from tests.runs import DISTILL, small_config, small_run
 from tests.stores import write_store
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from tasd import recipes
 from tasd.config import Config, replace
-from tasd.episode_table import drawn
 from tasd.episodes import EpisodeSampler
-from tasd.evaluate import Result
-from tasd.results import document, summary, write_document
+from tasd.episodes.table import drawn
+from tasd.evaluation.results import document, summary, write_document
+from tasd.evaluation.score import Result
 
 NAMES = [f"action {letter}" for letter in "abcdefghijklmnopqrstuvwx"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tasd.cli import app
+from tasd.cli.app import app
 from tasd.errors import UserError
-from tasd.validate import Validation
+from tasd.training.validation import Validation
 from tests.runs import DISTILL, SMALL
 from tests.stores import write_store
 

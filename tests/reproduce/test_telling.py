@@ -10,8 +10,8 @@ from tasd.config import Config, replace
 from tasd.report.outcome import read_outcome
 from tasd.reproduce.rows import Row, Wanted, rows_of
 from tasd.reproduce.runs import Planned
-from tasd.reproduce.telling import Finished, gain, tables_of
-from tasd.run import Run
+from tasd.reproduce.tables import Finished, gain, tables_of
+from tasd.runs.folder import Run
 from tests.report.written import write_run
 
 UNTRAINED = {"accuracy": 0.23, "half": 0.02}

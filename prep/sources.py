@@ -1,0 +1,103 @@
+"""What is to be prepared: the videos found, held against a list, and the split of a folder."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prep.plan import Splits
+from tasd.datasets import Dataset, Listed, Problem, Selection, SourceVideo, read_list, scan, select
+from tasd.datasets.fetch import cached_cmn_lists
+from tasd.datasets.folder import read_split, split_classes
+from tasd.datasets.splits import SPLIT_NAMES
+from tasd.errors import UserError
+
+# From the names of all classes, and the splits of an earlier prep, to the splits of this one.
+Deal = Callable[[Sequence[str], Splits | None], Splits]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be in the store.
+
+    videos: those that were found. missing: ids that a list names and that were not found.
+    deal: splits the classes, where no published list does.
+    """
+
+    videos: tuple[SourceVideo, ...]
+    missing: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    deal: Deal | None = None
+
+
+def find_wanted(
+    dataset: Dataset,
+    root: Path,
+    lists: Sequence[Path],
+    *,
+    deal: Deal | None,
+    say: Callable[[str], None],
+) -> Wanted:
+    """Look below the root for the videos of a data set. Raises `UserError`."""
+    listed = _listed(dataset, lists, say)
+    found = scan(dataset, root)
+    selection = select(dataset, found, listed)
+    if not selection.videos:
+        raise UserError(_none(dataset, root, lists, selection))
+    if dataset.published and not {v.class_name for v in selection.videos} & _classes(dataset):
+        say(
+            f"NO CLASS of the splits of {dataset.name} is below {root}, so this store can neither "
+            "train nor test; for classes of your own: tasd prep folder"
+        )
+    return Wanted(
+        videos=selection.videos,
+        missing=tuple(video.id for video in selection.missing),
+        problems=(*found.problems, *selection.problems),
+        deal=deal,
+    )
+
+
+def _classes(dataset: Dataset) -> set[str]:
+    return set(dataset.classes.values())
+
+
+def _none(dataset: Dataset, root: Path, lists: Sequence[Path], selection: Selection) -> str:
+    if selection.missing:
+        named = ", ".join(map(str, lists)) or "CMN's lists"
+        return f"none of the videos of {named} is below {root}; is it the right folder?"
+    reason = selection.problems[0].reason
+    return f"below {root} there is nothing but {reason}; {dataset.name} lies as {dataset.layout}"
+
+
+def split_rule(
+    dataset: Dataset, *, counts: Mapping[str, int | None], file: Path | None, seed: int
+) -> Deal | None:
+    """How the classes are split; None where published lists say it. Raises `UserError`."""
+    asked = [f"--{split}-classes" for split in SPLIT_NAMES if counts[split] is not None]
+    asked += ["--split-file"] if file else []
+    if dataset.published:
+        if asked:
+            raise UserError(
+                f"{asked[0]} is for prep folder: the split of {dataset.name} is published"
+            )
+        return None
+    if file and len(asked) > 1:
+        raise UserError(f"--split-file and {asked[0]} both split the classes; give one")
+    if file:
+        return lambda names, kept: read_split(file, names)
+    return lambda names, kept: split_classes(names, seed=seed, counts=counts, kept=kept)
+
+
+def _listed(
+    dataset: Dataset, lists: Sequence[Path], say: Callable[[str], None]
+) -> list[Listed] | None:
+    """The videos that lists name; Kinetics takes CMN's where they were fetched."""
+    if not lists and dataset.name == "kinetics":
+        lists = list(cached_cmn_lists().values())
+        if len(lists) < len(SPLIT_NAMES):
+            say(
+                "NOT CMN's list: up to 100 videos a class, in the order of their names. For "
+                "numbers to compare with papers: tasd splits fetch kinetics, or --list"
+            )
+            return None
+        say("by CMN's lists, as fetched")
+    return [video for path in lists for video in read_list(dataset, path)] if lists else None

@@ -1,0 +1,28 @@
+"""``tasd check``: read a store back and hold it against what it says of itself."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def check(
+    store: Annotated[Path, typer.Argument(help="The store to check.")],
+    deep: Annotated[bool, typer.Option("--deep", help="Decode every frame as well.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Verify a store, and name the shard and video of any fault."""
+    from prep.check import check_store, summary
+
+    faults = check_store(store, deep=deep)
+    if as_json:
+        typer.echo(json.dumps([asdict(fault) for fault in faults], indent=1, ensure_ascii=False))
+    for fault in faults if not as_json else ():
+        typer.echo(f"tasd: {fault}", err=True)
+    if faults:
+        typer.echo("delete the shards named here and run the same tasd prep again", err=True)
+        raise typer.Exit(1)
+    if not as_json:
+        typer.echo(summary(store, deep=deep))

@@ -1,0 +1,119 @@
+"""``tasd doctor``: what is installed, which GPU, which decoder, which stores and runs."""
+
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
+
+import typer
+
+from tasd.errors import UserError
+from tasd.home import home
+
+Verdict = Literal["ok", "note", "missing"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the examination: ``missing`` means that some command cannot work."""
+
+    what: str
+    verdict: Verdict
+    detail: str
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Tell what is installed, which GPU, which stores and runs."""
+    findings = examine()
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            mark = {"ok": "ok     ", "note": "note   ", "missing": "MISSING"}[finding.verdict]
+            typer.echo(f"{mark}  {finding.what:<12} {finding.detail}")
+    raise typer.Exit(0 if healthy(findings) else 1)
+
+
+def examine() -> list[Finding]:
+    """All that is worth knowing about this installation."""
+    from tasd.runs.environment import version
+
+    return [
+        Finding("python", "ok", f"{sys.version.split()[0]} on {platform.platform()}"),
+        Finding("tasd", "ok", str(version("tasd"))),
+        *_prep(),
+        *_training(),
+        *_data(),
+    ]
+
+
+def healthy(findings: list[Finding]) -> bool:
+    """Whether every command can work."""
+    return all(finding.verdict != "missing" for finding in findings)
+
+
+def _prep() -> list[Finding]:
+    import h5py
+    import imageio_ffmpeg
+
+    found = [Finding("h5py", "ok", f"{h5py.__version__}, HDF5 {h5py.version.hdf5_version}")]
+    try:
+        binary = imageio_ffmpeg.get_ffmpeg_exe()
+        version = imageio_ffmpeg.get_ffmpeg_version()
+        found.append(Finding("ffmpeg", "ok", f"{version} at {binary}"))
+    except RuntimeError as error:
+        found.append(Finding("ffmpeg", "missing", f"{error}; pip install imageio-ffmpeg"))
+    cores, free = os.cpu_count(), shutil.disk_usage(home()).free / 2**30
+    found.append(Finding("machine", "ok", f"{cores} cores, {free:.0f} GiB free in {home()}"))
+    return found
+
+
+def _training() -> list[Finding]:
+    try:
+        import torch
+        import torchvision
+    except ImportError as error:
+        return [Finding("torch", "missing", f"{error}; pip install 'tasd[train]'; prep works")]
+    found = [Finding("torch", "ok", f"{torch.__version__}, torchvision {torchvision.__version__}")]
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            card = torch.cuda.get_device_properties(index)
+            text = f"{card.name}, {card.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}"
+            found.append(Finding(f"gpu {index}", "ok", text))
+    else:
+        found.append(Finding("gpu", "note", "none usable; --device auto means the CPU"))
+    if importlib.util.find_spec("nvidia.dali") is not None:
+        from nvidia import dali
+
+        found.append(Finding("loader", "ok", f"DALI {dali.__version__}"))
+    else:
+        found.append(Finding("loader", "note", "no DALI here; the torch loader serves, slower"))
+    return found
+
+
+def _data() -> list[Finding]:
+    from tasd.runs.folder import runs_folder
+    from tasd.store import Store
+
+    found = []
+    stores = sorted((home() / "stores").glob("*/manifest.json"))
+    for path in stores:
+        try:
+            store = Store(path.parent)
+            text = f"{store.dataset}: {len(store.videos):,} videos, {len(store.classes())} classes"
+            found.append(Finding(f"store {path.parent}", "ok", text))
+        except UserError as error:
+            found.append(Finding(f"store {path.parent}", "note", str(error)))
+    if not stores:
+        found.append(Finding("stores", "note", f"none in {home() / 'stores'}; see tasd prep"))
+    runs = sorted(runs_folder().glob("*/config.json"))
+    finished = [path for path in runs if (path.parent / "checkpoints" / "best.pt").exists()]
+    text = f"{len(runs)} in {runs_folder()}, {len(finished)} with a best checkpoint"
+    found.append(Finding("runs", "ok" if runs else "note", text))
+    return found

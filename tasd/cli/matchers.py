@@ -1,0 +1,35 @@
+"""``tasd matchers``: what there is to compare videos with."""
+
+import json
+from typing import Annotated
+
+import typer
+
+
+def matchers(
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """List the matchers: papers, published accuracies, recipes."""
+    from tasd.matchers import MATCHERS
+    from tasd.recipes import of_matcher
+
+    if as_json:
+        told = {
+            name: {
+                "paper": matcher.PUBLISHED.paper,
+                "published": matcher.PUBLISHED.accuracy,
+                "recipe": of_matcher(name),
+                "reads_maps": matcher.needs_maps,
+            }
+            for name, matcher in MATCHERS.items()
+        }
+        typer.echo(json.dumps(told, indent=2))
+        return
+    for name, matcher in MATCHERS.items():
+        scores = ", ".join(
+            f"{data} {one} / {five}" for data, (one, five) in matcher.PUBLISHED.accuracy.items()
+        )
+        typer.echo(f"{name:<10} {matcher.PUBLISHED.paper}")
+        typer.echo(f"{'':<10} 5-way 1-shot / 5-shot: {scores or 'none published'}")
+        typer.echo(f"{'':<10} tasd train --recipe {of_matcher(name)}")
+    typer.echo("with the distillation of this paper: --set distill=tasd; the recipe tasd has it")

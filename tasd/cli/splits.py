@@ -1,0 +1,188 @@
+"""``tasd splits``: which classes train and test, CMN's lists, and what of them is on the disk."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tasd.datasets import Dataset, Listed, Problem, Selection
+    from tasd.datasets.presence import Presence
+
+app = typer.Typer(
+    name="splits",
+    help="Show the splits, fetch lists of videos, check what is there.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
+
+
+@app.command()
+def show(
+    dataset: Annotated[
+        str | None, typer.Argument(help="kinetics, ucf101 or hmdb51; default: the counts of all.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the class lists of the published splits, with counts."""
+    from tasd.datasets.splits import class_splits, published
+
+    names = [dataset] if dataset else list(published())
+    splits = {name: class_splits(name) for name in names}
+    if as_json:
+        _print_json({name: dict(lists) for name, lists in splits.items()})
+        return
+    counts = [[name, *(len(names) for names in lists.values())] for name, lists in splits.items()]
+    _print_table(["classes of", "train", "val", "test"], counts)
+    if dataset:
+        for split, classes in splits[dataset].items():
+            typer.echo(f"\n{split} ({len(classes)}): {', '.join(classes)}")
+
+
+@app.command()
+def fetch(
+    dataset: Annotated[str, typer.Argument(help="kinetics: the only one that needs a list.")],
+    url: Annotated[
+        str | None, typer.Option("--from", help="Another address that serves the same files.")
+    ] = None,
+) -> None:
+    """Download CMN's lists of 10,000 Kinetics videos, checked."""
+    from tasd.datasets.fetch import CMN_URL, fetch_cmn_lists
+    from tasd.errors import UserError
+
+    if dataset != "kinetics":
+        raise UserError(f"no list is needed for {dataset!r}: only kinetics has one to fetch")
+    for split, path in fetch_cmn_lists(base_url=url or CMN_URL).items():
+        typer.echo(f"{split}: {path}")
+
+
+@app.command()
+def check(
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            metavar="kinetics|ucf101|hmdb51|folder", help="Which one; folder: your own clips."
+        ),
+    ],
+    root: Annotated[Path, typer.Option(help="Folder of the videos.")],
+    list_: Annotated[
+        list[Path] | None,
+        typer.Option("--list", help="List of videos, may be given again; kinetics: CMN's."),
+    ] = None,
+    missing: Annotated[
+        Path | None, typer.Option(help="Write the videos that are not there to this file.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Count the videos that are there, class by class.
+
+    With a list, also those that are missing. Nothing is decoded.
+    """
+    from tasd.datasets import DATASETS, scan, select
+    from tasd.datasets.presence import presence
+    from tasd.errors import UserError
+    from tasd.registry import pick
+
+    kind = pick(DATASETS, dataset, what="data set")
+    listed = _listed(kind, list_ or [])
+    if missing and listed is None:
+        raise UserError(f"--missing {missing} needs a list to compare with; name one with --list")
+    found = scan(kind, root)
+    selection = select(kind, found, listed)
+    rows = presence(kind, selection, listed)
+    if missing:
+        _write_missing(missing, selection)
+    if as_json:
+        _print_json(_report(rows, selection, found.problems))
+    else:
+        _print_rows(rows, selection, found.problems)
+
+
+def _listed(dataset: "Dataset", paths: list[Path]) -> "list[Listed] | None":
+    """The lines of the lists; without one, Kinetics takes CMN's where they were fetched."""
+    from tasd.datasets import read_list
+    from tasd.datasets.fetch import cached_cmn_lists
+
+    if not paths and dataset.name == "kinetics":
+        paths = list(cached_cmn_lists().values())
+        if len(paths) < 3:
+            typer.echo("Without CMN's lists; tasd splits fetch kinetics downloads them.", err=True)
+            return None
+    lines = [line for path in paths for line in read_list(dataset, path)]
+    return list(dict.fromkeys(lines)) if paths else None
+
+
+def _write_missing(path: Path, selection: "Selection") -> None:
+    from tasd.errors import UserError
+
+    try:
+        path.write_text("".join(f"{line.id}\n" for line in selection.missing), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--missing {path} cannot be written: {error.strerror}") from None
+
+
+def _report(
+    rows: "tuple[Presence, ...]", selection: "Selection", problems: "Sequence[Problem]"
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "classes": [asdict(row) for row in rows],
+        "missing": [line.id for line in selection.missing],
+        "problems": [asdict(problem) for problem in [*problems, *selection.problems]],
+    }
+
+
+def _print_rows(
+    rows: "tuple[Presence, ...]", selection: "Selection", problems: "Sequence[Problem]"
+) -> None:
+    from tasd.datasets.presence import totals
+
+    listed = any(row.listed is not None for row in rows)
+    header = ["split", "class", "found", *(["listed", "missing"] if listed else [])]
+    _print_table(header, [_cells(row) for row in rows])
+    for split, (found, wanted) in totals(rows).items():
+        there = f"{found:,} of {wanted:,} videos" if listed else f"{found:,} videos"
+        typer.echo(f"{split or 'in no split'}: {there}")
+    shown = {row.class_name for row in rows}
+    _print_problems([p for p in [*problems, *selection.problems] if p.path not in shown])
+
+
+def _print_problems(problems: "Sequence[Problem]", most: int = 5) -> None:
+    """A few of each kind: a download of Kinetics-700 has 600 classes of no split."""
+    for kind in sorted({problem.kind for problem in problems}):
+        same = [problem for problem in problems if problem.kind == kind]
+        for problem in same[:most]:
+            typer.echo(f"{kind}: {problem.path}: {problem.reason}", err=True)
+        if len(same) > most:
+            typer.echo(f"{kind}: and {len(same) - most} more", err=True)
+
+
+def _cells(row: "Presence") -> list[object]:
+    counts = [] if row.listed is None else [row.listed, row.listed - row.found or ""]
+    return [row.split, row.class_name, row.found, *counts]
+
+
+def _print_table(header: list[str], rows: list[list[Any]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD)
+    for number, title in enumerate(header):
+        text = all(isinstance(row[number], str) and row[number] for row in rows) or not number
+        table.add_column(title, justify="left" if text else "right", no_wrap=True)
+    for row in rows:
+        # Square brackets of a name are no markup.
+        table.add_row(*(str(cell).replace("[", r"\[") for cell in row))
+    Console(highlight=False).print(table)
+
+
+def _print_json(content: object) -> None:
+    import json
+
+    typer.echo(json.dumps(content, indent=1, ensure_ascii=False))

@@ -1,0 +1,1 @@
+"""From episodes to accuracy, intervals and result files."""

@@ -1,0 +1,91 @@
+"""Results as a person reads them in a terminal."""
+
+import math
+
+import numpy as np
+
+from tasd.evaluation.evaluate import Evaluated, compare
+from tasd.evaluation.metrics import Interval
+from tasd.evaluation.metrics import over_seeds as mean_over_seeds
+
+HEADER = ("", "accuracy", "95 % interval:", "with other", "with other videos")
+SECOND = ("", "", "episodes only", "classes", "of these classes")
+
+
+def table(result: Evaluated) -> list[str]:
+    """What was tested, and a line for each network."""
+    split, episodes = result.content["provenance"]["split"], result.episodes
+    seed = "from a file" if episodes.seed is None else f"seed {episodes.seed}"
+    rows: list[tuple[str, ...]] = [HEADER, SECOND]
+    for name, said in result.summaries.items():
+        mark = " *" if name == result.subject.chosen and len(result.summaries) > 1 else ""
+        intervals = (said.over_episodes, said.over_classes, said.over_videos)
+        rows.append((name + mark, f"{said.accuracy:.2%}", *map(_ends, intervals)))
+    variant = result.subject.variant
+    lines = [
+        f"{result.subject.name}, {result.content['provenance']['matcher']}",
+        f"{split['name']}: {split['classes']} classes, {split['videos']:,} videos; "
+        f"{len(episodes):,} episodes, {episodes.shape_text()}, {seed}",
+        *_aligned(rows),
+    ]
+    if len(result.summaries) > 1:
+        stands = "" if variant else ", so it stands for the run"
+        lines.append(f"* better on the validation classes{stands}")
+    if variant:
+        lines.append(f"{variant}: not the run as it was trained, so tasd report leaves it out")
+    return lines + _marks(result)
+
+
+def compared(first: Evaluated, second: Evaluated) -> list[str]:
+    """The second minus the first."""
+    paired = compare(first, second)
+    gain = paired.difference
+    return [
+        f"{second.subject.name} minus {first.subject.name}, same episodes: {100 * gain.mean:+.2f} "
+        f"points, 95 % interval {100 * gain.low:+.2f} to {100 * gain.high:+.2f} (sampling of "
+        "episodes only)",
+        f"better in {paired.better:,} episodes, worse in {paired.worse:,}, equal in "
+        f"{paired.equal:,}; sign test p = {paired.p_value:.2g}",
+    ]
+
+
+def over_seeds(every: list[list[Evaluated]]) -> list[str]:
+    """Means over the seeds of the episodes, one line for each network of each subject."""
+    lines = []
+    for position, first in enumerate(every[0]):
+        for name in first.summaries:
+            values = np.array([results[position].summaries[name].accuracy for results in every])
+            mean = mean_over_seeds(values)
+            lines.append(
+                f"{first.subject.name} {name}, mean over {len(values)} seeds: {mean.mean:.2%} "
+                f"({_ends(mean)}; the videos are the same in all)"
+            )
+    return lines
+
+
+def _marks(result: Evaluated) -> list[str]:
+    """What no reader of the numbers may miss."""
+    origin, lines = result.content["provenance"], []
+    if seen := origin["trained_and_tested"]:
+        lines.append(f"NOT few-shot: {len(seen)} of these classes were trained on")
+    config = origin.get("config", {})
+    if config.get("data", {}).get("features") is not None:
+        lines.append("trained on cached features of a frozen backbone, Eqs 3 to 11 left out")
+    network = config.get("network", {})
+    if network.get("weights") == "kinetics400" and origin["dataset"] == "kinetics":
+        lines.append("NOT few-shot: the pretrained weights have seen these classes (Kinetics-400)")
+    return lines
+
+
+def _ends(interval: Interval) -> str:
+    if math.isnan(interval.low):
+        return "unknown"
+    return f"{100 * interval.low:.2f} - {100 * interval.high:.2f}"
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

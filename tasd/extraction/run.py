@@ -1,0 +1,84 @@
+"""Features of a run's networks, cached in the run's folder."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tasd.device import Precision
+from tasd.episodes import middle_view
+from tasd.extraction.extract import extract
+from tasd.features.reader import open_features
+from tasd.features.store import FeatureStore
+from tasd.model import Model
+from tasd.runs.checkpoint import Checkpoint, trained_classes
+from tasd.runs.folder import Run
+from tasd.store import Store
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """How the features of a run are made, where they are not there yet.
+
+    split: whose classes. networks: of "student" and "teacher", or none for all there are.
+    matcher: another one than the run was trained with. precision: of the network, None for that
+    of training where the device has it. half: keep features in float16. maps: keep maps although
+    the matcher reads none. allow_overlap: also of classes that the network was trained on.
+    """
+
+    split: str = "test"
+    networks: tuple[str, ...] = ()
+    matcher: str | None = None
+    precision: Precision | None = None
+    half: bool = False
+    maps: bool = False
+    allow_overlap: bool = False
+    device: str = "cpu"
+
+
+def cached_features(
+    run: Run,
+    model: Model,
+    store: Store | FeatureStore,
+    saved: Checkpoint,
+    how: Extraction,
+    about: Mapping[str, str],
+    *,
+    maps: bool,
+) -> FeatureStore:
+    """The features of one network, read where they are there and made where they are not.
+
+    The name of the file holds a hash of all that they depend on.
+    """
+    data = saved.config.data
+    key = {
+        **about,
+        "store": store.hash,
+        "split": how.split,
+        "frames": data.frames,
+        "crop": data.crop,
+        "half": how.half,
+        "maps": maps,
+    }
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    path = run.path / "features" / f"{about['network']}-{how.split}-{digest[:12]}.h5"
+    if path.exists():
+        return open_features(path)
+    classes = store.classes(how.split)
+    return extract(
+        model.to(how.device),
+        store,
+        path,
+        classes=classes,
+        split=how.split,
+        view=lambda video: middle_view(video, data.frames),
+        size=data.crop,
+        device=how.device,
+        maps=maps,
+        half=how.half,
+        about={**key, "dataset": store.dataset},
+        trained_on=trained_classes(saved, store),
+        groups=store.groups,
+        kind=data.loader,
+        threads=data.threads,
+    )

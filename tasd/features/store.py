@@ -1,0 +1,115 @@
+"""Features of videos in memory: what a network says of each, to be compared ever after."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from tasd.episodes import View
+from tasd.episodes.table import EpisodeTable
+from tasd.errors import UserError
+
+
+@dataclass(frozen=True)
+class FeatureStore:
+    """The features of a set of videos, in memory; maps, where there are any, stay on disk.
+
+    videos, video_class: name and class of each row. splits: class names of train, val and test.
+    groups: video -> its source, where the file says. trained_on: classes the network has seen.
+    about: the file's attributes.
+    """
+
+    path: Path
+    features: Float[np.ndarray, "videos time channels"]
+    maps: Float[np.ndarray, "videos time channels height width"] | None
+    videos: tuple[str, ...]
+    video_class: tuple[str, ...]
+    splits: Mapping[str, tuple[str, ...]]
+    groups: Mapping[str, str] | None = None
+    trained_on: tuple[str, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def dataset(self) -> str:
+        """What the file says it is of."""
+        return str(self.about.get("dataset", "features"))
+
+    def classes(self, *splits: str) -> dict[str, tuple[str, ...]]:
+        """Class names to video names, of these splits or of all; only classes with videos.
+
+        Raises `UserError` for a split that there is not, or that this was not opened for.
+        """
+        wanted = {name for split in splits for name in self._classes_of(split)}
+        found: dict[str, list[str]] = {}
+        for video, name in zip(self.videos, self.video_class, strict=True):
+            if not splits or name in wanted:
+                found.setdefault(name, []).append(video)
+        return {name: tuple(sorted(found[name])) for name in sorted(found)}
+
+    def only(self, *splits: str) -> "FeatureStore":
+        """The features of these splits alone, without maps: the others cannot be opened."""
+        kept = {split: self._classes_of(split) for split in splits}
+        names = {name for classes in kept.values() for name in classes}
+        rows = [row for row, name in enumerate(self.video_class) if name in names]
+        part = replace(
+            self,
+            features=self.features[rows],
+            maps=None,
+            videos=tuple(self.videos[row] for row in rows),
+            video_class=tuple(self.video_class[row] for row in rows),
+            splits=kept,
+        )
+        vars(part)["hash"] = self.hash  # that of the file: its part is no other data set
+        return part
+
+    def looked_at(self, views: Sequence[View]) -> Float[np.ndarray, "views positions channels"]:
+        """The features at the positions of each view; crop and flip were chosen when made."""
+        time = self.features.shape[1]
+        return np.stack([self.features[self._row[view.video], view.frames(time)] for view in views])
+
+    def rows(self, episodes: EpisodeTable) -> Int64[np.ndarray, " videos"]:
+        """Where the videos of ``episodes`` lie here. Raises `UserError` where they do not."""
+        missing = [video for video in episodes.videos if video not in self._row]
+        if missing:
+            raise UserError(
+                f"{episodes.source} names {len(missing)} videos that {self.path} does not have "
+                f"({missing[0]!r} first); take episodes and features of the same videos"
+            )
+        rows = np.array([self._row[video] for video in episodes.videos])
+        for video, row, label in zip(episodes.videos, rows, episodes.video_class, strict=True):
+            if self.video_class[row] != episodes.classes[label]:
+                raise UserError(
+                    f"{episodes.source} puts {video!r} into class {episodes.classes[label]!r}, "
+                    f"{self.path} into {self.video_class[row]!r}; mend one of them"
+                )
+        return rows
+
+    def _classes_of(self, split: str) -> tuple[str, ...]:
+        if split not in self.splits:
+            raise UserError(
+                f"{self.path} has no split {split!r}, or was not opened for it; there are: "
+                f"{', '.join(self.splits)}"
+            )
+        return self.splits[split]
+
+    def __enter__(self) -> "FeatureStore":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing stays open: all is in memory."""
+
+    @cached_property
+    def _row(self) -> dict[str, int]:
+        return {video: row for row, video in enumerate(self.videos)}
+
+    @cached_property
+    def hash(self) -> str:
+        """sha256 of names, classes and features."""
+        digest = hashlib.sha256("\n".join(self.videos + self.video_class).encode())
+        digest.update(np.ascontiguousarray(self.features).data)
+        return digest.hexdigest()

@@ -1,0 +1,161 @@
+"""TA2N's second stage in space: where in the two maps of a pair the action is."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tasd.matchers.ta2n_warp import pool_by_two
+
+REACH = 0.75  # the largest offset, in halves of the map
+HALF = 128  # channels of the first convolution
+SHIFTS = (-0.2, 0.0, 0.2)  # the masks of nine shifted offsets are averaged
+
+Side = Literal["support", "query"]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Maps of all pairs of a class n and a query m, taken apart.
+
+    What a pair adds to the two maps is the same in all cells, so that it is kept as a vector:
+    the class's map is ``support_maps[n] + support_added[n]``, the query's is
+    ``query_maps[m] + attention[n, m] @ query_values[m]`` frame by frame.
+    """
+
+    support_maps: Float[Tensor, "episodes way channels time height width"]
+    query_maps: Float[Tensor, "episodes query channels time height width"]
+    support_added: Float[Tensor, "episodes way time channels"]
+    query_values: Float[Tensor, "episodes query time channels"]
+    attention: Float[Tensor, "episodes way query time time"]
+
+
+class SpatialOffsets(nn.Module):
+    """Offsets (x, y) of every frame of every pair, from the two maps side by side.
+
+    The first convolution reads 2 x channels for each pair. It is linear, so it is applied to
+    each map once and to what a pair adds as the vector that it is: for 5 classes and 5 queries
+    50 such convolutions become 10.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.conv1 = nn.Conv3d(2 * channels, HALF, kernel_size=3, padding=1)
+        self.norm1 = nn.BatchNorm3d(HALF)
+        self.conv2 = nn.Conv3d(HALF, 128, kernel_size=3, padding=1)
+        self.norm2 = nn.BatchNorm3d(128)
+        self.hidden = nn.Conv1d(128, 64, kernel_size=1)
+        self.out = nn.Conv1d(64, 2, kernel_size=1)
+        nn.init.zeros_(self.out.weight)
+        assert self.out.bias is not None
+        nn.init.zeros_(self.out.bias)
+
+    def convolved(
+        self, maps: Float[Tensor, "videos channels time height width"], side: Side
+    ) -> Float[Tensor, "videos half time height width"]:
+        """The first convolution of a map as a class's or as a query's."""
+        return functional.conv3d(maps, self._weight(side), padding=1)
+
+    def _weight(self, side: Side) -> Tensor:
+        """The class's map comes first in a pair."""
+        channels = self.channels
+        return (
+            self.conv1.weight[:, :channels]
+            if side == "support"
+            else self.conv1.weight[:, channels:]
+        )
+
+    def forward(
+        self,
+        pairs: Pairs,
+        support_half: Float[Tensor, "episodes way half time height width"],
+        query_half: Float[Tensor, "episodes query half time height width"],
+    ) -> Float[Tensor, "episodes way query time 2"]:
+        """Offsets, as fractions of half the map."""
+        height, width = support_half.shape[4:]
+        added = self._added(pairs, height, width)
+        first = support_half[:, :, None] + query_half[:, None] + added
+        assert self.conv1.bias is not None
+        flat = first.flatten(0, 2) + self.conv1.bias[:, None, None, None]
+        seen = functional.relu(pool_by_two(self.norm1(flat), over_time=False))
+        seen = functional.relu(pool_by_two(self.norm2(self.conv2(seen)), over_time=False))
+        hidden = functional.relu(self.hidden(seen.amax(dim=(3, 4))))
+        offsets = REACH * torch.tanh(self.out(hidden)).mT
+        return offsets.reshape(*pairs.attention.shape[:4], 2)
+
+    def _added(self, pairs: Pairs, height: int, width: int) -> Tensor:
+        """The first convolution of what a pair adds: (e, n, m, 128, time, height, width)."""
+        rows, columns = _taps_inside(height, pairs), _taps_inside(width, pairs)
+        inside = torch.einsum("pi,qj->pqij", rows, columns).flatten(2).flatten(0, 1)
+        support_taps = self._taps(pairs.support_added, "support", inside)
+        query_taps = self._taps(pairs.query_values, "query", inside)
+        # Output t sums the three taps k over the frames t + k - 1, which are the support's own
+        # and, for the query, those that attention brings there from its frames y.
+        frames = torch.eye(pairs.attention.shape[3], dtype=inside.dtype, device=inside.device)
+        own = torch.einsum("kty,enykx->entx", _neighbours(frames), support_taps)
+        brought = torch.einsum("enmkty,emykx->enmtx", _neighbours(pairs.attention), query_taps)
+        places = own[:, :, None] + brought
+        places = places.reshape(*places.shape[:4], HALF, len(rows), len(columns))
+        cells = places[..., _place_of_cells(height), :][..., _place_of_cells(width)]
+        return cells.movedim(3, 4)
+
+    def _taps(self, vectors: Tensor, side: Side, inside: Tensor) -> Tensor:
+        """What a map that is the vector in all its cells becomes, tap by tap in time.
+
+        The kernel is summed over the cells that it finds inside the map, once for each place
+        that differs in this: (e, videos, frames, 3 taps, 128 * places).
+        """
+        kernel = self._weight(side).permute(2, 0, 3, 4, 1).flatten(2, 3)
+        summed = inside @ kernel  # (3 taps, 128, places, channels)
+        taps = functional.linear(vectors, summed.flatten(0, 2))
+        return taps.reshape(*vectors.shape[:3], 3, -1)
+
+
+def _taps_inside(cells: int, like: Pairs) -> Tensor:
+    """(places, 3): which taps lie inside a row at its first cell, in its middle, at its last."""
+    places = range(min(cells, 3))
+    inside = [[float(0 <= place + tap - 1 < len(places)) for tap in range(3)] for place in places]
+    return like.support_added.new_tensor(inside)
+
+
+def _neighbours(rows: Tensor) -> Tensor:
+    """(..., frames, x) -> (..., 3, frames, x): the frame before, itself, the next; or zeros."""
+    padded = functional.pad(rows, (0, 0, 1, 1))
+    frames = rows.shape[-2]
+    return torch.stack([padded[..., k : k + frames, :] for k in range(3)], dim=-3)
+
+
+def _place_of_cells(cells: int) -> list[int]:
+    """Which of first, middle, last each cell of a row is; the only two are first and last."""
+    return [min(cell, 1) + (cell > 1 and cell == cells - 1) for cell in range(cells)]
+
+
+def axis_masks(offsets: Float[Tensor, "*frames"], *, cells: int) -> Float[Tensor, "*frames cells"]:
+    """How much each cell of a row counts when the row is moved by an offset; sums to 1.
+
+    Cells that stay inside count fully, those outside less by their distance. Nine shifted
+    offsets (three an axis) are averaged; the masks of rows and columns are multiplied, so that
+    each axis can average its own three.
+    """
+    grid = torch.linspace(-1, 1, cells, dtype=offsets.dtype, device=offsets.device)
+    shifts = torch.tensor(SHIFTS, dtype=offsets.dtype, device=offsets.device)
+    places = grid + (offsets[..., None] + shifts)[..., None]
+    outside = (places.abs() - 1).clamp(min=0)
+    weights = (1 - outside * (cells - 1) / 2).clamp(min=0)
+    return (weights / weights.sum(dim=-1, keepdim=True)).mean(dim=-2)
+
+
+def pooled(
+    maps: Float[Tensor, "episodes videos channels time height width"],
+    offsets: Float[Tensor, "episodes videos others time 2"],
+) -> Float[Tensor, "episodes videos others time channels"]:
+    """The frames of a map around its offsets, for each of the videos that it is paired with."""
+    columns = axis_masks(offsets[..., 0], cells=maps.shape[5])
+    rows = axis_masks(offsets[..., 1], cells=maps.shape[4])
+    masks = (rows[..., :, None] * columns[..., None, :]).flatten(4)
+    # e episodes, v videos, o others, t frames, c channels, x cells
+    return torch.einsum("evctx,evotx->evotc", maps.flatten(4), masks)

@@ -1,0 +1,251 @@
+"""What a study says: the paper's table with ours beside, the runs one by one, the curves."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from tasd.evaluation.metrics import Interval, over_seeds, paired_difference
+from tasd.report.outcome import NAMES, Outcome, cell
+from tasd.report.published import DATASETS, TABLE1, TITLES
+from tasd.report.tables import Row, Table, table2, table3
+from tasd.reproduce.rows import WITH
+from tasd.reproduce.runs import Planned, validations
+
+NETWORKS = ("student", "teacher")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that was trained and tested.
+
+    result: its result file's content. curve: test accuracy by episode of the checkpoints that
+    were kept and tested.
+    """
+
+    plan: Planned
+    result: Mapping[str, Any]
+    curve: Mapping[int, float]
+
+    @property
+    def outcome(self) -> Outcome:
+        """As reports read it."""
+        return Outcome(self.plan.run, self.plan.config, None, self.result)
+
+    @property
+    def checks(self) -> list[tuple[int, dict[str, float]]]:
+        """Validation accuracy of each network, by training episode."""
+        return [
+            (line["episode"], {n: line[n]["accuracy"] for n in NETWORKS if n in line})
+            for line in validations(self.plan.run)
+        ]
+
+    @property
+    def before(self) -> float:
+        """Validation accuracy of the untrained network."""
+        return self.checks[0][1]["student"]
+
+    @property
+    def best(self) -> tuple[float, int, str]:
+        """The best validation of training: accuracy, episode, network."""
+        trained = [
+            (accuracy, -episode, network)
+            for episode, told in self.checks
+            for network, accuracy in told.items()
+            if episode > 0
+        ]
+        accuracy, episode, network = max(trained, key=lambda told: told[:2])
+        return accuracy, -episode, network
+
+    @property
+    def accuracies(self) -> Float[np.ndarray, " episodes"]:
+        """Of each test episode, by the network that stands for the run."""
+        shape, network = self.result["episodes"], self.result["chosen"]
+        right = np.array(self.result["networks"][network]["correct"], np.float64)
+        return np.asarray(right / (shape["way"] * shape["queries"]))
+
+
+def tables_of(table: str, runs: Sequence[Finished]) -> list[Table]:
+    """The table of the paper, then the runs one by one, then for Table 3 the curves."""
+    outcomes = [run.outcome for run in runs]
+    if table == "table1":
+        return [matchers_table(runs), runs_table(runs)]
+    made = table2(outcomes) if table == "table2" else table3(outcomes)
+    main = [made] if made is not None else []
+    return [*main, runs_table(runs), *([curves_table(runs)] if table == "table3" else [])]
+
+
+def matchers_table(runs: Sequence[Finished]) -> Table:
+    """Every matcher without and with distillation, all on the same test episodes."""
+    by_row = _by_row(runs)
+    shot = runs[0].plan.config.episode.shot
+    rows = []
+    for name, mine in by_row.items():
+        matcher, distilled = name.removesuffix(WITH), name.endswith(WITH)
+        first = by_row.get(matcher, []) if distilled else []
+        rows.append(
+            (
+                NAMES[matcher],
+                "yes" if distilled else "",
+                _mean([run.before for run in mine]),
+                _mean([run.best[0] for run in mine]),
+                _test(mine),
+                _gain(first, mine),
+                *_published(matcher, distilled=distilled, shot=shot),
+            )
+        )
+    header = (
+        "method",
+        "distillation",
+        "validation, untrained",
+        "validation, best",
+        "test",
+        "gain",
+        *(f"published, {TITLES[dataset]}" for dataset in DATASETS),
+    )
+    return Table("table1", CAPTION1, header, tuple(rows), len(rows))
+
+
+CAPTION1 = (
+    "Every matcher with and without the distillation; accuracy in percent, test accuracy with its "
+    "95 % interval on the same episodes (over training seeds where their number is given). "
+    "Validation: the same episodes before training and at the checkpoint that was kept. Gain: "
+    "points of the test accuracy, with minus without, paired. Published numbers as printed in "
+    "Table 1 of the paper, with an ImageNet ResNet-50."
+)
+
+
+def _by_row(runs: Iterable[Finished]) -> dict[str, list[Finished]]:
+    grouped: dict[str, list[Finished]] = {}
+    for run in runs:
+        grouped.setdefault(run.plan.row.name, []).append(run)
+    return grouped
+
+
+def _mean(values: Sequence[float]) -> str:
+    return f"{100 * sum(values) / len(values):.1f}"
+
+
+def _test(runs: Sequence[Finished]) -> str:
+    found = cell([run.outcome for run in runs])
+    return "-" if found is None else found.text
+
+
+def gain(without: Sequence[Finished], distilled: Sequence[Finished]) -> Interval | None:
+    """With minus without: over the episodes of one seed, or over the seeds that both have."""
+    first = {run.plan.seed: run for run in without}
+    pairs = [(first[run.plan.seed], run) for run in distilled if run.plan.seed in first]
+    if not pairs:
+        return None
+    paired = [paired_difference(a.accuracies, b.accuracies).difference for a, b in pairs]
+    return paired[0] if len(paired) == 1 else over_seeds(np.array([p.mean for p in paired]))
+
+
+def _gain(without: Sequence[Finished], distilled: Sequence[Finished]) -> str:
+    found = gain(without, distilled)
+    return "" if found is None else f"{100 * found.mean:+.1f} ±{100 * found.half:.1f}"
+
+
+def _published(matcher: str, *, distilled: bool, shot: int) -> list[str]:
+    """The paper's number for this row; distilled, it has BiMHM's alone, as TASD."""
+    method = NAMES[matcher] if not distilled else "TASD" if matcher == "bimhm" else None
+    rows = {row.method: row.accuracy for row in TABLE1}
+    found = rows.get(method or "", {})
+    pairs = [found.get(dataset) for dataset in DATASETS]
+    return ["-" if p is None or shot not in (1, 5) else f"{p[shot == 5]:.1f}" for p in pairs]
+
+
+def runs_table(runs: Sequence[Finished]) -> Table:
+    """A line for each run."""
+    header: Row = ("run", "untrained", "best on validation", *NETWORKS)
+    rows = [_run_row(run) for run in runs]
+    if any(run.curve for run in runs):
+        header = (*header, "best on test (chosen by it: no result)")
+        rows = [(*row, _best_on_test(run)) for row, run in zip(rows, runs, strict=True)]
+    return Table("runs", CAPTION_RUNS, header, tuple(rows), len(rows))
+
+
+def _run_row(run: Finished) -> Row:
+    accuracy, episode, network = run.best
+    return (
+        run.plan.name,
+        f"{100 * run.before:.1f}",
+        f"{100 * accuracy:.1f} ({network}, episode {episode:,})",
+        *(_accuracy(run.result["networks"].get(name)) for name in NETWORKS),
+    )
+
+
+CAPTION_RUNS = (
+    "The runs: accuracy in percent on the validation classes before training and at the best "
+    "validation, which chose the checkpoint; then of its networks on the test episodes."
+)
+
+
+def _accuracy(said: Mapping[str, Any] | None) -> str:
+    return "-" if said is None else f"{100 * said['accuracy']:.1f}"
+
+
+def _best_on_test(run: Finished) -> str:
+    """What choosing on the test classes would have given, as the paper's best episodes did."""
+    if not run.curve:
+        return ""
+    episode = max(run.curve, key=lambda e: (run.curve[e], -e))
+    return f"{100 * run.curve[episode]:.1f} (episode {episode:,})"
+
+
+def curves_table(runs: Sequence[Finished]) -> Table:
+    """Validation accuracy by training episode: the better network of each run."""
+    told = {run.plan.name: {e: max(v.values()) for e, v in run.checks} for run in runs}
+    episodes = sorted({episode for curve in told.values() for episode in curve})
+    rows = tuple(
+        (f"{episode:,}", *(_point(curve, episode) for curve in told.values()))
+        for episode in episodes
+    )
+    return Table("curves", CAPTION_CURVES, ("episode", *told), rows)
+
+
+CAPTION_CURVES = (
+    "Validation accuracy in percent, the better of student and teacher; * is each run's best."
+)
+
+
+def _point(curve: Mapping[int, float], episode: int) -> str:
+    if episode not in curve:
+        return ""
+    trained = [accuracy for at, accuracy in curve.items() if at > 0]
+    best = episode > 0 and curve[episode] == max(trained)
+    return f"{100 * curve[episode]:.1f}{' *' if best else ''}"
+
+
+def document(table: str, runs: Sequence[Finished], made: Sequence[Table]) -> dict[str, Any]:
+    """All of it as plain data."""
+    return {
+        "format": "tasd-reproduction",
+        "version": 1,
+        "table": table,
+        "episodes": runs[0].result["episodes"] if runs else None,
+        "runs": [_run_document(run) for run in runs],
+        "tables": [
+            {"name": t.name, "caption": t.caption, "header": t.header, "rows": t.rows} for t in made
+        ],
+    }
+
+
+def _run_document(run: Finished) -> dict[str, Any]:
+    accuracy, episode, network = run.best
+    return {
+        "row": run.plan.row.name,
+        "seed": run.plan.seed,
+        "run": str(run.plan.run.path),
+        "untrained": run.before,
+        "best": {"accuracy": accuracy, "episode": episode, "network": network},
+        "validation": [{"episode": at, **told} for at, told in run.checks],
+        "chosen": run.result["chosen"],
+        "test": {
+            name: {"accuracy": said["accuracy"], "interval95": said["interval95"]}
+            for name, said in run.result["networks"].items()
+        },
+        "test_by_episode": dict(run.curve),
+    }

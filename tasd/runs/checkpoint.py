@@ -1,0 +1,176 @@
+"""Checkpoints: written whole or not at all, read without executing anything from the file."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tasd.config import Config, validate
+from tasd.errors import UserError
+from tasd.features.store import FeatureStore
+from tasd.model import Model
+from tasd.store import Store
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best validation so far: where, how good, and whose accuracy it was."""
+
+    episode: int = 0
+    accuracy: float = -1.0
+    network: str = "student"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: training episodes and optimiser steps done, steps skipped, the best."""
+
+    episode: int = 0
+    step: int = 0
+    skipped: int = 0
+    best: Best = Best()
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything a run needs to go on as if it had never stopped, or to be evaluated.
+
+    classes: the training classes. dataset, store_hash: what it was trained on. learner, teacher,
+    optimiser: state dicts (teacher None for recipes without one; its state holds the centre of
+    Eq. 2).
+    """
+
+    config: Config
+    progress: Progress
+    classes: tuple[str, ...]
+    dataset: str
+    store_hash: str
+    learner: dict[str, Any]
+    teacher: dict[str, Any] | None
+    optimiser: dict[str, Any]
+
+    def save(self, path: Path, *, keep_previous: bool = False, also: Sequence[Path] = ()) -> None:
+        """Write atomically: temporary name, fsync, rename.
+
+        ``keep_previous`` leaves the file that stood there as ``previous.pt`` beside it. ``also``
+        are further names for this file; the data is written once.
+        """
+        tree = {f: getattr(self, f) for f in self.__dataclass_fields__}
+        tree |= {
+            "format": FORMAT_VERSION,
+            "config": self.config.model_dump(),
+            "classes": list(self.classes),
+            "progress": asdict(self.progress),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.writing")
+        with temporary.open("wb") as file:
+            torch.save(tree, file)
+            file.flush()
+            os.fsync(file.fileno())
+        if keep_previous and path.exists():
+            _link(path, path.with_name("previous.pt"))
+        temporary.replace(path)
+        for name in also:
+            _link(path, name)
+        _sync_folder(path.parent)
+
+
+def load(path: Path, *, device: torch.device | str = "cpu") -> Checkpoint:
+    """Read a checkpoint; only tensors and plain values are ever unpickled. Raises `UserError`."""
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such checkpoint; tasd train writes them")
+    try:
+        tree = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        before = path.with_name("previous.pt")
+        way_out = (
+            f"the one before is whole: --resume {before}"
+            if before.is_file() and before != path
+            else "take another checkpoint"
+        )
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise UserError(f"{path} is damaged or no checkpoint ({reason}); {way_out}") from None
+    if not isinstance(tree, dict) or "format" not in tree:
+        raise UserError(f"{path} is no checkpoint of tasd; take one that tasd train wrote")
+    version = tree.pop("format")
+    if version != FORMAT_VERSION:
+        raise UserError(
+            f"{path} has checkpoint format {version}, this tasd reads {FORMAT_VERSION}; use the "
+            "tasd that wrote it"
+        )
+    config = validate(tree.pop("config"), source=str(path))
+    progress, classes = tree.pop("progress"), tuple(tree.pop("classes"))
+    progress = Progress(**progress | {"best": Best(**progress["best"])})
+    return Checkpoint(config=config, progress=progress, classes=classes, **tree)
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of the file, which names the checkpoint in results."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def networks(checkpoint: Checkpoint) -> dict[str, Model]:
+    """The networks of a checkpoint by name, ``student`` and where there is one ``teacher``.
+
+    In eval mode; no weights are read from anywhere else.
+    """
+    found = {}
+    states = {"student": _below(checkpoint.learner, "student.")}
+    if checkpoint.teacher is not None:
+        states["teacher"] = _below(checkpoint.teacher, "model.")
+    for name, state in states.items():
+        model = Model(checkpoint.config, classes=len(checkpoint.classes), initialise=False)
+        fill(model, state, source=f"the checkpoint's {name}")
+        found[name] = model.eval().requires_grad_(False)
+    return found
+
+
+def fill(module: nn.Module, state: dict[str, Any], *, source: str) -> None:
+    """`load_state_dict`, its complaint in one line. Raises `UserError`."""
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        detail = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise UserError(
+            f"{source} does not fit this config ({detail[:160]}); resume with the config it was "
+            "trained with, or start a new run"
+        ) from None
+
+
+def _below(state: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give ``source`` a second name, atomically; a copy where the file system has no links."""
+    temporary = target.with_name(f".{target.name}.writing")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:
+        shutil.copyfile(source, temporary)
+    temporary.replace(target)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def trained_classes(saved: Checkpoint, store: Store | FeatureStore) -> tuple[str, ...]:
+    """The classes that a network was trained on, those of a frozen backbone's training too."""
+    behind = store.trained_on if isinstance(store, FeatureStore) else ()
+    return tuple(dict.fromkeys(saved.classes + behind))

@@ -1,0 +1,142 @@
+"""A run is a folder of plain files: config, environment, metrics, checkpoints, results."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tasd.config import Config, validate
+from tasd.errors import UserError
+from tasd.files import write_text
+from tasd.home import home
+from tasd.runs.environment import environment
+
+
+@dataclass(frozen=True)
+class Run:
+    """Names of what a run folder holds, and the metrics file."""
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """last.pt, previous.pt, best.pt, episode-*.pt."""
+        return self.path / "checkpoints"
+
+    @property
+    def last(self) -> Path:
+        """Where training goes on from."""
+        return self.checkpoints / "last.pt"
+
+    @property
+    def best(self) -> Path:
+        """The best on the validation classes; what is evaluated."""
+        return self.checkpoints / "best.pt"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line, in the order of episodes."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def evaluation(self) -> Path:
+        """Results, one JSON file each."""
+        return self.path / "evaluation"
+
+    @property
+    def figures(self) -> Path:
+        """Pictures that tasd report draws."""
+        return self.path / "figures"
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether it was begun and ended before its first checkpoint."""
+        return (self.path / "config.json").exists() and not any(self.checkpoints.glob("*.pt"))
+
+    def begin(self, config: Config, *, command: list[str], again: bool = False) -> None:
+        """Write environment.json, then config.json, into a folder that is not a run yet.
+
+        ``again``: or into a run that was never saved, which is begun anew. Raises `UserError`.
+        """
+        if (self.path / "config.json").exists() and not (again and self.unsaved):
+            raise UserError(
+                f"{self.path} already holds a run; go on with it by --resume {self.path}, or give "
+                "another --out"
+            )
+        self.metrics.unlink(missing_ok=True)
+        text = json.dumps(environment(command), indent=2)
+        write_text(self.path / "environment.json", text + "\n")
+        write_text(self.path / "config.json", config.save_text())
+
+    def config(self) -> Config:
+        """What config.json says. Raises `UserError`."""
+        path = self.path / "config.json"
+        try:
+            return validate(json.loads(path.read_text()), source=str(path))
+        except FileNotFoundError:
+            raise UserError(
+                f"{self.path} is not a run (no config.json in it); a run is a folder that tasd "
+                "train wrote"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{self.path} is not a run ({error}); a run is a folder that tasd train wrote"
+            ) from None
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """All lines; a last line that a crash cut off is left out."""
+        return list(_whole_lines(self.metrics))
+
+    def write_metrics(self, line: dict[str, Any]) -> None:
+        """Append one line."""
+        with self.metrics.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def sync_metrics(self) -> None:
+        """See to it that a power cut leaves every line so far."""
+        if self.metrics.exists():
+            with self.metrics.open("rb") as file:
+                os.fsync(file.fileno())
+
+    def rewind_metrics(self, episode: int) -> None:
+        """Drop what was written after ``episode``: those steps are about to be done again."""
+        kept = [line for line in _whole_lines(self.metrics) if line["episode"] <= episode]
+        temporary = self.metrics.with_suffix(".writing")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        temporary.replace(self.metrics)
+
+
+def new_path(config: Config) -> Path:
+    """``runs/<dataset>-<recipe>-<way>w<shot>s-<time>`` under $TASD_HOME or here."""
+    shape = f"{config.episode.way}w{config.episode.shot}s"
+    time = datetime.now().strftime("%Y%m%d-%H%M%S")
+    return runs_folder() / f"{config.dataset}-{config.recipe}-{shape}-{time}"
+
+
+def runs_folder() -> Path:
+    """Where runs are kept."""
+    return home() / "runs"
+
+
+def newest() -> Run:
+    """The newest run that has a best checkpoint. Raises `UserError` where there is none."""
+    found = [Run(path.parent.parent) for path in runs_folder().glob("*/checkpoints/best.pt")]
+    if not found:
+        raise UserError(
+            f"no run in {runs_folder()} has a best checkpoint; train one with tasd train, or name "
+            "a run with --run"
+        )
+    return max(found, key=lambda run: run.best.stat().st_mtime)
+
+
+def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
+    if not path.exists():
+        return
+    for line in path.read_text().splitlines():
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            return

@@ -1,0 +1,1 @@
+"""The training loop, the learner and the teacher."""

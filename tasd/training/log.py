@@ -1,0 +1,161 @@
+"""What is said and written down while a run goes on: live line, metrics.jsonl, TensorBoard."""
+
+import itertools
+import time
+from collections import deque
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import Progress, TextColumn
+
+from tasd.progress import duration
+from tasd.runs.folder import Run
+from tasd.training.distributed import World
+from tasd.types import Losses
+
+# Without a terminal a plain line stands for the live one, at most this often.
+SECONDS_BETWEEN_LINES = 15.0
+
+
+@dataclass(frozen=True)
+class StepFigures:
+    """Means over the episodes of a step, with no graph behind them.
+
+    terms: name -> raw and weighted value. relation_share: ||phi(A) - A|| / ||A||.
+    """
+
+    loss: float
+    accuracy: float
+    terms: dict[str, dict[str, float]]
+    relation_share: float | None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a line of metrics.jsonl holds of them."""
+        line: dict[str, Any] = {"loss": self.loss, "accuracy": self.accuracy, "terms": self.terms}
+        if self.relation_share is not None:
+            line["relation_share"] = self.relation_share
+        return line
+
+
+def figures(losses: list[Losses], weights: dict[str, float], *, world: World) -> StepFigures:
+    """The figures of a step, over the episodes of all ranks."""
+    shares = [loss.relation_share for loss in losses if loss.relation_share is not None]
+    rows = {
+        "loss": [loss.total for loss in losses],
+        "accuracy": [loss.accuracy for loss in losses],
+        **{f"term {name}": [loss.terms[name] for loss in losses] for name in losses[0].terms},
+        **({"relation_share": shares} if shares else {}),
+    }
+    values = iter(torch.stack([v.detach().double() for row in rows.values() for v in row]).tolist())
+    means = [sum(itertools.islice(values, len(row))) / len(row) for row in rows.values()]
+    over_ranks = world.mean(torch.tensor(means, dtype=torch.float64, device=world.device))
+    found = dict(zip(rows, over_ranks.tolist(), strict=True))
+    raw = {name: found[f"term {name}"] for name in losses[0].terms}
+    return StepFigures(
+        loss=found["loss"],
+        accuracy=found["accuracy"],
+        terms={name: {"raw": v, "weighted": weights[name] * v} for name, v in raw.items()},
+        relation_share=found.get("relation_share"),
+    )
+
+
+class Watch:
+    """The one place that a run reports to; silent on every rank but the first."""
+
+    def __init__(self, run: Run, episodes: int, *, done: int, speaks: bool, console: Console):
+        self.run, self.episodes, self.console, self.silent = run, episodes, console, not speaks
+        self._first, self._expected = done, 1.0
+        self._recent: deque[StepFigures] = deque(maxlen=50)
+        self._moments: deque[tuple[float, int]] = deque(maxlen=50)
+        self._last_line = 0.0
+        self._board: Any = None
+        self._progress = Progress(
+            # One column: a narrow terminal cuts its end, the terms, and keeps how far it is.
+            TextColumn("{task.description}"),
+            console=console,
+            disable=self.silent or not console.is_terminal,
+        )
+        self._task = self._progress.add_task(f"episode {done:,}/{episodes:,}", total=None)
+
+    def __enter__(self) -> "Watch":
+        if not self.silent:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(self.run.path / "tensorboard"), purge_step=self._first)
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+        if self._board is not None:
+            self._board.close()
+
+    def say(self, text: str) -> None:
+        """One line, once."""
+        if not self.silent:
+            self.console.print(text, highlight=False, soft_wrap=True)
+
+    def expect(self, seconds_per_episode: float) -> None:
+        """Tell before the first step how long it will take."""
+        self._expected = seconds_per_episode
+        left = (self.episodes - self._first) * seconds_per_episode
+        self.say(
+            f"about {seconds_per_episode:.2f} s an episode; {self.episodes - self._first:,} "
+            f"episodes will take about {duration(left)}, validation not counted"
+        )
+
+    def record(self, kind: str, episode: int, **values: Any) -> None:
+        """A line of metrics.jsonl, and its numbers for TensorBoard."""
+        if self.silent:
+            return
+        self.run.write_metrics({"kind": kind, "episode": episode, **values})
+        for name, value in _numbers(values):
+            self._board.add_scalar(f"{kind}/{name}", value, episode)
+
+    def picture(self, name: str, episode: int, image: Any) -> None:
+        """An image (height, width, 3) for TensorBoard."""
+        if not self.silent:
+            self._board.add_image(name, image, episode, dataformats="HWC")
+
+    def step(self, episode: int, numbers: StepFigures, *, wait_share: float) -> None:
+        """Move the live line on."""
+        self._recent.append(numbers)
+        now = time.monotonic()
+        self._moments.append((now, episode))
+        then, before = self._moments[0]
+        rate = (episode - before) / (now - then) if now > then else 1 / self._expected
+        loss = sum(step.loss for step in self._recent) / len(self._recent)
+        accuracy = sum(step.accuracy for step in self._recent) / len(self._recent)
+        terms = "  ".join(f"{name} {self._mean(name):.3f}" for name in numbers.terms)
+        left = duration((self.episodes - episode) / max(rate, 1e-9))
+        text = (
+            f"episode {episode:,}/{self.episodes:,}  {left} left  loss {loss:.3f}  "
+            f"accuracy {accuracy:.1%}  {rate:.2f} episodes/s  waiting {wait_share:.0%}  ({terms})"
+        )
+        self._progress.update(self._task, completed=episode, description=text)
+        if not self.console.is_terminal and now - self._last_line > SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            self.say(text)
+
+    def _mean(self, term: str) -> float:
+        """The weighted value of a loss term over the last steps: their sum is the loss."""
+        return sum(step.terms[term]["weighted"] for step in self._recent) / len(self._recent)
+
+
+def _numbers(values: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:
+    found: list[tuple[str, float]] = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found += _numbers(value, f"{prefix}{name}/")
+        elif isinstance(value, int | float):
+            found.append((prefix + name, float(value)))
+    return found

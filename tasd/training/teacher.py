@@ -1,0 +1,80 @@
+"""The teacher: a moving average of the student that is never trained (section 3.1)."""
+
+import copy
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tasd.config import DistillOptions
+from tasd.losses.distill import moved_centre
+from tasd.model import Model
+from tasd.training.batchnorm import copy_all
+from tasd.types import EpisodeBatch, Features, Targets
+
+
+class Teacher(nn.Module):
+    """Runs under ``no_grad`` and in eval mode, on no more videos than the pair modes need."""
+
+    centre: Tensor
+
+    def __init__(self, student: Model, options: DistillOptions) -> None:
+        super().__init__()
+        self.model = copy.deepcopy(student).requires_grad_(False).eval()
+        self.options = options
+        outputs = options.out_dim if options.ce else 0
+        self.register_buffer("centre", torch.zeros(outputs, device=student.mean.device))
+
+    def train(self, mode: bool = True) -> "Teacher":
+        """Stays in eval mode whatever is asked."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, batch: EpisodeBatch) -> Targets:
+        """What the student is to match in this episode."""
+        seen: dict[str, Features] = {}
+        projections = maps = relations = None
+        if self.options.ce:
+            projections = self.model.project(self._features(batch, self._ce_videos, seen).frames)
+        if self.options.uses_maps:
+            maps = self._features(batch, self._map_videos, seen).maps
+            assert maps is not None
+            relations = self.model.relate(maps) if self.options.pr else None
+        return Targets(
+            projections=projections,
+            centre=self.centre if self.options.ce else None,
+            maps=maps if self.options.at or self.options.am else None,
+            relations=relations,
+        )
+
+    @property
+    def _ce_videos(self) -> str:
+        return "support" if self.options.ce_pairs == "CS" else "second"
+
+    @property
+    def _map_videos(self) -> str:
+        return "query" if self.options.map_pairs == "QS" else "support"
+
+    def _features(self, batch: EpisodeBatch, videos: str, seen: dict[str, Features]) -> Features:
+        if videos not in seen:
+            shots = len(batch.support_labels)
+            if videos == "second":
+                assert batch.second is not None, "the sampler draws second views for SS and QS"
+                frames = batch.second
+            else:
+                frames = batch.frames[:shots] if videos == "support" else batch.frames[shots:]
+            seen[videos] = self.model(frames)
+        return seen[videos]
+
+    @torch.no_grad()
+    def follow(self, student: Model, *, coefficient: float) -> None:
+        """Move every weight towards the student's by ``coefficient``; copy the buffers. Eq. (1)."""
+        mine: list[Tensor] = list(self.model.parameters())
+        theirs: list[Tensor] = list(student.parameters())
+        torch._foreach_lerp_(mine, theirs, coefficient)
+        copy_all(self.model.buffers(), student.buffers())
+
+    def recentre(self, mean: Float[Tensor, " out_dim"]) -> None:
+        """Move the centre towards the mean of the step's projections, over all ranks."""
+        momentum = self.options.centre_momentum
+        self.centre.copy_(moved_centre(self.centre, mean[None], momentum=momentum))

@@ -1,0 +1,5 @@
+"""The fixtures of the loader, for the tests of its bench."""
+
+from tests.loader.conftest import make_store, store
+
+__all__ = ["make_store", "store"]

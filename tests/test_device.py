@@ -1,0 +1,39 @@
+"""bf16 where the device has it, float32 where it would only be imitated."""
+
+import pytest
+import torch
+
+from tasd import recipes
+from tasd.device import fitting, without_imitation
+from tasd.training.distributed import World
+from tasd.training.plan import plan
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.fixture(params=["AVX512", "AVX2", "DEFAULT"])
+def capability(request, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: request.param)
+    return request.param
+
+
+def test_auto_is_bf16_on_a_gpu_and_on_processors_with_wide_vectors(capability):
+    assert fitting("auto", CUDA) == "bf16"
+    assert fitting("auto", CPU) == ("bf16" if capability == "AVX512" else "float32")
+
+
+@pytest.mark.parametrize("choice", ["bf16", "float32"])
+def test_what_is_asked_for_is_what_is_trained_in(capability, choice):
+    assert fitting(choice, CPU) == fitting(choice, CUDA) == choice
+
+
+def test_a_network_trained_in_bf16_is_evaluated_in_what_the_device_has(capability):
+    assert without_imitation("bf16", CPU) == ("bf16" if capability == "AVX512" else "float32")
+    assert without_imitation("bf16", CUDA) == "bf16"
+    assert without_imitation("float32", CPU) == without_imitation("float32", CUDA) == "float32"
+
+
+def test_the_choice_is_written_down_for_a_resume_on_another_machine(capability):
+    config = recipes.make("tasd", dataset="folder", shot=1)
+    chosen = plan(config, World(0, 1, CPU)).config.training.precision
+    assert chosen == ("bf16" if capability == "AVX512" else "float32")
