@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
 
 from prep.remote import dask_workers
-from prep.shard import Recipe, ShardJob, ShardReport, write_shard
+from prep.shard import PrepSettings, ShardJob, ShardReport, write_shard
 from tasd.errors import UserError
 
 # A shard whose worker was killed so often will not do better the next time.
@@ -30,7 +30,7 @@ _mouth: Connection | None = None
 
 def write_shards(
     jobs: Sequence[ShardJob],
-    recipe: Recipe,
+    recipe: PrepSettings,
     *,
     workers: int,
     scheduler: str | None = None,
@@ -87,9 +87,9 @@ def _listed(shards: Collection[int]) -> str:
 
 def _completed(
     executor: Executor,
-    work: Callable[[ShardJob, Recipe], ShardReport],
+    work: Callable[[ShardJob, PrepSettings], ShardReport],
     jobs: Sequence[ShardJob],
-    recipe: Recipe,
+    recipe: PrepSettings,
 ) -> Iterator[ShardReport]:
     """Reports as they come. What is done is reported before what went wrong is raised."""
     waiting: set[Future[ShardReport]] = {executor.submit(work, job, recipe) for job in jobs}
@@ -142,7 +142,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _in_worker(job: ShardJob, recipe: Recipe) -> ShardReport:
+def _in_worker(job: ShardJob, recipe: PrepSettings) -> ShardReport:
     def told(videos: int, size: int) -> None:
         assert _mouth is not None
         # So short a message goes through a pipe in one piece: no lock that a kill could leave.
@@ -180,7 +180,7 @@ def _listen(ear: Connection, tally: _Tally) -> None:
 
 def _on_cluster(
     jobs: Sequence[ShardJob],
-    recipe: Recipe,
+    recipe: PrepSettings,
     scheduler: str,
     told: Told,
     say: Callable[[str], None],

@@ -18,8 +18,8 @@ from prep.plan import PLAN, Plan, ShardPlan, Splits, plan_shards, read_plan, wri
 from prep.progress import Audience
 from prep.report import Report
 from prep.resume import Verdict, judge, planned_by
-from prep.shard import Recipe, ShardJob, ShardReport
-from prep.sources import Wanted
+from prep.shard import PrepSettings, ShardJob, ShardReport
+from prep.sources import Sources
 from tasd.datasets import SourceVideo
 from tasd.errors import UserError
 from tasd.store import (
@@ -35,8 +35,8 @@ from tasd.store import (
 
 
 def prepare(
-    wanted: Wanted,
-    recipe: Recipe,
+    wanted: Sources,
+    recipe: PrepSettings,
     audience: Audience,
     *,
     workers: int = 1,
@@ -105,7 +105,7 @@ def _still_possible(
     return tuple(shard for shard in shards if shard.videos)
 
 
-def _splits(wanted: Wanted, plans: Sequence[ShardPlan], known: Plan) -> Splits | None:
+def _splits(wanted: Sources, plans: Sequence[ShardPlan], known: Plan) -> Splits | None:
     if wanted.deal is None:
         return None
     videos = (video for shard in plans for video in shard.videos)
@@ -137,7 +137,9 @@ def _announce(
     audience.begin(videos=len(videos), size=sum(video.size_bytes for video in videos))
 
 
-def _finish(wanted: Wanted, recipe: Recipe, plan: Plan, reports: Sequence[ShardReport]) -> Report:
+def _finish(
+    wanted: Sources, recipe: PrepSettings, plan: Plan, reports: Sequence[ShardReport]
+) -> Report:
     """Say what became of everything, and declare the store complete."""
     remarks = sorted(
         (remark for report in reports for remark in report.remarks),

@@ -36,7 +36,7 @@ class Silence:
         """Nothing."""
 
 
-class Watch:
+class ProgressBar:
     """Tells how many videos and bytes are done, how fast, and how long the rest will take.
 
     Speaks on standard error, so that what a script asked for stays apart.
@@ -51,7 +51,7 @@ class Watch:
         self._done_videos = self._done_bytes = 0
         self._began = self._spoke = time.monotonic()
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> "ProgressBar":
         self._live.start()
         return self
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prep.shard import Recipe, ShardJob, ShardReport, write_shard
+from prep.shard import PrepSettings, ShardJob, ShardReport, write_shard
 from tasd.errors import UserError
 
 PATIENCE_SECONDS = 30
@@ -25,12 +25,12 @@ class DaskWorkers:
     """executor: hands work to the workers. work: what each is to do with a shard."""
 
     executor: Executor
-    work: Callable[[ShardJob, Recipe], ShardReport]
+    work: Callable[[ShardJob, PrepSettings], ShardReport]
 
 
 @contextlib.contextmanager
 def dask_workers(
-    recipe: Recipe, scheduler: str, *, say: Callable[[str], None]
+    recipe: PrepSettings, scheduler: str, *, say: Callable[[str], None]
 ) -> Iterator[DaskWorkers]:
     """The workers of the scheduler at this address, or that this file names.
 
@@ -91,7 +91,7 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _write_shard_there(job: ShardJob, recipe: Recipe, *, mark: Path) -> ShardReport:
+def _write_shard_there(job: ShardJob, recipe: PrepSettings, *, mark: Path) -> ShardReport:
     """Write a shard on a machine that need not see the folders of the one that asks for it."""
     host = platform.node()
     if not mark.exists():

@@ -8,7 +8,7 @@ from pathlib import Path
 from prep.limits import Limits
 from prep.plan import Seen, ShardPlan
 from prep.report import Remark
-from prep.shard import Recipe, ShardReport, fingerprint, look_at
+from prep.shard import PrepSettings, ShardReport, fingerprint, look_at
 from tasd.datasets import SourceVideo
 from tasd.errors import UserError
 from tasd.store import Shard, read_shard, shard_name
@@ -28,7 +28,7 @@ class Verdict:
     note: str = ""
 
 
-def judge(plan: ShardPlan, found: Mapping[str, SourceVideo], recipe: Recipe) -> Verdict:
+def judge(plan: ShardPlan, found: Mapping[str, SourceVideo], recipe: PrepSettings) -> Verdict:
     """Hold a shard against the settings and the source files as they are now.
 
     Videos whose source is not found any more stay in the store: a shard that could only be
@@ -71,7 +71,7 @@ def planned_by(path: Path) -> ShardPlan:
     return ShardPlan(int(path.stem.rpartition("-")[2]), tuple(sources))
 
 
-def _other_settings(shard: Shard, recipe: Recipe) -> str:
+def _other_settings(shard: Shard, recipe: PrepSettings) -> str:
     """In which setting a shard differs from what is asked for now."""
     if shard.index.dataset != recipe.dataset:
         return f"it holds {shard.index.dataset}, not {recipe.dataset}"
@@ -80,7 +80,7 @@ def _other_settings(shard: Shard, recipe: Recipe) -> str:
     return ", ".join(f"{name} was {then.get(name)}, is {now[name]}" for name in names)
 
 
-def _may_be_read(shard: Shard, remarks: Sequence[Remark], recipe: Recipe) -> list[str]:
+def _may_be_read(shard: Shard, remarks: Sequence[Remark], recipe: PrepSettings) -> list[str]:
     """The videos that could not be read, where the limits are wider now.
 
     Whether a limit was the reason is not asked: short of memory, a decoder fails in many words.
@@ -130,7 +130,7 @@ def _and_more(count: int) -> str:
     return f" and {count} more" if count else ""
 
 
-def _would_lose(gone: list[str], other: str, recipe: Recipe) -> str:
+def _would_lose(gone: list[str], other: str, recipe: PrepSettings) -> str:
     return (
         f"the store {recipe.store} was made with other settings ({other}), and {gone[0]!r}"
         f"{_and_more(len(gone) - 1)} is not below {recipe.root} any more: name the folder that "

@@ -25,7 +25,7 @@ READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PrepSettings:
     """What all shards of one prep have in common."""
 
     root: Path
@@ -65,7 +65,10 @@ class ShardReport:
 
 
 def write_shard(
-    job: ShardJob, recipe: Recipe, *, told: Callable[[int, int], None] = lambda videos, size: None
+    job: ShardJob,
+    recipe: PrepSettings,
+    *,
+    told: Callable[[int, int], None] = lambda videos, size: None,
 ) -> ShardReport:
     """Decode the videos of a shard and write it; it appears whole or not at all.
 
@@ -162,7 +165,7 @@ def frames_digest(jpegs: Iterable[bytes]) -> str:
 
 
 def _clips(
-    group: Sequence[SourceVideo], decoder: Decoder, recipe: Recipe
+    group: Sequence[SourceVideo], decoder: Decoder, recipe: PrepSettings
 ) -> list[Clip | UnreadableVideo]:
     """The clips of a group, in its order, whether they are files or folders of frames."""
     files = [video for video in group if video.kind == "video"]

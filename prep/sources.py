@@ -16,7 +16,7 @@ Deal = Callable[[Sequence[str], Splits | None], Splits]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Sources:
     """What is to be in the store.
 
     videos: those that were found. missing: ids that a list names and that were not found.
@@ -29,14 +29,14 @@ class Wanted:
     deal: Deal | None = None
 
 
-def find_wanted(
+def find_sources(
     dataset: Dataset,
     root: Path,
     lists: Sequence[Path],
     *,
     deal: Deal | None,
     say: Callable[[str], None],
-) -> Wanted:
+) -> Sources:
     """Look below the root for the videos of a data set. Raises `UserError`."""
     listed = _listed(dataset, lists, say)
     found = scan(dataset, root)
@@ -48,7 +48,7 @@ def find_wanted(
             f"NO CLASS of the splits of {dataset.name} is below {root}, so this store can neither "
             "train nor test; for classes of your own: tasd prep folder"
         )
-    return Wanted(
+    return Sources(
         videos=selection.videos,
         missing=tuple(video.id for video in selection.missing),
         problems=(*found.problems, *selection.problems),

@@ -11,7 +11,7 @@ Precision = Literal["bf16", "float32"]
 Choice = Literal["auto", "bf16", "float32"]
 
 
-def fitting(choice: Choice, device: torch.device) -> Precision:
+def resolve_precision(choice: Choice, device: torch.device) -> Precision:
     """``choice``, or for "auto" what suits ``device``.
 
     bf16 on GPUs and on processors with 512-bit vectors. Others only imitate bf16 (measured on one
@@ -22,9 +22,9 @@ def fitting(choice: Choice, device: torch.device) -> Precision:
     return "bf16" if device.type == "cuda" or _wide_vectors() else "float32"
 
 
-def without_imitation(precision: Choice, device: torch.device) -> Precision:
+def native_precision(precision: Choice, device: torch.device) -> Precision:
     """``precision``, but float32 where ``device`` would only imitate bf16."""
-    return "float32" if precision == "float32" else fitting("auto", device)
+    return "float32" if precision == "float32" else resolve_precision("auto", device)
 
 
 def _wide_vectors() -> bool:

@@ -1,27 +1,75 @@
-"""Text files that are there whole or not at all."""
+"""Files that are there whole or not at all, and JSON documents with a format and a version."""
 
 import contextlib
+import json
 import os
 import uuid
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from tasd.errors import UserError
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write by a temporary name, fsync and a rename; folders are made. Raises `UserError`."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside ``path``; flush and rename what was written there to ``path``.
+
+    Folders are made. The temporary file is removed where the block raises, so that ``path`` is
+    the old file or the whole new one at any moment.
+
+    Raises `OSError`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.writing")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
+        yield temporary
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all. Raises `UserError`."""
+    try:
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(
             f"{path} cannot be written ({error.strerror}); choose another place, or make room"
         ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any], *, indent: int | None = None) -> None:
+    """Write a JSON document whole or not at all. Raises `UserError`."""
+    write_text(path, json.dumps(content, indent=indent, ensure_ascii=False) + "\n")
+
+
+def read_json(
+    path: Path, *, format: str | None, version: int, what: str, way_out: str
+) -> dict[str, Any]:
+    """Read a JSON document of ours and check its format and version.
+
+    format: the value of its key "format", or None for documents that have no such key.
+    what: names the document in a message, as in "a result of tasd evaluate".
+    way_out: the end of a message, as in "run tasd evaluate again".
+
+    Raises `UserError` for a file that cannot be read, is no JSON object, or is another document,
+    and for another version, which is named.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path} cannot be read ({reason}); {way_out}") from None
+    if not isinstance(content, dict) or (format is not None and content.get("format") != format):
+        raise UserError(f"{path} is not {what}; {way_out}")
+    if content.get("version") != version:
+        raise UserError(
+            f"{path} has version {content.get('version')!r} of its format, this tasd reads "
+            f"version {version}; {way_out}"
+        )
+    return content

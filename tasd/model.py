@@ -10,7 +10,7 @@ from tasd import backbones
 from tasd.backbones import weights
 from tasd.backbones.temporal import TemporalEncoder
 from tasd.config import Config
-from tasd.device import Choice, fitting
+from tasd.device import Choice, resolve_precision
 from tasd.errors import UserError
 from tasd.losses.distill import ProjectionHead
 from tasd.losses.relation import GloRe
@@ -92,7 +92,7 @@ class Model(nn.Module):
 
         Of cached features F alone: there are no maps.
         """
-        half = fitting(self.precision, frames.device) == "bf16"
+        half = resolve_precision(self.precision, frames.device) == "bf16"
         with torch.autocast(frames.device.type, dtype=torch.bfloat16, enabled=half):
             if frames.ndim == 3:
                 return Features(frames=self.encoder(frames).float())

@@ -1,15 +1,71 @@
 """How far something long has come: a live bar on a terminal, elsewhere a plain line at times."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
 
 Item = TypeVar("Item")
 QUIET_SECONDS = 1.0  # what is over sooner is not spoken of
 SECONDS_BETWEEN_LINES = 15.0
+
+
+class ProgressLine:
+    """One live line of text on a terminal, or a plain line every `SECONDS_BETWEEN_LINES`.
+
+    title: stands before the bar, and before each plain line. bar: draw one before the text.
+    at_once: print the first plain line without waiting. silent: show nothing at all.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        title: str = "",
+        bar: bool = True,
+        at_once: bool = False,
+        silent: bool = False,
+    ) -> None:
+        self.console, self.title, self.silent = console, title, silent
+        columns: list[ProgressColumn] = [TextColumn("{task.description}")] if title else []
+        columns += [BarColumn(20)] if bar else []
+        # The text is one column: a narrow terminal cuts its end and keeps its beginning.
+        columns.append(TextColumn("{task.fields[text]}"))
+        live = console.is_terminal and not silent
+        self._live = Progress(*columns, console=console, disable=not live)
+        self._bar: TaskID | None = None
+        self._last_line = -math.inf if at_once else time.monotonic()
+
+    def __enter__(self) -> "ProgressLine":
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def show(self, text: str, *, done: int, total: int | None) -> None:
+        """Move the live line on; without a terminal print a plain one where it is time."""
+        if self._bar is None:
+            self._bar = self._live.add_task(self.title, total=total, text=text)
+        self._live.update(self._bar, completed=done, total=total, text=text)
+        now = time.monotonic()
+        if not self.console.is_terminal and now - self._last_line > SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            self.say(f"{self.title}: {text}" if self.title else text)
+
+    def say(self, text: str) -> None:
+        """Print one line above the live one."""
+        if not self.silent:
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def track(
@@ -21,40 +77,26 @@ def track(
     count: Callable[[Item], int] = lambda item: 1,
     console: Console | None = None,
 ) -> Iterator[Item]:
-    """Pass ``items`` on, telling how much of ``total`` is done, how fast, how long it will take.
+    """Pass ``items`` on and show how much of ``total`` is done, how fast, and the time left.
 
     what, unit: as in "features", "videos". count: how many units an item is.
-    Speaks on standard error.
+    Written to standard error.
     """
-    console = console or Console(stderr=True)
-    began = spoken = time.monotonic()
-    columns = TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[text]}")
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar: TaskID | None = None
-        done = 0
+    began, done = time.monotonic(), 0
+    with ProgressLine(console or Console(stderr=True), title=what) as line:
         for item in items:
             yield item
             done += count(item)
-            now = time.monotonic()
-            if now - began < QUIET_SECONDS:
-                continue
-            text = _text(done, total, unit, now - began)
-            if bar is None:
-                bar = progress.add_task(what, total=total, text=text)
-            progress.update(bar, completed=done, text=text)
-            if not console.is_terminal and now - spoken > SECONDS_BETWEEN_LINES:
-                spoken = now
-                console.print(f"{what}: {text}", highlight=False, soft_wrap=True)
+            seconds = time.monotonic() - began
+            if seconds >= QUIET_SECONDS:
+                line.show(rate_text(done, total, unit, seconds), done=done, total=total)
 
 
-def _text(done: int, total: int, unit: str, seconds: float) -> str:
-    rate = done / seconds
-    left = max(0.0, (total - done) / rate)
-    return f"{done:,}/{total:,} {unit}  {rate:,.1f} {unit}/s  {_span(left)} left"
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+def rate_text(done: int, total: int, unit: str, seconds: float) -> str:
+    """As in "12/30 videos  4.0 videos/s  5 s left", after ``seconds`` of work."""
+    rate = done / max(seconds, 1e-9)
+    left = max(0.0, (total - done) / rate) if rate > 0 else 0.0
+    return f"{done:,}/{total:,} {unit}  {rate:,.1f} {unit}/s  {duration(left)} left"
 
 
 def duration(seconds: float) -> str:

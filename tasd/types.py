@@ -113,5 +113,5 @@ class Losses:
     terms: dict[str, Float[Tensor, ""]]
     total: Float[Tensor, ""]
     accuracy: Float[Tensor, ""]
-    slopes: dict[str, dict[str, float]] = field(default_factory=dict)
+    gradient_norms: dict[str, dict[str, float]] = field(default_factory=dict)
     relation_share: Float[Tensor, ""] | None = None

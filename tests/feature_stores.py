@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from tasd.episodes import EpisodeSampler
-from tasd.episodes.table import EpisodeTable, drawn
+from tasd.episodes.table import EpisodeTable
 from tasd.features.store import FeatureStore
 
 WIDTH, TIME = 16, 8
@@ -33,4 +33,4 @@ def feature_store(*, maps: bool = False, dtype=np.float32, seed: int = 0) -> Fea
 
 def episodes(count: int = 12, **options) -> EpisodeTable:
     shape = {"way": 5, "shot": 1, "queries": 2, "length": count, "seed": 3}
-    return drawn(EpisodeSampler(CLASSES, **(shape | options)))
+    return EpisodeTable.draw(EpisodeSampler(CLASSES, **(shape | options)))

@@ -18,7 +18,7 @@ from tasd.store import Store
 from tasd.training import distributed, optimiser
 from tasd.training.distributed import World
 from tasd.training.learner import Learner
-from tasd.training.plan import plan, share, training_episodes
+from tasd.training.plan import share, training_episodes, training_plan
 from tasd.training.step import Step
 from tasd.training.teacher import Teacher
 from tests.runs import environment, small_config
@@ -49,26 +49,26 @@ class Taken(NamedTuple):
 
 def steps(recipe: str, store: Path, world: World) -> Taken:
     """Take `STEPS` steps of this rank's episodes."""
-    course = plan(config_of(recipe), world)
+    plan = training_plan(config_of(recipe), world)
     opened = Store(store).only("train", "val")
-    sampler = training_episodes(course, opened)
+    sampler = training_episodes(plan, opened)
     torch.manual_seed(0)
-    learner = Learner(course.config, classes=tuple(sampler.videos)).train()
-    teacher = Teacher(learner.student, course.config.distill) if course.config.distill.ce else None
+    learner = Learner(plan.config, classes=tuple(sampler.videos)).train()
+    teacher = Teacher(learner.student, plan.config.distill) if plan.config.distill.ce else None
     step = Step(
-        course.config,
+        plan.config,
         learner,
         teacher=teacher,
-        optimiser=optimiser.build(learner, course.config),
+        optimiser=optimiser.build(learner, plan.config),
         world=world,
     )
     episodes = share(sampler, done=0, world=world)
-    size = course.config.data.crop
+    size = plan.config.data.crop
     batches = list(EpisodeLoader(opened, episodes, size=size, device="cpu", kind="torch"))
     step.rehearse(batches[0])
     losses, idle, left = [], [], iter(batches)
     for _ in range(STEPS):
-        passed = step.passes(left, own=course.own)
+        passed = step.passes(left, own=plan.own)
         idle = [name for name, weight in learner.named_parameters() if weight.grad is None]
         step.update(passed, ema=0.1)
         losses.append(passed.numbers.loss)

@@ -15,7 +15,7 @@ from tasd.config import Config, replace
 from tasd.runs.checkpoint import load
 from tasd.runs.folder import Run
 from tasd.store import Store
-from tasd.training.loop import Trained, train
+from tasd.training.loop import TrainingResult, train
 
 # As options of the command line, for tests that start a process of their own.
 SMALL = (
@@ -58,7 +58,7 @@ def small_run(
     *,
     resume: Path | None = None,
     device: torch.device | str = "cpu",
-) -> Trained:
+) -> TrainingResult:
     """Train in this process, on one thread, silently."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

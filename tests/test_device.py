@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tasd import recipes
-from tasd.device import fitting, without_imitation
+from tasd.device import native_precision, resolve_precision
 from tasd.training.distributed import World
 from tasd.training.plan import plan
 
@@ -18,19 +18,19 @@ def capability(request, monkeypatch):
 
 
 def test_auto_is_bf16_on_a_gpu_and_on_processors_with_wide_vectors(capability):
-    assert fitting("auto", CUDA) == "bf16"
-    assert fitting("auto", CPU) == ("bf16" if capability == "AVX512" else "float32")
+    assert resolve_precision("auto", CUDA) == "bf16"
+    assert resolve_precision("auto", CPU) == ("bf16" if capability == "AVX512" else "float32")
 
 
 @pytest.mark.parametrize("choice", ["bf16", "float32"])
 def test_what_is_asked_for_is_what_is_trained_in(capability, choice):
-    assert fitting(choice, CPU) == fitting(choice, CUDA) == choice
+    assert resolve_precision(choice, CPU) == resolve_precision(choice, CUDA) == choice
 
 
 def test_a_network_trained_in_bf16_is_evaluated_in_what_the_device_has(capability):
-    assert without_imitation("bf16", CPU) == ("bf16" if capability == "AVX512" else "float32")
-    assert without_imitation("bf16", CUDA) == "bf16"
-    assert without_imitation("float32", CPU) == without_imitation("float32", CUDA) == "float32"
+    assert native_precision("bf16", CPU) == ("bf16" if capability == "AVX512" else "float32")
+    assert native_precision("bf16", CUDA) == "bf16"
+    assert native_precision("float32", CPU) == native_precision("float32", CUDA) == "float32"
 
 
 def test_the_choice_is_written_down_for_a_resume_on_another_machine(capability):

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from tasd import recipes
 from tasd.config import replace
-from tasd.device import fitting
+from tasd.device import resolve_precision
 from tasd.episodes import EpisodeSampler
-from tasd.episodes.table import EpisodeTable, drawn
-from tasd.evaluation.prepared import Videos, prepare
+from tasd.episodes.table import EpisodeTable
+from tasd.evaluation.prepared import PreparedVideos, prepare
 from tasd.evaluation.score import compared
 from tasd.features.store import FeatureStore
 from tasd.matchers import MATCHERS, build
@@ -109,7 +109,7 @@ class Bench:
         """The first ``count`` episodes."""
         classes = features.classes("test")
         sampler = EpisodeSampler(classes, self.way, self.shot, self.queries, count, seed=0)
-        return drawn(sampler)
+        return EpisodeTable.draw(sampler)
 
 
 def bench_evaluate(bench: Bench, *, names: Sequence[str] = ()) -> EvaluateFigures:
@@ -137,7 +137,7 @@ def bench_evaluate(bench: Bench, *, names: Sequence[str] = ()) -> EvaluateFigure
         channels=channels,
         backbone=bench.backbone,
         size=bench.size,
-        precision=fitting(model.precision, torch.device(bench.device)),
+        precision=resolve_precision(model.precision, torch.device(bench.device)),
         device=bench.device,
         cores=len(os.sched_getaffinity(0)),
         rounds=bench.rounds,
@@ -176,7 +176,7 @@ def _matcher(name: str, channels: int, bench: Bench) -> MatcherFigures:
     features = random_features(channels, videos_each=each, maps=matcher.needs_maps)
     device, trial = torch.device(bench.device), bench.table(features, TRIAL)
 
-    def prepared() -> Videos:
+    def prepared() -> PreparedVideos:
         with torch.inference_mode():
             return prepare(matcher.to(device).eval(), features, trial, device)
 

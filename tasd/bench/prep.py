@@ -24,8 +24,8 @@ from prep.clip import FrameSettings
 from prep.ffmpeg_process import JPEG_QUALITY, Ffmpeg, find_ffmpeg
 from prep.prepare import prepare
 from prep.progress import Silence
-from prep.shard import Recipe
-from prep.sources import Wanted
+from prep.shard import PrepSettings
+from prep.sources import Sources
 from tasd.datasets import SourceVideo
 from tasd.datasets.base import VIDEO_SUFFIXES
 from tasd.errors import UserError
@@ -245,9 +245,9 @@ def _prepare(
         name = f"{number:05}{clip.suffix}"
         (root / name).symlink_to(clip.absolute())
         sources.append(SourceVideo("clips", name, name, clip.stat().st_size))
-    recipe = Recipe(root, store, "folder", FrameSettings(), tool)
+    recipe = PrepSettings(root, store, "folder", FrameSettings(), tool)
     with _timed(videos) as taken:
-        report = prepare(Wanted(tuple(sources)), recipe, Silence(), workers=workers)
+        report = prepare(Sources(tuple(sources)), recipe, Silence(), workers=workers)
     shutil.rmtree(root)
     shutil.rmtree(store)
     if report.losses:

@@ -22,7 +22,7 @@ from tasd.progress import track
 from tasd.training import optimiser
 from tasd.training.distributed import World
 from tasd.training.learner import Learner
-from tasd.training.plan import plan
+from tasd.training.plan import training_plan
 from tasd.training.step import Step
 from tasd.training.teacher import Teacher
 from tasd.types import EpisodeBatch
@@ -150,7 +150,7 @@ def step_table(figures: CostFigures) -> Table:
 def built(config: Config, device: str) -> tuple[Step, EpisodeBatch]:
     """A step of ``config`` and an episode of noise for it, on the device. Raises `UserError`."""
     world = World(0, 1, pick_device(device))
-    config = plan(config, world).config
+    config = training_plan(config, world).config
     names = tuple(f"class {number}" for number in range(config.episode.way))
     torch.manual_seed(0)
     learner = Learner(config, classes=names).to(world.device).train()

@@ -14,15 +14,15 @@ from tasd.cli.options import (
     PrecisionOption,
     RunOption,
     StoreOption,
+    candidate_of_run,
     device_called,
     extraction,
     run_called,
-    subject_of_run,
 )
 
 if TYPE_CHECKING:
-    from tasd.evaluation.candidates import Subject
-    from tasd.evaluation.episodes import Shape
+    from tasd.evaluation.candidates import Candidate
+    from tasd.evaluation.episodes import EpisodeRequest
     from tasd.evaluation.evaluate import Evaluated
     from tasd.extraction.run import Extraction
 
@@ -84,7 +84,7 @@ def evaluate(
     from tasd.cli.options import seeds_of
     from tasd.config import EpisodeOptions
     from tasd.evaluation.candidates import of_features
-    from tasd.evaluation.episodes import Shape
+    from tasd.evaluation.episodes import EpisodeRequest
 
     if episodes_file is not None:
         theirs = {
@@ -105,7 +105,7 @@ def evaluate(
     runs = [] if features else [run_called(path) for path in compare or (run,)]
     # Two runs are compared on the episodes of the first.
     trained = runs[0].config().episode if runs else EpisodeOptions()
-    shape = Shape(
+    request = EpisodeRequest(
         way=way or trained.way,
         shot=shot or trained.shot,
         queries=queries,
@@ -113,13 +113,14 @@ def evaluate(
         distinct_groups=distinct_groups,
         file=episodes_file,
     )
-    subjects = [
-        subject_of_run(one, how, store=store, checkpoint=checkpoint, shape=shape) for one in runs
+    candidates = [
+        candidate_of_run(one, how, store=store, checkpoint=checkpoint, request=request)
+        for one in runs
     ]
     if features is not None:
-        subjects = [of_features(features, matcher=how.matcher or "bimhm", split=how.split)]
+        candidates = [of_features(features, matcher=how.matcher or "bimhm", split=how.split)]
     wanted = (0,) if episodes_file else seeds_of(seeds)
-    every = [_evaluated(subjects, shape, seed, allow_overlap, batch, device) for seed in wanted]
+    every = [_evaluated(candidates, request, seed, allow_overlap, batch, device) for seed in wanted]
     if save_episodes is not None:
         _save_episodes(save_episodes, every)
     _deliver(every, out, as_json=as_json)
@@ -161,8 +162,8 @@ def _refuse_contradictions(
 
 
 def _evaluated(
-    subjects: "list[Subject]",
-    shape: "Shape",
+    candidates: "list[Candidate]",
+    request: "EpisodeRequest",
     seed: int,
     allow_overlap: bool,
     batch: int | None,
@@ -171,8 +172,10 @@ def _evaluated(
     from tasd.evaluation.evaluate import evaluate
 
     return [
-        evaluate(subject, shape, seed=seed, allow_overlap=allow_overlap, batch=batch, device=device)
-        for subject in subjects
+        evaluate(
+            candidate, request, seed=seed, allow_overlap=allow_overlap, batch=batch, device=device
+        )
+        for candidate in candidates
     ]
 
 
@@ -218,8 +221,8 @@ def _result_path(results: "list[Evaluated]", out: Path | None, count: int) -> Pa
     if out is not None:
         seed = last.episodes.seed
         return out.with_name(f"{out.stem}-seed{seed}{out.suffix}") if count > 1 else out
-    if "run" not in last.subject.origin:
+    if "run" not in last.candidate.origin:
         return None
-    against = f"-against-{results[0].subject.name}" if len(results) == 2 else ""
-    folder = Path(last.subject.origin["run"]) / "evaluation"
+    against = f"-against-{results[0].candidate.name}" if len(results) == 2 else ""
+    folder = Path(last.candidate.origin["run"]) / "evaluation"
     return folder / f"{last.name}{against}.json"

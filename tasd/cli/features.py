@@ -13,10 +13,10 @@ from tasd.cli.options import (
     PrecisionOption,
     RunOption,
     StoreOption,
+    candidate_of_run,
     device_called,
     extraction,
     run_called,
-    subject_of_run,
 )
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def features(
         given["allow_pretrained_overlap"] = True
     if backbone is None:
         _refuse([*given, *(["out"] if out else [])], "goes with --backbone alone")
-        subject = subject_of_run(run_called(run), how, store=store, checkpoint=checkpoint)
-        made = dict(subject.features)
+        candidate = candidate_of_run(run_called(run), how, store=store, checkpoint=checkpoint)
+        made = dict(candidate.features)
     else:
         of_run = {"run": run, "checkpoint": checkpoint, "maps": maps}
         _refuse([name for name, value in of_run.items() if value], "is of runs, not of --backbone")

@@ -8,8 +8,8 @@ import typer
 from tasd.errors import UserError
 
 if TYPE_CHECKING:
-    from tasd.evaluation.candidates import Subject
-    from tasd.evaluation.episodes import Shape
+    from tasd.evaluation.candidates import Candidate
+    from tasd.evaluation.episodes import EpisodeRequest
     from tasd.extraction.run import Extraction
     from tasd.runs.folder import Run
 
@@ -72,14 +72,14 @@ def run_called(path: Path | None) -> "Run":
     return run
 
 
-def subject_of_run(
+def candidate_of_run(
     run: "Run",
     how: "Extraction",
     *,
     store: Path | None,
     checkpoint: Path | None,
-    shape: "Shape | None" = None,
-) -> "Subject":
+    request: "EpisodeRequest | None" = None,
+) -> "Candidate":
     """The networks of a run. Raises `UserError`.
 
     shape: of episodes that the classes under test must fill, which is checked before hours of work.
@@ -92,8 +92,8 @@ def subject_of_run(
     source = checkpoint or run.best
     saved = load(source)
     with find_store(store, saved) as opened:
-        if shape is not None and shape.file is None:
-            sampler(shape, opened, how.split)
+        if request is not None and request.file is None:
+            sampler(request, opened, how.split)
         return of_run(run, saved, opened, how, source=source)
 
 

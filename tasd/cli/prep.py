@@ -77,9 +77,9 @@ def prep(
     from prep.ffmpeg_process import find_ffmpeg
     from prep.limits import Limits
     from prep.prepare import prepare
-    from prep.progress import Watch
-    from prep.shard import Recipe
-    from prep.sources import find_wanted, split_rule
+    from prep.progress import ProgressBar
+    from prep.shard import PrepSettings
+    from prep.sources import find_sources, split_rule
     from prep.table import print_report
     from tasd.datasets import DATASETS
     from tasd.home import default_store
@@ -89,7 +89,7 @@ def prep(
     settings = frame_settings(frames=frames, fps=fps, resize=resize.value, size=size)
     counts = {"train": train_classes, "val": val_classes, "test": test_classes}
     deal = split_rule(kind, counts=counts, file=split_file, seed=split_seed)
-    recipe = Recipe(
+    recipe = PrepSettings(
         root=root.absolute(),
         store=(store or default_store(dataset)).absolute(),
         dataset=dataset,
@@ -97,8 +97,8 @@ def prep(
         tool=find_ffmpeg(ffmpeg),
         limits=Limits(seconds=seconds, memory_mib=memory_mib),
     )
-    with Watch() as watch:
-        wanted = find_wanted(kind, root, list_ or [], deal=deal, say=watch.say)
+    with ProgressBar() as watch:
+        wanted = find_sources(kind, root, list_ or [], deal=deal, say=watch.say)
         report = prepare(
             wanted,
             recipe,

@@ -65,8 +65,8 @@ def reproduce(
     from tasd.config import parse_setting
     from tasd.home import only_store
     from tasd.report.tables import text
-    from tasd.reproduce.rows import Wanted, keeping_checkpoints, rows_of
-    from tasd.reproduce.study import Study, carry_through, listing
+    from tasd.reproduce.rows import RowRequest, keeping_checkpoints, rows_of
+    from tasd.reproduce.study import Study, listing, run_study
     from tasd.runs.folder import runs_folder
     from tasd.store import Store
 
@@ -74,7 +74,7 @@ def reproduce(
     settings += [parse_setting(words) for words in set_ or []]
     console = Console(stderr=True)
     with Store(store or only_store()) as opened:
-        rows = rows_of(table, Wanted(opened.dataset, shot, recipe, settings, only or ()))
+        rows = rows_of(table, RowRequest(opened.dataset, shot, recipe, settings, only or ()))
         shape = f"{rows[0].config.episode.way}w{shot}s"
         study = Study(
             table=table,
@@ -92,7 +92,7 @@ def reproduce(
             typer.echo(json.dumps(found.document) if as_json else "\n".join(found.lines))
             return
         console.print("\n".join(found.lines), highlight=False, soft_wrap=True)
-        told = carry_through(study, console)
+        told = run_study(study, console)
     if as_json:
         typer.echo(json.dumps(told.document, ensure_ascii=False))
     else:

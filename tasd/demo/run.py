@@ -14,19 +14,19 @@ from rich.table import Table
 from prep.clip import frame_settings
 from prep.ffmpeg_process import find_ffmpeg
 from prep.prepare import prepare
-from prep.progress import Watch
-from prep.shard import Recipe as PrepRecipe
-from prep.sources import find_wanted, split_rule
+from prep.progress import ProgressBar
+from prep.shard import PrepSettings as PrepSettings
+from prep.sources import find_sources, split_rule
 from tasd import recipes
 from tasd.config import Config, replace
 from tasd.datasets import DATASETS
 from tasd.demo.generate import FRAMES, SIDE, generate
 from tasd.demo.sheet import Strip, contact_sheet
-from tasd.episodes import View, middle_view
+from tasd.episodes import View, evaluation_view
 from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
 from tasd.evaluation.candidates import of_run
-from tasd.evaluation.episodes import Shape
+from tasd.evaluation.episodes import EpisodeRequest
 from tasd.evaluation.evaluate import evaluate
 from tasd.evaluation.metrics import Interval, episode_interval
 from tasd.evaluation.results import write_document
@@ -99,15 +99,15 @@ def demo(out: Path, *, quick: bool, seed: int, device: str, console: Console) ->
 def _prepared(root: Path, split: Path, folder: Path, console: Console) -> Store:
     kind = DATASETS["folder"]
     deal = split_rule(kind, counts=dict.fromkeys(("train", "val", "test")), file=split, seed=0)
-    recipe = PrepRecipe(
+    recipe = PrepSettings(
         root=root.absolute(),
         store=folder.absolute(),
         dataset="folder",
         settings=frame_settings(frames=str(FRAMES), fps=None, resize="square", size=SIDE),
         tool=find_ffmpeg(None),
     )
-    with Watch(console) as watch:
-        wanted = find_wanted(kind, root, [], deal=deal, say=watch.say)
+    with ProgressBar(console) as watch:
+        wanted = find_sources(kind, root, [], deal=deal, say=watch.say)
         prepare(wanted, recipe, watch, workers=os.cpu_count() or 1)
     return Store(folder)
 
@@ -127,22 +127,24 @@ def _config(scale: Scale, seed: int) -> Config:
 def _evaluated(run: Run, store: Store, out: Path, device: str) -> Outcome:
     device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     saved = checkpoint.load(run.best)
-    subject = of_run(run, saved, store, Extraction(device=device), source=run.best)
-    tested = evaluate(subject, Shape(way=5, shot=1, queries=1, count=TEST_EPISODES), device=device)
+    candidate = of_run(run, saved, store, Extraction(device=device), source=run.best)
+    tested = evaluate(
+        candidate, EpisodeRequest(way=5, shot=1, queries=1, count=TEST_EPISODES), device=device
+    )
     write_document(run.evaluation / f"{tested.name}.json", tested.content)
-    results = subject.score(tested.episodes, device=device)
-    trained = checkpoint.networks(saved)[subject.chosen]
+    results = candidate.score(tested.episodes, device=device)
+    trained = checkpoint.networks(saved)[candidate.chosen]
     first = checkpoint.load(run.checkpoints / "episode-000000.pt")
     untrained = checkpoint.networks(first)["student"]
-    still = f"{subject.chosen}, one frame shown eight times"
+    still = f"{candidate.chosen}, one frame shown eight times"
     every = {
         "untrained": _scored(untrained, store, tested.episodes, out, device),
         **results,
         still: _scored(trained, store, tested.episodes, out, device, still=True),
     }
-    sheet = _sheet(results[subject.chosen], store, out / "episode.png", saved.config.data.crop)
+    sheet = _sheet(results[candidate.chosen], store, out / "episode.png", saved.config.data.crop)
     accuracies = {name: episode_interval(result.accuracy) for name, result in every.items()}
-    return Outcome(accuracies, subject.chosen, sheet)
+    return Outcome(accuracies, candidate.chosen, sheet)
 
 
 def _scored(
@@ -157,7 +159,7 @@ def _scored(
     """Score one network; ``still`` shows it the middle frame of each video eight times."""
 
     def view(video: str) -> View:
-        return View(video, positions=(0.5,) * 8) if still else middle_view(video, 8)
+        return View(video, positions=(0.5,) * 8) if still else evaluation_view(video, 8)
 
     path = out / "features.h5"
     features = extract(
@@ -180,7 +182,7 @@ def _sheet(result: Result, store: Store, path: Path, crop: int) -> Path:
     index = int(np.argmin(np.abs(result.accuracy - typical)))
     table = result.episodes
     members = [*table.support[index].ravel(), *table.query[index].ravel()]
-    views = [middle_view(table.videos[row], 8) for row in members]
+    views = [evaluation_view(table.videos[row], 8) for row in members]
     pixels = next(iter(open_views(store, [views], size=crop, device="cpu", kind="torch")))
     truth = [table.classes[table.video_class[row]] for row in members]
     said = [None] * table.way + [table.classes[c] for c in result.predicted[index]]

@@ -3,6 +3,6 @@
 Nothing here touches pixels; `tasd.loader` decodes what an episode names.
 """
 
-from tasd.episodes.sampler import Episode, EpisodeSampler, SecondView, View, middle_view
+from tasd.episodes.sampler import Episode, EpisodeSampler, SecondView, View, evaluation_view
 
-__all__ = ["Episode", "EpisodeSampler", "SecondView", "View", "middle_view"]
+__all__ = ["Episode", "EpisodeSampler", "SecondView", "View", "evaluation_view"]

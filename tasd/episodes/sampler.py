@@ -63,7 +63,7 @@ class Episode:
         return self.support + self.query + self.second
 
 
-def middle_view(video: str, frames: int) -> View:
+def evaluation_view(video: str, frames: int) -> View:
     """The test view: the middle of each of ``frames`` equal segments, centre crop, no flip."""
     return View(video, tuple((segment + 0.5) / frames for segment in range(frames)))
 
@@ -173,7 +173,7 @@ class EpisodeSampler(Sequence[Episode]):
 
     def _view(self, random: np.random.Generator, video: str) -> View:
         if not self.training:
-            return middle_view(video, self.frames)
+            return evaluation_view(video, self.frames)
         draws = random.random(self.frames + 6)
         inside, (top, left, flip, *colour) = draws[: self.frames], draws[self.frames :]
         return View(

@@ -33,6 +33,26 @@ class EpisodeTable:
     seed: int | None = None
     source: str = "the sampler"
 
+    @classmethod
+    def draw(cls, sampler: EpisodeSampler) -> "EpisodeTable":
+        """Draw all episodes of ``sampler``, equal to what `sampler[i]` gives one by one.
+
+        Raises `UserError` where the sampler does.
+        """
+        counts = np.array([len(ids) for ids in sampler.videos.values()])
+        picked = _one_by_one(sampler) if sampler.distinct_groups else _in_blocks(sampler, counts)
+        shape = (0, sampler.way, sampler.shot + sampler.queries)
+        chosen = np.concatenate([np.empty(shape, np.int64), *picked])
+        return cls(
+            classes=tuple(sampler.videos),
+            videos=tuple(video for ids in sampler.videos.values() for video in ids),
+            video_class=np.repeat(np.arange(len(counts)), counts),
+            support=chosen[:, :, : sampler.shot],
+            query=chosen[:, :, sampler.shot :],
+            seed=sampler.seed,
+            source=sampler.source,
+        )
+
     def __len__(self) -> int:
         return len(self.support)
 
@@ -75,26 +95,6 @@ class EpisodeTable:
         """As in "5-way 1-shot, 1 query per class"."""
         queries = "1 query" if self.queries == 1 else f"{self.queries} queries"
         return f"{self.way}-way {self.shot}-shot, {queries} per class"
-
-
-def drawn(sampler: EpisodeSampler) -> EpisodeTable:
-    """All episodes of ``sampler``, the same that `sampler[i]` gives one by one.
-
-    Raises `UserError` where the sampler does.
-    """
-    counts = np.array([len(ids) for ids in sampler.videos.values()])
-    picked = _one_by_one(sampler) if sampler.distinct_groups else _in_blocks(sampler, counts)
-    shape = (0, sampler.way, sampler.shot + sampler.queries)
-    chosen = np.concatenate([np.empty(shape, np.int64), *picked])
-    return EpisodeTable(
-        classes=tuple(sampler.videos),
-        videos=tuple(video for ids in sampler.videos.values() for video in ids),
-        video_class=np.repeat(np.arange(len(counts)), counts),
-        support=chosen[:, :, : sampler.shot],
-        query=chosen[:, :, sampler.shot :],
-        seed=sampler.seed,
-        source=sampler.source,
-    )
 
 
 def _in_blocks(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from tasd import matchers
-from tasd.device import Precision, without_imitation
+from tasd.device import Precision, native_precision
 from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
 from tasd.evaluation.episodes import tested_classes
@@ -28,7 +28,7 @@ NETWORKS = ("student", "teacher")
 
 
 @dataclass(frozen=True)
-class Subject:
+class Candidate:
     """What is evaluated: the features of each network, and the matcher that compares them.
 
     name: for tables. chosen: the network that stands for it. split: the classes under test.
@@ -59,13 +59,13 @@ class Subject:
         }
 
 
-def of_features(path: Path, *, matcher: str, split: str = "test") -> Subject:
+def of_features(path: Path, *, matcher: str, split: str = "test") -> Candidate:
     """A feature file, compared by a matcher that needs no training. Raises `UserError`."""
     features = open_features(path)
     tested_classes(features, split)
     _, frames, channels = features.features.shape
     network = str(features.about.get("network", "features"))
-    return Subject(
+    return Candidate(
         name=path.stem,
         features={network: features},
         matchers={network: untrained_matcher(matcher, channels, frames=frames)},
@@ -77,7 +77,7 @@ def of_features(path: Path, *, matcher: str, split: str = "test") -> Subject:
 
 def of_run(
     run: Run, saved: Checkpoint, store: Store | FeatureStore, how: Extraction, *, source: Path
-) -> Subject:
+) -> Candidate:
     """The networks of ``saved``, a checkpoint of ``run`` that was read from ``source``.
 
     store: of frames, or of the cached features in place of them that it was trained on.
@@ -104,7 +104,7 @@ def of_run(
         maps = how.maps or compare[name].needs_maps
         features[name] = cached_features(run, model, store, saved, how, about, maps=maps)
     best = saved.progress.best.network
-    return Subject(
+    return Candidate(
         name=run.path.resolve().name,
         features=features,
         matchers=compare,
@@ -137,7 +137,7 @@ def _wanted(found: dict[str, Model], networks: Sequence[str], source: Path) -> d
 
 def _precision(saved: Checkpoint, how: Extraction) -> Precision:
     own = saved.config.training.precision
-    return how.precision or without_imitation(own, torch.device(how.device))
+    return how.precision or native_precision(own, torch.device(how.device))
 
 
 def _variant(run: Run, source: Path, saved: Checkpoint, how: Extraction) -> str:

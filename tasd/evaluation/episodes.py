@@ -5,14 +5,14 @@ from pathlib import Path
 
 from tasd.episodes import EpisodeSampler
 from tasd.episodes.files import load_episodes
-from tasd.episodes.table import EpisodeTable, drawn
+from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
 from tasd.features.store import FeatureStore
 from tasd.store import Store
 
 
 @dataclass(frozen=True)
-class Shape:
+class EpisodeRequest:
     """Which episodes are wanted; those in ``file``, where one is named, whatever their shape."""
 
     way: int
@@ -24,32 +24,32 @@ class Shape:
 
 
 def wanted_episodes(
-    videos: Store | FeatureStore, split: str, shape: Shape, *, seed: int
+    videos: Store | FeatureStore, split: str, request: EpisodeRequest, *, seed: int
 ) -> EpisodeTable:
     """The episodes of a file, or drawn from the classes of ``split``. Raises `UserError`."""
-    if shape.file is not None:
-        return load_episodes(shape.file)
-    return drawn(sampler(shape, videos, split, seed=seed))
+    if request.file is not None:
+        return load_episodes(request.file)
+    return EpisodeTable.draw(sampler(request, videos, split, seed=seed))
 
 
 def sampler(
-    shape: Shape, videos: Store | FeatureStore, split: str, *, seed: int = 0
+    request: EpisodeRequest, videos: Store | FeatureStore, split: str, *, seed: int = 0
 ) -> EpisodeSampler:
     """What draws the episodes. Raises `UserError` where the classes of ``split`` fill none."""
     tested_classes(videos, split)
     classes = videos.classes(split)
-    sources = videos.groups if shape.distinct_groups else None
-    if shape.distinct_groups and sources is None:
+    sources = videos.groups if request.distinct_groups else None
+    if request.distinct_groups and sources is None:
         raise UserError(
             f"--distinct-groups needs to know the source of each video, and {videos.path} has no "
             "/video_group; write it there, or leave the option out"
         )
     return EpisodeSampler(
         videos=classes,
-        way=shape.way,
-        shot=shape.shot,
-        queries=shape.queries,
-        length=shape.count,
+        way=request.way,
+        shot=request.shot,
+        queries=request.queries,
+        length=request.count,
         seed=seed,
         distinct_groups=sources,
         source=f"the {split} classes of {videos.path}",

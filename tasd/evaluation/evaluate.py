@@ -8,8 +8,8 @@ import numpy as np
 
 from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
-from tasd.evaluation.candidates import Subject
-from tasd.evaluation.episodes import Shape, wanted_episodes
+from tasd.evaluation.candidates import Candidate
+from tasd.evaluation.episodes import EpisodeRequest, wanted_episodes
 from tasd.evaluation.metrics import Paired, paired_difference
 from tasd.evaluation.overlap import refuse_overlap
 from tasd.evaluation.results import Summary, document, paired_document, provenance, summary
@@ -23,7 +23,7 @@ class Evaluated:
     """
 
     name: str
-    subject: Subject
+    candidate: Candidate
     episodes: EpisodeTable
     summaries: dict[str, Summary]
     content: dict[str, Any]
@@ -31,57 +31,59 @@ class Evaluated:
     @property
     def accuracy(self) -> np.ndarray:
         """The accuracy of each episode, of the network that stands for the subject."""
-        right = np.array(self.summaries[self.subject.chosen].correct, np.float64)
+        right = np.array(self.summaries[self.candidate.chosen].correct, np.float64)
         return right / (self.episodes.way * self.episodes.queries)
 
 
 def evaluate(
-    subject: Subject,
-    shape: Shape,
+    candidate: Candidate,
+    request: EpisodeRequest,
     *,
     seed: int = 0,
     allow_overlap: bool = False,
     batch: int | None = None,
     device: str = "cpu",
 ) -> Evaluated:
-    """Score ``subject`` on the episodes of ``shape``. Raises `UserError`."""
-    episodes = wanted_episodes(subject.videos, subject.split, shape, seed=seed)
+    """Score ``candidate`` on the episodes of ``request``. Raises `UserError`."""
+    episodes = wanted_episodes(candidate.videos, candidate.split, request, seed=seed)
     tested = [episodes.classes[c] for c in np.unique(episodes.chosen)]
-    _refuse_other_splits(subject, tested, episodes.source)
-    trained_on = subject.videos.trained_on
-    seen = refuse_overlap(subject.name, trained_on, tested, allowed=allow_overlap)
-    results = subject.score(episodes, batch=batch, device=device)
+    _refuse_other_splits(candidate, tested, episodes.source)
+    trained_on = candidate.videos.trained_on
+    seen = refuse_overlap(candidate.name, trained_on, tested, allowed=allow_overlap)
+    results = candidate.score(episodes, batch=batch, device=device)
     summaries = {name: summary(result) for name, result in results.items()}
-    origin = provenance(subject, episodes) | {"device": device, "trained_and_tested": list(seen)}
-    content = document(summaries, episodes, chosen=subject.chosen, provenance=origin)
-    return Evaluated(_name(subject, shape, episodes), subject, episodes, summaries, content)
+    origin = provenance(candidate, episodes) | {"device": device, "trained_and_tested": list(seen)}
+    content = document(summaries, episodes, chosen=candidate.chosen, provenance=origin)
+    return Evaluated(_name(candidate, request, episodes), candidate, episodes, summaries, content)
 
 
-def _refuse_other_splits(subject: Subject, tested: Sequence[str], source: str) -> None:
-    under_test = subject.videos.splits[subject.split]
+def _refuse_other_splits(candidate: Candidate, tested: Sequence[str], source: str) -> None:
+    under_test = candidate.videos.splits[candidate.split]
     others = [name for name in tested if name not in under_test]
     if others:
         raise UserError(
             f"{source} asks for {len(others)} classes ({others[0]!r} first) that are not of the "
-            f"split {subject.split!r} of {subject.videos.path}; draw other episodes, or name "
+            f"split {candidate.split!r} of {candidate.videos.path}; draw other episodes, or name "
             "their --split"
         )
 
 
-def _name(subject: Subject, shape: Shape, episodes: EpisodeTable) -> str:
-    own = f"-{subject.variant}" if subject.variant else ""
-    if shape.file is not None:
-        return f"{subject.split}-{shape.file.stem}{own}"
-    kind = f"{shape.way}w{shape.shot}s-{shape.queries}q" + ("-groups" * shape.distinct_groups)
-    return f"{subject.split}-{kind}-{len(episodes)}e-seed{episodes.seed}{own}"
+def _name(candidate: Candidate, request: EpisodeRequest, episodes: EpisodeTable) -> str:
+    own = f"-{candidate.variant}" if candidate.variant else ""
+    if request.file is not None:
+        return f"{candidate.split}-{request.file.stem}{own}"
+    kind = f"{request.way}w{request.shot}s-{request.queries}q" + (
+        "-groups" * request.distinct_groups
+    )
+    return f"{candidate.split}-{kind}-{len(episodes)}e-seed{episodes.seed}{own}"
 
 
 def compare(first: Evaluated, second: Evaluated) -> Paired:
     """Second minus first on the same episodes. Raises `UserError` where they are not the same."""
     if first.episodes.hash != second.episodes.hash:
         raise UserError(
-            f"{first.subject.name} and {second.subject.name} have other videos under test: they "
-            "can only be compared on one store"
+            f"{first.candidate.name} and {second.candidate.name} have other videos under test: "
+            "they can only be compared on one store"
         )
     return paired_difference(first.accuracy, second.accuracy)
 

@@ -22,7 +22,7 @@ KEPT_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
-class Gathered:
+class GatheredVideos:
     """Features of the videos of some episodes."""
 
     frames: Float[Tensor, "episodes videos time channels"]
@@ -30,7 +30,7 @@ class Gathered:
     norms: Float[Tensor, "episodes videos time"] | None
 
 
-class Rooms(threading.local):
+class Buffers(threading.local):
     """Memory that a thread gathers into again and again.
 
     Asking the system for new memory in every batch costs as much as filling it (measured: BiMHM
@@ -51,7 +51,7 @@ class Rooms(threading.local):
 
 
 @dataclass(frozen=True)
-class Videos:
+class PreparedVideos:
     """What is compared, video by video in the order of an episode table.
 
     norms: of every frame, once for all episodes, where the matcher reads them.
@@ -73,7 +73,9 @@ class Videos:
         disk = 0 if self.disk is None else 4 * self.disk[0].size
         return int(self.frames[0].nbytes + maps + disk)
 
-    def gather(self, index: Int64[np.ndarray, "episodes members"], *, into: Rooms) -> Gathered:
+    def gather(
+        self, index: Int64[np.ndarray, "episodes members"], *, into: Buffers
+    ) -> GatheredVideos:
         """The videos of some episodes, in ``into``: valid until it is given again."""
         flat = torch.from_numpy(index.reshape(-1)).to(self.frames.device)
         frames, maps = into.select("frames", self.frames, flat), None
@@ -82,7 +84,7 @@ class Videos:
         elif self.disk is not None and self.rows is not None:
             maps = _from_disk(self.disk, self.rows[index.reshape(-1)], self.frames.device)
         lead = index.shape
-        return Gathered(
+        return GatheredVideos(
             frames.reshape(*lead, *frames.shape[1:]),
             None if maps is None else maps.reshape(*lead, *maps.shape[1:]),
             None if self.norms is None else self.norms[flat].reshape(*lead, -1),
@@ -91,7 +93,7 @@ class Videos:
 
 def prepare(
     matcher: Matcher, features: FeatureStore, episodes: EpisodeTable, device: torch.device
-) -> Videos:
+) -> PreparedVideos:
     """Run `Matcher.prepare` once for each video of ``episodes``.
 
     Where what it gives is too much to keep, it is left to each episode.
@@ -108,7 +110,7 @@ def prepare(
     first = said(slice(0, 1))
     if _bytes_each(first) * len(rows) > _room(device):
         everything = raw[torch.from_numpy(rows)].to(device).float()
-        return Videos(everything, None, ready=False, disk=disk, rows=rows)
+        return PreparedVideos(everything, None, ready=False, disk=disk, rows=rows)
     frames = first.frames.new_empty(len(rows), *first.frames.shape[1:])
     maps = None if first.maps is None else first.maps.new_empty(len(rows), *first.maps.shape[1:])
 
@@ -121,7 +123,7 @@ def prepare(
 
     side_by_side(keep, range(0, len(rows), VIDEOS_AT_ONCE), device=device)
     norms = frame_norms(frames[None])[0] if matcher.reads_norms else None
-    return Videos(frames, maps, ready=True, norms=norms)
+    return PreparedVideos(frames, maps, ready=True, norms=norms)
 
 
 def _bytes_each(said: Features) -> int:

@@ -18,7 +18,7 @@ from tasd import __version__
 from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
 from tasd.evaluation import metrics
-from tasd.evaluation.candidates import Subject
+from tasd.evaluation.candidates import Candidate
 from tasd.evaluation.metrics import Interval, Paired
 from tasd.evaluation.score import Result
 from tasd.files import write_text
@@ -151,9 +151,9 @@ def read_document(path: Path) -> dict[str, Any]:
     return content
 
 
-def provenance(subject: Subject, episodes: EpisodeTable) -> dict[str, Any]:
+def provenance(candidate: Candidate, episodes: EpisodeTable) -> dict[str, Any]:
     """Everything that the numbers depend on, by name or by hash."""
-    features = subject.videos
+    features = candidate.videos
     return {
         "command": sys.argv,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -163,20 +163,20 @@ def provenance(subject: Subject, episodes: EpisodeTable) -> dict[str, Any]:
             "torch": torch.__version__,
             "numpy": np.__version__,
         },
-        "variant": subject.variant,
+        "variant": candidate.variant,
         "dataset": features.about.get("dataset"),
         "store_sha256": features.about.get("store"),
         "features": {
             name: {"path": str(store.path), "sha256": store.hash, "made_from": dict(store.about)}
-            for name, store in subject.features.items()
+            for name, store in candidate.features.items()
         },
         "split": {
-            "name": subject.split,
+            "name": candidate.split,
             "classes": len(episodes.classes),
             "videos": len(episodes.videos),
             "sha256": split_hash(episodes),
         },
-        **subject.origin,
+        **candidate.origin,
     }
 
 

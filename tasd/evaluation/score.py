@@ -12,7 +12,7 @@ from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
 from tasd.evaluation import metrics
 from tasd.evaluation.parallel import side_by_side
-from tasd.evaluation.prepared import Rooms, Videos, prepare
+from tasd.evaluation.prepared import Buffers, PreparedVideos, prepare
 from tasd.features.store import FeatureStore
 from tasd.matchers.base import Matcher
 from tasd.types import Task
@@ -92,7 +92,7 @@ def score(
 
 
 def compared(
-    matcher: Matcher, videos: Videos, episodes: EpisodeTable, *, batch: int | None = None
+    matcher: Matcher, videos: PreparedVideos, episodes: EpisodeTable, *, batch: int | None = None
 ) -> Float32[np.ndarray, "episodes query way"]:
     """The logits of ``episodes`` from what ``matcher`` has said of each of their videos."""
     device = videos.frames.device
@@ -104,7 +104,7 @@ def compared(
 
 
 def _by_batches(
-    matcher: Matcher, videos: Videos, episodes: EpisodeTable, batch: int | None
+    matcher: Matcher, videos: PreparedVideos, episodes: EpisodeTable, batch: int | None
 ) -> Float32[np.ndarray, "episodes query way"]:
     """Compare a few episodes at a time."""
     size = batch or _batch_size(videos, episodes)
@@ -113,11 +113,11 @@ def _by_batches(
     labels = torch.arange(episodes.way, device=videos.frames.device)
     labels = labels.repeat_interleave(episodes.shot)
     compare = matcher.compare if videos.ready else matcher
-    rooms = Rooms(), Rooms()
+    buffers = Buffers(), Buffers()
 
     def scores(start: int) -> Tensor:
-        shown = videos.gather(support[start : start + size], into=rooms[0])
-        asked = videos.gather(query[start : start + size], into=rooms[1])
+        shown = videos.gather(support[start : start + size], into=buffers[0])
+        asked = videos.gather(query[start : start + size], into=buffers[1])
         task = Task(
             way=episodes.way,
             support=shown.frames,
@@ -134,7 +134,7 @@ def _by_batches(
     return torch.cat(side_by_side(scores, starts, device=videos.frames.device)).cpu().numpy()
 
 
-def _batch_size(videos: Videos, episodes: EpisodeTable) -> int:
+def _batch_size(videos: PreparedVideos, episodes: EpisodeTable) -> int:
     """Episodes whose features together are about `BATCH_BYTES`."""
     room = BATCH_BYTES.get(videos.frames.device.type, BATCH_BYTES["cpu"])
     return max(1, room // int(videos.bytes_each * episodes.members.shape[1]))
@@ -153,7 +153,7 @@ def pair_table_pays(matcher: Matcher, episodes: EpisodeTable) -> bool:
 
 
 def _by_pairs(
-    matcher: Matcher, videos: Videos, episodes: EpisodeTable
+    matcher: Matcher, videos: PreparedVideos, episodes: EpisodeTable
 ) -> Float32[np.ndarray, "episodes query way"]:
     """Compare every video with every other once, then look the scores up."""
     table = pair_table(matcher, videos.frames).cpu().numpy()

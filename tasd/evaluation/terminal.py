@@ -18,12 +18,12 @@ def table(result: Evaluated) -> list[str]:
     seed = "from a file" if episodes.seed is None else f"seed {episodes.seed}"
     rows: list[tuple[str, ...]] = [HEADER, SECOND]
     for name, said in result.summaries.items():
-        mark = " *" if name == result.subject.chosen and len(result.summaries) > 1 else ""
+        mark = " *" if name == result.candidate.chosen and len(result.summaries) > 1 else ""
         intervals = (said.over_episodes, said.over_classes, said.over_videos)
         rows.append((name + mark, f"{said.accuracy:.2%}", *map(_ends, intervals)))
-    variant = result.subject.variant
+    variant = result.candidate.variant
     lines = [
-        f"{result.subject.name}, {result.content['provenance']['matcher']}",
+        f"{result.candidate.name}, {result.content['provenance']['matcher']}",
         f"{split['name']}: {split['classes']} classes, {split['videos']:,} videos; "
         f"{len(episodes):,} episodes, {episodes.shape_text()}, {seed}",
         *_aligned(rows),
@@ -41,9 +41,9 @@ def compared(first: Evaluated, second: Evaluated) -> list[str]:
     paired = compare(first, second)
     gain = paired.difference
     return [
-        f"{second.subject.name} minus {first.subject.name}, same episodes: {100 * gain.mean:+.2f} "
-        f"points, 95 % interval {100 * gain.low:+.2f} to {100 * gain.high:+.2f} (sampling of "
-        "episodes only)",
+        f"{second.candidate.name} minus {first.candidate.name}, same episodes: "
+        f"{100 * gain.mean:+.2f} points, 95 % interval {100 * gain.low:+.2f} to "
+        f"{100 * gain.high:+.2f} (sampling of episodes only)",
         f"better in {paired.better:,} episodes, worse in {paired.worse:,}, equal in "
         f"{paired.equal:,}; sign test p = {paired.p_value:.2g}",
     ]
@@ -57,7 +57,7 @@ def over_seeds(every: list[list[Evaluated]]) -> list[str]:
             values = np.array([results[position].summaries[name].accuracy for results in every])
             mean = mean_over_seeds(values)
             lines.append(
-                f"{first.subject.name} {name}, mean over {len(values)} seeds: {mean.mean:.2%} "
+                f"{first.candidate.name} {name}, mean over {len(values)} seeds: {mean.mean:.2%} "
                 f"({_ends(mean)}; the videos are the same in all)"
             )
     return lines

@@ -6,7 +6,7 @@ from typing import Literal
 
 from tasd import recipes
 from tasd.config import replace
-from tasd.episodes import middle_view
+from tasd.episodes import evaluation_view
 from tasd.extraction.extract import extract
 from tasd.features.store import FeatureStore
 from tasd.model import Model
@@ -55,7 +55,7 @@ def pooled_features(store: Store, path: Path, how: Pooling) -> FeatureStore:
         path,
         classes=classes,
         split={name: split for split in SPLITS for name in store.splits[split]},
-        view=lambda video: middle_view(video, how.frames),
+        view=lambda video: evaluation_view(video, how.frames),
         size=how.crop,
         device=how.device,
         half=how.half,

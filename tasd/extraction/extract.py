@@ -42,7 +42,7 @@ def extract(
     """Run ``network`` once over each video of ``classes`` and write what it says to ``path``.
 
     split: which one these classes are, or one for each. size: of the crop.
-    view: how a video is looked at, `tasd.episodes.middle_view` for a test.
+    view: how a video is looked at, `tasd.episodes.evaluation_view` for a test.
     maps: keep the feature maps too, for matchers that read them; of a network in bf16 in float16.
     half: all in float16, at half the size; the last digits are lost.
     about, trained_on, groups: written along, see `tasd.features`.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tasd.device import Precision
-from tasd.episodes import middle_view
+from tasd.episodes import evaluation_view
 from tasd.extraction.extract import extract
 from tasd.features.reader import open_features
 from tasd.features.store import FeatureStore
@@ -71,7 +71,7 @@ def cached_features(
         path,
         classes=classes,
         split=how.split,
-        view=lambda video: middle_view(video, data.frames),
+        view=lambda video: evaluation_view(video, data.frames),
         size=data.crop,
         device=how.device,
         maps=maps,

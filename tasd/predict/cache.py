@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from prep.ffmpeg_process import Ffmpeg
 from prep.shard import fingerprint
-from tasd.predict.clips import see, source_of, whole
-from tasd.predict.trained import Trained
+from tasd.predict.clips import clip_features, source_of, whole
+from tasd.predict.trained import TrainedNetwork
 from tasd.types import Features
 
 
@@ -29,7 +29,7 @@ class SupportSeen:
 
 
 def support_features(
-    trained: Trained, clips: Mapping[str, Sequence[Path]], tool: Ffmpeg, *, keep: bool
+    trained: TrainedNetwork, clips: Mapping[str, Sequence[Path]], tool: Ffmpeg, *, keep: bool
 ) -> SupportSeen:
     """Features of the clips of all classes, from what is kept beside the network or computed."""
     cache = SupportCache(trained.path / "features" / "support" if keep else None, trained, tool)
@@ -37,8 +37,8 @@ def support_features(
     known = {path: found for path in paths if (found := cache.get(path)) is not None}
     hits, problems = len(known), {}
     rest = [path for path in paths if path not in known]
-    looker = whole(trained.config.data.frames)
-    for clip in see(trained, rest, tool, settings=trained.frames, looker=looker):
+    views_of = whole(trained.config.data.frames)
+    for clip in clip_features(trained, rest, tool, settings=trained.frames, views_of=views_of):
         if clip.features is None:
             problems[str(clip.path)] = clip.problem
         else:
@@ -50,7 +50,7 @@ def support_features(
 class SupportCache:
     """Features of clips, a file each, below ``folder``; nothing is kept where that is None."""
 
-    def __init__(self, folder: Path | None, trained: Trained, tool: Ffmpeg) -> None:
+    def __init__(self, folder: Path | None, trained: TrainedNetwork, tool: Ffmpeg) -> None:
         self.folder = folder
         self._device = trained.model.mean.device
         data, model = trained.config.data, trained.model

@@ -11,12 +11,12 @@ from prep.clip import FrameSettings
 from prep.ffmpeg_process import Ffmpeg
 from prep.limits import Limits
 from prep.report import Remark
-from prep.shard import Recipe, ShardJob, groups, write_shard
+from prep.shard import PrepSettings, ShardJob, groups, write_shard
 from tasd.datasets import SourceVideo
-from tasd.episodes import View, middle_view
+from tasd.episodes import View, evaluation_view
 from tasd.errors import UserError
 from tasd.loader import open_views
-from tasd.predict.trained import Trained
+from tasd.predict.trained import TrainedNetwork
 from tasd.store import Manifest, Store, write_manifest
 from tasd.types import Features
 
@@ -25,7 +25,7 @@ CLASS = "clip"
 
 
 @dataclass(frozen=True)
-class Look:
+class ClipView:
     """One look at a clip; start and end in seconds where it is a window of it."""
 
     view: View
@@ -33,7 +33,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ClipFeatures:
     """A clip as the network sees it.
 
     features: of each look; None where the clip could not be read, and ``problem`` says why.
@@ -42,37 +42,37 @@ class Seen:
 
     path: Path
     features: Features | None = None
-    looks: tuple[Look, ...] = ()
+    views: tuple[ClipView, ...] = ()
     problem: str = ""
     note: str = ""
 
 
 # From an open store and the id of a clip in it, how to look at it. Raises `UserError`.
-Looker = Callable[[Store, str], tuple[Look, ...]]
+ViewsOf = Callable[[Store, str], tuple[ClipView, ...]]
 
 
-def whole(frames: int) -> Looker:
+def whole(frames: int) -> ViewsOf:
     """One look at the whole of a clip, as in a test."""
-    return lambda store, clip: (Look(middle_view(clip, frames)),)
+    return lambda store, clip: (ClipView(evaluation_view(clip, frames)),)
 
 
-def see(
-    trained: Trained,
+def clip_features(
+    trained: TrainedNetwork,
     paths: Sequence[Path],
     tool: Ffmpeg,
     *,
     settings: FrameSettings,
-    looker: Looker,
+    views_of: ViewsOf,
     limits: Limits | None = None,
-) -> Iterator[Seen]:
+) -> Iterator[ClipFeatures]:
     """Decode and look at each clip, in order, a few files at a time. No path comes twice.
 
-    A path may be a folder of JPEG frames. What cannot be read is told in its `Seen`.
+    A path may be a folder of JPEG frames. What cannot be read is told in its `ClipFeatures`.
     """
     sources = [source_of(path, str(number)) for number, path in enumerate(paths)]
     for group in groups(sources):
         with tempfile.TemporaryDirectory(prefix="tasd-predict-") as folder:
-            recipe = Recipe(
+            recipe = PrepSettings(
                 root=Path("/"),
                 store=Path(folder),
                 dataset="folder",
@@ -81,31 +81,31 @@ def see(
                 limits=limits or Limits(),
             )
             clips = {source.id: paths[int(source.name)] for source in group}
-            yield from _see(trained, group, clips, recipe, looker)
+            yield from _see(trained, group, clips, recipe, views_of)
 
 
 def _see(
-    trained: Trained,
+    trained: TrainedNetwork,
     group: list[SourceVideo],
     paths: Mapping[str, Path],
-    recipe: Recipe,
-    looker: Looker,
-) -> Iterator[Seen]:
+    recipe: PrepSettings,
+    views_of: ViewsOf,
+) -> Iterator[ClipFeatures]:
     """One pass of decoder and network over a few clips."""
     problems, notes = _prepared(group, recipe)
     store = Store(recipe.store)
-    looks: dict[str, tuple[Look, ...]] = {}
+    views: dict[str, tuple[ClipView, ...]] = {}
     for clip in [clip for clip in paths if clip not in problems]:
         try:
-            looks[clip] = looker(store, clip)
+            views[clip] = views_of(store, clip)
         except UserError as error:
             problems[clip] = str(error)
-    features = _features(trained, store, looks) if looks else {}
+    features = _features(trained, store, views) if views else {}
     for clip, path in paths.items():
         if clip in problems:
-            yield Seen(path, problem=problems[clip])
+            yield ClipFeatures(path, problem=problems[clip])
         else:
-            yield Seen(path, features[clip], looks[clip], note=notes.get(clip, ""))
+            yield ClipFeatures(path, features[clip], views[clip], note=notes.get(clip, ""))
 
 
 def source_of(path: Path, name: str) -> SourceVideo:
@@ -115,7 +115,9 @@ def source_of(path: Path, name: str) -> SourceVideo:
     return SourceVideo(CLASS, name, where, size, "frames" if path.is_dir() else "video")
 
 
-def _prepared(group: list[SourceVideo], recipe: Recipe) -> tuple[dict[str, str], dict[str, str]]:
+def _prepared(
+    group: list[SourceVideo], recipe: PrepSettings
+) -> tuple[dict[str, str], dict[str, str]]:
     """Write a store of these clips; what keeps some out of it, and what is said of others."""
     report = write_shard(ShardJob(0, tuple(group)), recipe)
     manifest = Manifest(
@@ -136,12 +138,12 @@ def _reason(remark: Remark) -> str:
 
 
 def _features(
-    trained: Trained, store: Store, looks: Mapping[str, Sequence[Look]]
+    trained: TrainedNetwork, store: Store, views: Mapping[str, Sequence[ClipView]]
 ) -> dict[str, Features]:
     """What the network says of each look at each clip."""
     data, model = trained.config.data, trained.model
-    views = [look.view for own in looks.values() for look in own]
-    batches = [views[i : i + VIEWS_AT_ONCE] for i in range(0, len(views), VIEWS_AT_ONCE)]
+    every = [look.view for own in views.values() for look in own]
+    batches = [every[i : i + VIEWS_AT_ONCE] for i in range(0, len(every), VIEWS_AT_ONCE)]
     pixels = open_views(
         store,
         batches,
@@ -152,9 +154,9 @@ def _features(
     )
     with torch.inference_mode():
         said = [model(batch) for batch in pixels]
-    counts = [len(own) for own in looks.values()]
+    counts = [len(own) for own in views.values()]
     frames = torch.cat([part.frames for part in said]).split(counts)
     keep = model.matcher.needs_maps
     kept = [part.maps.float() for part in said if keep and part.maps is not None]
     maps = torch.cat(kept).split(counts) if kept else [None] * len(counts)
-    return {clip: Features(*both) for clip, *both in zip(looks, frames, maps, strict=True)}
+    return {clip: Features(*both) for clip, *both in zip(views, frames, maps, strict=True)}

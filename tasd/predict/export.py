@@ -15,7 +15,7 @@ from tasd.config import Config, validate
 from tasd.errors import UserError
 from tasd.files import write_text
 from tasd.model import Model
-from tasd.predict.trained import Trained, as_json, from_json
+from tasd.predict.trained import TrainedNetwork, as_json, from_json
 from tasd.runs.checkpoint import fill
 
 FORMAT, VERSION = "tasd-export", 1
@@ -24,7 +24,7 @@ WEIGHTS, CONFIG = "model.safetensors", "config.json"
 TRAINING_ONLY = ("projection.", "relation.")
 
 
-def write_export(trained: Trained, folder: Path) -> list[Path]:
+def write_export(trained: TrainedNetwork, folder: Path) -> list[Path]:
     """Write both files, the config last: its presence means a whole export. Raises `UserError`."""
     weights, config = folder / WEIGHTS, folder / CONFIG
     if config.exists():
@@ -62,7 +62,7 @@ def is_export(folder: Path) -> bool:
         return False
 
 
-def read_export(folder: Path) -> Trained:
+def read_export(folder: Path) -> TrainedNetwork:
     """What `write_export` wrote. Raises `UserError`."""
     content = json.loads((folder / CONFIG).read_text("utf-8"))
     if content.get("version") != VERSION:
@@ -73,7 +73,7 @@ def read_export(folder: Path) -> Trained:
     try:
         frames, thresholds = from_json(content)
         config = validate(content["config"], source=str(folder / CONFIG))
-        trained = Trained(
+        trained = TrainedNetwork(
             path=folder,
             identity=content["checkpoint"],
             network=content["network"],

@@ -14,11 +14,11 @@ from tasd.device import pick_device
 from tasd.errors import UserError
 from tasd.predict.answer import Answer
 from tasd.predict.cache import support_features
-from tasd.predict.clips import Seen, see, whole
+from tasd.predict.clips import ClipFeatures, clip_features, whole
 from tasd.predict.export import is_export, read_export
 from tasd.predict.reject import threshold_for
 from tasd.predict.support import PathLike, Support, support_clips
-from tasd.predict.trained import Threshold, Trained, of_run, ready
+from tasd.predict.trained import Threshold, TrainedNetwork, of_run, ready
 from tasd.predict.windows import Windows
 from tasd.runs.folder import Run, newest
 from tasd.types import Features, Task
@@ -45,7 +45,7 @@ class FewShotRecognizer:
 
     def __init__(
         self,
-        trained: Trained,
+        trained: TrainedNetwork,
         *,
         reject: bool = False,
         store: Path | None = None,
@@ -128,14 +128,16 @@ class FewShotRecognizer:
         frames = trained.config.data.frames
         once = list(dict.fromkeys(paths))
         if windows is None:
-            seen = see(trained, once, self.tool, settings=trained.frames, looker=whole(frames))
+            seen = clip_features(
+                trained, once, self.tool, settings=trained.frames, views_of=whole(frames)
+            )
         else:
-            seen = see(
+            seen = clip_features(
                 trained,
                 once,
                 self.tool,
                 settings=windows.settings(trained.frames, frames),
-                looker=windows.looker(frames),
+                views_of=windows.views_of(frames),
                 limits=windows.limits,
             )
         told: dict[Path, list[Answer]] = {}
@@ -166,7 +168,7 @@ class FewShotRecognizer:
         told = self.predict(videos)
         return float(np.mean([said == truth for said, truth in zip(told, labels, strict=True)]))
 
-    def _of_clip(self, clip: Seen) -> list[Answer]:
+    def _of_clip(self, clip: ClipFeatures) -> list[Answer]:
         """An answer for each look at a clip."""
         if clip.features is None:
             return [Answer(clip.path, {}, problem=clip.problem)]
@@ -180,7 +182,7 @@ class FewShotRecognizer:
                 note=clip.note,
                 span=look.span,
             )
-            for row, look in zip(scores, clip.looks, strict=True)
+            for row, look in zip(scores, clip.views, strict=True)
         ]
 
     def _scores(self, features: Features) -> Float[np.ndarray, "looks classes"]:
@@ -235,7 +237,7 @@ def _joined(parts: Sequence[Features]) -> Features:
     return Features(frames, torch.cat(maps) if maps else None)
 
 
-def open_trained(path: Path | None, *, store: Path | None = None) -> Trained:
+def open_trained(path: Path | None, *, store: Path | None = None) -> TrainedNetwork:
     """The network of a run, by default of the newest, or of an export. Raises `UserError`."""
     if path is not None and is_export(path):
         return read_export(path)

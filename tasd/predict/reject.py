@@ -12,12 +12,12 @@ import numpy as np
 from jaxtyping import Float
 
 from tasd.episodes import EpisodeSampler
-from tasd.episodes.table import EpisodeTable, drawn
+from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
 from tasd.evaluation.score import score
 from tasd.extraction.run import Extraction, cached_features
 from tasd.features.store import FeatureStore
-from tasd.predict.trained import Threshold, Trained, remember, with_threshold
+from tasd.predict.trained import Threshold, TrainedNetwork, remember, with_threshold
 from tasd.runs import checkpoint
 from tasd.runs.folder import Run
 from tasd.runs.stores import find_store
@@ -28,8 +28,8 @@ SEED = 2_000_003
 
 
 def threshold_for(
-    trained: Trained, *, way: int, shot: int, store: Path | None = None
-) -> tuple[Trained, Threshold]:
+    trained: TrainedNetwork, *, way: int, shot: int, store: Path | None = None
+) -> tuple[TrainedNetwork, Threshold]:
     """The threshold for a support of this shape, and the network that knows it from now on.
 
     Found on the validation classes of the run's store where it is not known, and remembered.
@@ -59,7 +59,12 @@ def threshold_for(
 
 
 def calibrated(
-    trained: Trained, features: FeatureStore, *, way: int, shot: int, episodes: int = EPISODES
+    trained: TrainedNetwork,
+    features: FeatureStore,
+    *,
+    way: int,
+    shot: int,
+    episodes: int = EPISODES,
 ) -> Threshold:
     """The threshold on episodes of the validation classes. Raises `UserError`."""
     table = _episodes(features, way=way, shot=shot, count=episodes)
@@ -96,11 +101,11 @@ def _episodes(features: FeatureStore, *, way: int, shot: int, count: int) -> Epi
         seed=SEED,
         source=f"the validation classes of {features.path}",
     )
-    table = drawn(sampler)
+    table = EpisodeTable.draw(sampler)
     return replace(table, support=table.support[:, :way])
 
 
-def _validation(trained: Trained, store: Path | None) -> FeatureStore:
+def _validation(trained: TrainedNetwork, store: Path | None) -> FeatureStore:
     """Features of the validation videos, shared with tasd evaluate --split val."""
     run, model = Run(trained.path), trained.model
     saved = checkpoint.load(run.best)
@@ -114,7 +119,7 @@ def _validation(trained: Trained, store: Path | None) -> FeatureStore:
         return cached_features(run, model, opened, saved, how, about, maps=model.matcher.needs_maps)
 
 
-def _nearest(trained: Trained, way: int, shot: int) -> Threshold:
+def _nearest(trained: TrainedNetwork, way: int, shot: int) -> Threshold:
     if not trained.thresholds:
         raise UserError(
             f"{trained.path} was exported without a threshold for --reject; export it with one "

@@ -10,7 +10,7 @@ import torch
 
 from prep.clip import FrameSettings
 from tasd.config import Config
-from tasd.device import without_imitation
+from tasd.device import native_precision
 from tasd.errors import UserError
 from tasd.files import write_text
 from tasd.model import Model
@@ -53,7 +53,7 @@ class Threshold:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedNetwork:
     """A network from a run or an export, in eval mode.
 
     path: the folder. identity: sha256 of its checkpoint. network: student or teacher.
@@ -71,7 +71,7 @@ class Trained:
     thresholds: tuple[Threshold, ...] = ()
 
 
-def of_run(run: Run, *, store: Path | None = None) -> Trained:
+def of_run(run: Run, *, store: Path | None = None) -> TrainedNetwork:
     """The best checkpoint of a run, its better network.
 
     The first time, its store is opened to learn how its frames were made; the run remembers.
@@ -86,7 +86,7 @@ def of_run(run: Run, *, store: Path | None = None) -> Trained:
     best = saved.progress.best.network
     network = best if best in networks else next(iter(networks))
     known = _remembered(run, identity)
-    trained = Trained(
+    trained = TrainedNetwork(
         path=run.path,
         identity=identity,
         network=network,
@@ -101,13 +101,13 @@ def of_run(run: Run, *, store: Path | None = None) -> Trained:
     return trained
 
 
-def remember(trained: Trained) -> None:
+def remember(trained: TrainedNetwork) -> None:
     """Write down in the run what is not in its checkpoint. Raises `UserError`."""
     content = {"version": 1, "checkpoint": trained.identity, **as_json(trained)}
     write_text(trained.path / MEMORY, json.dumps(content, indent=1) + "\n")
 
 
-def as_json(trained: Trained) -> dict[str, Any]:
+def as_json(trained: TrainedNetwork) -> dict[str, Any]:
     """Frame settings and thresholds as plain data."""
     return {
         "frames": trained.frames.as_json(),
@@ -132,10 +132,10 @@ def settings_of(settings: Mapping[str, Any]) -> FrameSettings:
     )
 
 
-def ready(trained: Trained, device: str) -> Trained:
+def ready(trained: TrainedNetwork, device: str) -> TrainedNetwork:
     """The same on a device, in the precision of its training where the device has that."""
     model = trained.model.to(device).eval()
-    model.precision = without_imitation(trained.config.training.precision, torch.device(device))
+    model.precision = native_precision(trained.config.training.precision, torch.device(device))
     return replace(trained, model=model)
 
 

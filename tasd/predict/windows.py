@@ -12,7 +12,7 @@ from prep.limits import Limits
 from tasd.episodes import View
 from tasd.errors import UserError
 from tasd.predict.answer import Answer
-from tasd.predict.clips import Look, Looker
+from tasd.predict.clips import ClipView, ViewsOf
 from tasd.store import Store
 
 # Of the frames that are kept of one video; its JPEGs wait in memory while it decodes.
@@ -56,20 +56,20 @@ class Windows:
             )
         return FrameSettings(frames=None, fps=fps, resize=like.resize, size=like.size)
 
-    def looker(self, frames: int) -> Looker:
+    def views_of(self, frames: int) -> ViewsOf:
         """A look at each window of a clip; one that is shorter is one window."""
 
-        def looks(store: Store, clip: str) -> tuple[Look, ...]:
+        def views(store: Store, clip: str) -> tuple[ClipView, ...]:
             times = store.frame_times(clip)
             if not np.isfinite(times).all():
                 raise UserError("its frames have no times, and --window needs them")
             since = times - times[0]
             end = float(since[-1]) + self.length / (2 * frames)
             return tuple(
-                Look(window_view(clip, since, span, frames), span) for span in self.spans(end)
+                ClipView(window_view(clip, since, span, frames), span) for span in self.spans(end)
             )
 
-        return looks
+        return views
 
     def spans(self, duration: float) -> list[tuple[float, float]]:
         """Start and end of each window; the last one ends where the video does."""

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional
 
-from tasd.episodes import middle_view
+from tasd.episodes import evaluation_view
 from tasd.errors import UserError
 from tasd.loader import open_views
 from tasd.losses.attention import spatial_attention
@@ -68,7 +68,7 @@ def attention_figure(
             continue
         seen.add(saved.progress.episode)
         if frames is None:
-            view = middle_view(chosen, saved.config.data.frames)
+            view = evaluation_view(chosen, saved.config.data.frames)
             pixels = open_views(store, [[view]], size=saved.config.data.crop, device="cpu")
             frames = next(iter(pixels))
         for name, model in checkpoint.networks(saved).items():

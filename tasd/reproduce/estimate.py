@@ -13,7 +13,7 @@ from tasd.reproduce.runs import Planned
 from tasd.store import Store
 from tasd.training.distributed import World
 from tasd.training.learner import Learner
-from tasd.training.plan import plan, training_episodes
+from tasd.training.plan import training_episodes, training_plan
 from tasd.training.teacher import Teacher
 
 ENOUGH = 5.0  # seconds: a first step that took as long is not done again for its warm-up
@@ -33,7 +33,7 @@ def step_seconds(plans: Sequence[Planned], store: Store, *, device: str) -> dict
 
 
 def _step_seconds(config: Config, store: Store, world: World) -> float:
-    sampler = training_episodes(plan(config, world), store)
+    sampler = training_episodes(training_plan(config, world), store)
     learner = Learner(config, classes=tuple(sampler.videos)).to(world.device).train()
     teacher = Teacher(learner.student, config.distill) if config.distill.weights else None
     data = config.data

@@ -25,7 +25,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RowRequest:
     """What a person asked of the rows.
 
     recipe: what all rows have in common, or None for the default of the table. settings: as of
@@ -40,7 +40,7 @@ class Wanted:
     only: Sequence[str] = ()
 
 
-def matcher_rows(wanted: Wanted) -> list[Row]:
+def matcher_rows(wanted: RowRequest) -> list[Row]:
     """Table 1: every matcher, without distillation and with it.
 
     Each by its own recipe, as published; or, with ``recipe``, all on the network, data, optimiser
@@ -54,7 +54,7 @@ def matcher_rows(wanted: Wanted) -> list[Row]:
     return rows
 
 
-def _of_matcher(matcher: str, wanted: Wanted) -> Config:
+def _of_matcher(matcher: str, wanted: RowRequest) -> Config:
     """The matcher with distillation."""
     own = recipes.for_matcher(matcher, dataset=wanted.dataset, shot=wanted.shot)
     settings: list[tuple[str, Any]] = []
@@ -69,7 +69,7 @@ def _of_matcher(matcher: str, wanted: Wanted) -> Config:
     return recipes.change(base, [*settings, *wanted.settings])
 
 
-def term_rows(wanted: Wanted) -> list[Row]:
+def term_rows(wanted: RowRequest) -> list[Row]:
     """Table 2: the terms of the distillation, one after the other."""
     full = _full(wanted)
     rows = []
@@ -80,7 +80,7 @@ def term_rows(wanted: Wanted) -> list[Row]:
     return rows
 
 
-def pair_rows(wanted: Wanted) -> list[Row]:
+def pair_rows(wanted: RowRequest) -> list[Row]:
     """Table 3: which videos the two networks are compared on, by projections and by maps."""
     full = _full(wanted)
     return [
@@ -92,7 +92,7 @@ def pair_rows(wanted: Wanted) -> list[Row]:
     ]
 
 
-def _full(wanted: Wanted) -> Config:
+def _full(wanted: RowRequest) -> Config:
     name = wanted.recipe or "tasd"
     config = recipes.make(name, dataset=wanted.dataset, shot=wanted.shot, settings=wanted.settings)
     missing = [term for term in TERMS if term not in config.distill.weights]
@@ -105,14 +105,14 @@ def _full(wanted: Wanted) -> Config:
     return config
 
 
-TABLES: Mapping[str, Callable[[Wanted], list[Row]]] = {
+TABLES: Mapping[str, Callable[[RowRequest], list[Row]]] = {
     "table1": matcher_rows,
     "table2": term_rows,
     "table3": pair_rows,
 }
 
 
-def rows_of(table: str, wanted: Wanted) -> list[Row]:
+def rows_of(table: str, wanted: RowRequest) -> list[Row]:
     """The rows of a table. Raises `UserError` for names and settings that are wrong."""
     rows = {row.name: row for row in pick(TABLES, table, what="table")(wanted)}
     if not wanted.only:

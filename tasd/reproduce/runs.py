@@ -11,7 +11,7 @@ from rich.console import Console
 from tasd.config import Config, changes, replace
 from tasd.errors import UserError
 from tasd.evaluation.candidates import of_run
-from tasd.evaluation.episodes import Shape
+from tasd.evaluation.episodes import EpisodeRequest
 from tasd.evaluation.evaluate import evaluate
 from tasd.evaluation.results import read_document, write_document
 from tasd.extraction.run import Extraction
@@ -54,25 +54,25 @@ def planned(rows: Sequence[Row], *, seeds: int, folder: Path) -> list[Planned]:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Progress:
     """How far a run is: ``state``, and training episodes done."""
 
     state: State
     episode: int = 0
 
 
-def standing(plan: Planned, shape: Shape) -> Standing:
+def standing(plan: Planned, shape: EpisodeRequest) -> Progress:
     """How far the run is. Raises `UserError` where its folder holds another run."""
     run = plan.run
     if not (run.path / "config.json").exists():
-        return Standing("new")
+        return Progress("new")
     _check_same(run.config(), plan)
     if not run.last.exists():  # ended before anything was saved
-        return Standing("new")
+        return Progress("new")
     done = checkpoint.load(run.last).progress.episode
     if done < plan.config.training.episodes:
-        return Standing("begun", done)
-    return Standing("done" if result_of(run, shape) else "trained", done)
+        return Progress("begun", done)
+    return Progress("done" if result_of(run, shape) else "trained", done)
 
 
 # What a run fills in when it begins, if it was left open, and in which words it is left open.
@@ -90,7 +90,13 @@ def _check_same(was: Config, plan: Planned) -> None:
 
 
 def carry_out(
-    plan: Planned, store: Store, shape: Shape, *, device: str, console: Console, curve: bool
+    plan: Planned,
+    store: Store,
+    shape: EpisodeRequest,
+    *,
+    device: str,
+    console: Console,
+    curve: bool,
 ) -> int:
     """Train and test what is left to do; 0, or the exit code of a signal that stopped it.
 
@@ -108,7 +114,9 @@ def carry_out(
     return 0
 
 
-def _trained(plan: Planned, store: Store, shape: Shape, *, device: str, console: Console) -> int:
+def _trained(
+    plan: Planned, store: Store, shape: EpisodeRequest, *, device: str, console: Console
+) -> int:
     now, run = standing(plan, shape), plan.run
     if now.state == "new" and run.path.exists():
         shutil.rmtree(run.path)  # a run of ours that had saved nothing yet
@@ -123,11 +131,13 @@ def _trained(plan: Planned, store: Store, shape: Shape, *, device: str, console:
     ).exit_code
 
 
-def _tested(run: Run, source: Path, store: Store, shape: Shape, device: str, *, into: Path) -> None:
+def _tested(
+    run: Run, source: Path, store: Store, shape: EpisodeRequest, device: str, *, into: Path
+) -> None:
     """Score a checkpoint on the test episodes; its features are not kept."""
     saved = checkpoint.load(source)
-    subject = of_run(run, saved, store, Extraction(device=device), source=source)
-    tested = evaluate(subject, shape, device=device)
+    candidate = of_run(run, saved, store, Extraction(device=device), source=source)
+    tested = evaluate(candidate, shape, device=device)
     write_document(into / f"{tested.name}.json", tested.content)
     shutil.rmtree(run.path / "features", ignore_errors=True)
 
@@ -143,7 +153,7 @@ def curve_folder(run: Run, path: Path) -> Path:
     return run.evaluation / path.stem
 
 
-def result_of(run: Run, shape: Shape) -> dict[str, Any] | None:
+def result_of(run: Run, shape: EpisodeRequest) -> dict[str, Any] | None:
     """The result of the best checkpoint on these very episodes, or None."""
     if not run.best.exists():
         return None
@@ -155,7 +165,7 @@ def result_of(run: Run, shape: Shape) -> dict[str, Any] | None:
     return None
 
 
-def curve_of(run: Run, shape: Shape) -> dict[int, float]:
+def curve_of(run: Run, shape: EpisodeRequest) -> dict[int, float]:
     """Test accuracy of the better network at each kept checkpoint that was tested."""
     found = {}
     for path in kept(run):
@@ -167,7 +177,7 @@ def curve_of(run: Run, shape: Shape) -> dict[int, float]:
     return found
 
 
-def _is(content: Mapping[str, Any], shape: Shape) -> bool:
+def _is(content: Mapping[str, Any], shape: EpisodeRequest) -> bool:
     told = content["episodes"]
     asked = {"count": shape.count, "way": shape.way, "shot": shape.shot, "queries": shape.queries}
     return all(told[key] == value for key, value in asked.items())

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tasd.device import pick_device
 from tasd.errors import UserError
-from tasd.evaluation.episodes import Shape
+from tasd.evaluation.episodes import EpisodeRequest
 from tasd.files import write_text
 from tasd.progress import duration
 from tasd.report.tables import Table, markdown
@@ -18,7 +18,7 @@ from tasd.reproduce.estimate import step_seconds
 from tasd.reproduce.rows import Row
 from tasd.reproduce.runs import (
     Planned,
-    Standing,
+    Progress,
     carry_out,
     curve_of,
     planned,
@@ -53,10 +53,10 @@ class Study:
         return planned(self.rows, seeds=self.seeds, folder=self.folder)
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> EpisodeRequest:
         """The test episodes, the same for all runs."""
         episode = self.rows[0].config.episode
-        return Shape(episode.way, episode.shot, self.queries, self.count)
+        return EpisodeRequest(episode.way, episode.shot, self.queries, self.count)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Listing:
     """What will run: each run, how far it is, and seconds for an episode of its training."""
 
     plans: Sequence[Planned]
-    standings: Sequence[Standing]
+    standings: Sequence[Progress]
     seconds: Mapping[str, float]
 
     @property
@@ -73,7 +73,7 @@ class Listing:
         pairs = zip(self.plans, self.standings, strict=True)
         return sum(self._left(plan, now) for plan, now in pairs)
 
-    def _left(self, plan: Planned, now: Standing) -> float:
+    def _left(self, plan: Planned, now: Progress) -> float:
         if now.state not in ("new", "begun"):
             return 0.0
         return (plan.config.training.episodes - now.episode) * self.seconds[plan.row.name]
@@ -105,7 +105,7 @@ class Listing:
         ]
 
 
-def _told(plan: Planned, now: Standing) -> str:
+def _told(plan: Planned, now: Progress) -> str:
     episodes = f"{plan.config.training.episodes:,}"
     return {
         "new": f"train {episodes} episodes, test",
@@ -127,7 +127,7 @@ def listing(study: Study) -> Listing:
 
 
 @dataclass(frozen=True)
-class Told:
+class StudyResult:
     """What came of a study. failed: why, by the name of the run. exit_code: of a signal, or 1."""
 
     runs: Sequence[Finished]
@@ -137,7 +137,7 @@ class Told:
     exit_code: int = 0
 
 
-def carry_through(study: Study, console: Console) -> Told:
+def run_study(study: Study, console: Console) -> StudyResult:
     """Do every run that is not done, then tell of all; a run that fails does not end the others."""
     failed: dict[str, str] = {}
     device, code = str(pick_device(study.device)), 0
@@ -155,10 +155,10 @@ def carry_through(study: Study, console: Console) -> Told:
             console.print("the same command goes on from here", highlight=False)
             break
     told = _tell(study, failed)
-    return Told(told.runs, told.tables, told.document, failed, code or int(bool(failed)))
+    return StudyResult(told.runs, told.tables, told.document, failed, code or int(bool(failed)))
 
 
-def _tell(study: Study, failed: Mapping[str, str]) -> Told:
+def _tell(study: Study, failed: Mapping[str, str]) -> StudyResult:
     """Tables of the runs that are done, also as files in the folder."""
     runs = []
     for plan in study.plans:
@@ -166,13 +166,13 @@ def _tell(study: Study, failed: Mapping[str, str]) -> Told:
         if result is not None and plan.name not in failed:
             runs.append(Finished(plan, result, curve_of(plan.run, study.shape)))
     if not runs:
-        return Told((), (), {})
+        return StudyResult((), (), {})
     _check_episodes(runs)
     made = tables_of(study.table, runs)
     content = document(study.table, runs, made) | {"failed": dict(failed)}
     write_text(study.folder / f"{study.table}.json", json.dumps(content, ensure_ascii=False))
     write_text(study.folder / f"{study.table}.md", "\n".join(map(markdown, made)))
-    return Told(runs, made, content)
+    return StudyResult(runs, made, content)
 
 
 def _check_episodes(runs: Sequence[Finished]) -> None:

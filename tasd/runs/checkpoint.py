@@ -57,6 +57,17 @@ class Checkpoint:
     teacher: dict[str, Any] | None
     optimiser: dict[str, Any]
 
+    @property
+    def network_names(self) -> tuple[str, ...]:
+        """The networks that it holds: the student, and the teacher where there is one."""
+        return ("student",) if self.teacher is None else ("student", "teacher")
+
+    @property
+    def best_network(self) -> str:
+        """The network that was better on the validation classes."""
+        best = self.progress.best.network
+        return best if best in self.network_names else self.network_names[0]
+
     def save(self, path: Path, *, keep_previous: bool = False, also: Sequence[Path] = ()) -> None:
         """Write atomically: temporary name, fsync, rename.
 

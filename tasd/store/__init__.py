@@ -13,6 +13,7 @@ from tasd.store.format import (
 from tasd.store.manifest import read_manifest, write_json, write_manifest
 from tasd.store.reader import Store
 from tasd.store.shard import Shard, bytes_sha256, open_shard, read_shard
+from tasd.store.source import VideoSource
 from tasd.store.writer import ShardWriter, remove_leftovers
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "ShardWriter",
     "Store",
     "Video",
+    "VideoSource",
     "bytes_sha256",
     "open_shard",
     "read_manifest",

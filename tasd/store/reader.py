@@ -29,6 +29,8 @@ class Store:
     Raises `UserError` where there is no store, or it is unfinished, damaged or another version's.
     """
 
+    trained_on: tuple[str, ...] = ()  # frames, and no features of a network
+
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.manifest = read_manifest(self.path)

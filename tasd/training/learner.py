@@ -87,7 +87,7 @@ class Learner(nn.Module):
             terms=terms,
             total=total,
             accuracy=(scores.logits.argmax(dim=-1) == labels).float().mean(),
-            slopes=_slopes(terms, features) if look else {},
+            gradient_norms=_slopes(terms, features) if look else {},
             relation_share=distilled.relation_share,
         )
 

@@ -9,19 +9,15 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import Progress, TextColumn
 
-from tasd.progress import duration
+from tasd.progress import ProgressLine, duration
 from tasd.runs.folder import Run
 from tasd.training.distributed import World
 from tasd.types import Losses
 
-# Without a terminal a plain line stands for the live one, at most this often.
-SECONDS_BETWEEN_LINES = 15.0
-
 
 @dataclass(frozen=True)
-class StepFigures:
+class StepMetrics:
     """Means over the episodes of a step, with no graph behind them.
 
     terms: name -> raw and weighted value. relation_share: ||phi(A) - A|| / ||A||.
@@ -41,7 +37,7 @@ class StepFigures:
         return line
 
 
-def figures(losses: list[Losses], weights: dict[str, float], *, world: World) -> StepFigures:
+def step_metrics(losses: list[Losses], weights: dict[str, float], *, world: World) -> StepMetrics:
     """The figures of a step, over the episodes of all ranks."""
     shares = [loss.relation_share for loss in losses if loss.relation_share is not None]
     rows = {
@@ -55,7 +51,7 @@ def figures(losses: list[Losses], weights: dict[str, float], *, world: World) ->
     over_ranks = world.mean(torch.tensor(means, dtype=torch.float64, device=world.device))
     found = dict(zip(rows, over_ranks.tolist(), strict=True))
     raw = {name: found[f"term {name}"] for name in losses[0].terms}
-    return StepFigures(
+    return StepMetrics(
         loss=found["loss"],
         accuracy=found["accuracy"],
         terms={name: {"raw": v, "weighted": weights[name] * v} for name, v in raw.items()},
@@ -63,30 +59,23 @@ def figures(losses: list[Losses], weights: dict[str, float], *, world: World) ->
     )
 
 
-class Watch:
+class RunLog:
     """The one place that a run reports to; silent on every rank but the first."""
 
     def __init__(self, run: Run, episodes: int, *, done: int, speaks: bool, console: Console):
         self.run, self.episodes, self.console, self.silent = run, episodes, console, not speaks
         self._first, self._expected = done, 1.0
-        self._recent: deque[StepFigures] = deque(maxlen=50)
+        self._recent: deque[StepMetrics] = deque(maxlen=50)
         self._moments: deque[tuple[float, int]] = deque(maxlen=50)
-        self._last_line = 0.0
         self._board: Any = None
-        self._progress = Progress(
-            # One column: a narrow terminal cuts its end, the terms, and keeps how far it is.
-            TextColumn("{task.description}"),
-            console=console,
-            disable=self.silent or not console.is_terminal,
-        )
-        self._task = self._progress.add_task(f"episode {done:,}/{episodes:,}", total=None)
+        self._line = ProgressLine(console, bar=False, at_once=True, silent=self.silent)
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> "RunLog":
         if not self.silent:
             from torch.utils.tensorboard import SummaryWriter
 
             self._board = SummaryWriter(str(self.run.path / "tensorboard"), purge_step=self._first)
-        self._progress.start()
+        self._line.__enter__()
         return self
 
     def __exit__(
@@ -95,14 +84,13 @@ class Watch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._progress.stop()
+        self._line.__exit__(kind, error, trace)
         if self._board is not None:
             self._board.close()
 
     def say(self, text: str) -> None:
         """One line, once."""
-        if not self.silent:
-            self.console.print(text, highlight=False, soft_wrap=True)
+        self._line.say(text)
 
     def expect(self, seconds_per_episode: float) -> None:
         """Tell before the first step how long it will take."""
@@ -126,7 +114,7 @@ class Watch:
         if not self.silent:
             self._board.add_image(name, image, episode, dataformats="HWC")
 
-    def step(self, episode: int, numbers: StepFigures, *, wait_share: float) -> None:
+    def step(self, episode: int, numbers: StepMetrics, *, wait_share: float) -> None:
         """Move the live line on."""
         self._recent.append(numbers)
         now = time.monotonic()
@@ -141,10 +129,7 @@ class Watch:
             f"episode {episode:,}/{self.episodes:,}  {left} left  loss {loss:.3f}  "
             f"accuracy {accuracy:.1%}  {rate:.2f} episodes/s  waiting {wait_share:.0%}  ({terms})"
         )
-        self._progress.update(self._task, completed=episode, description=text)
-        if not self.console.is_terminal and now - self._last_line > SECONDS_BETWEEN_LINES:
-            self._last_line = now
-            self.say(text)
+        self._line.show(text, done=episode, total=self.episodes)
 
     def _mean(self, term: str) -> float:
         """The weighted value of a loss term over the last steps: their sum is the loss."""

@@ -21,8 +21,8 @@ from tasd.store import Store
 from tasd.training import distributed, optimiser
 from tasd.training.distributed import World
 from tasd.training.learner import Learner
-from tasd.training.log import StepFigures, Watch
-from tasd.training.plan import Plan, plan, share, training_episodes
+from tasd.training.log import RunLog, StepMetrics
+from tasd.training.plan import TrainingPlan, share, training_episodes, training_plan
 from tasd.training.signals import StopSignals
 from tasd.training.state import State
 from tasd.training.step import Step
@@ -34,7 +34,7 @@ SECONDS_BETWEEN_SAVES = 300.0
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """How training ended: exit_code is 0, or 143 / 130 after SIGTERM / Ctrl-C (all is saved)."""
 
     run: Run
@@ -51,7 +51,7 @@ def train(
     resume: Path | None = None,
     command: Sequence[str] = (),
     console: Console | None = None,
-) -> Trained:
+) -> TrainingResult:
     """Train ``config`` on the training classes of ``store``; keep the best on its validation ones.
 
     The test classes cannot be opened: the store is narrowed to train and val first. ``store`` may
@@ -96,10 +96,10 @@ def _train(
     resume: Path | None,
     command: Sequence[str],
     console: Console,
-) -> Trained:
-    course = plan(config, world)
-    config = course.config
-    sampler = training_episodes(course, store)
+) -> TrainingResult:
+    plan = training_plan(config, world)
+    config = plan.config
+    sampler = training_episodes(plan, store)
     if isinstance(store, Store):
         check_crop(store, config.data.crop)  # before any weights are downloaded
     validation = Validation(config, store, world)
@@ -130,37 +130,35 @@ def _train(
         run.begin(config, command=list(command), again=again)
     with (
         StopSignals() as stop,
-        Watch(run, course.episodes, done=now.episode, speaks=world.leads, console=console) as watch,
+        RunLog(run, plan.episodes, done=now.episode, speaks=world.leads, console=console) as log,
     ):
         batches = iter(loader)
-        if now.episode < course.episodes:
+        if now.episode < plan.episodes:
             first = next(batches)
-            watch.expect(step.rehearse(first) / world.size)
+            log.expect(step.rehearse(first) / world.size)
             batches = itertools.chain([first], batches)
         if now.episode == 0:  # where the curve starts; the untrained network is never the best
-            validation(state.networks, now, watch)
+            validation(state.networks, now, log)
             if world.leads and config.training.checkpoint_every is not None:
                 state.save(run, now, better=False, keep=True)
         began, waited = time.monotonic(), loader.waited
         saved = began
-        while now.episode < course.episodes and not world.largest(stop.exit_code):
-            optimiser.set_rate(state.optimiser, course.rate(now.step))
-            look = now.step == 0 or course.due(
-                now.episode + course.per_step, course.gradients_every
-            )
-            passed = step.passes(batches, own=course.own, look=look)
+        while now.episode < plan.episodes and not world.largest(stop.exit_code):
+            optimiser.set_rate(state.optimiser, plan.rate(now.step))
+            look = now.step == 0 or plan.due(now.episode + plan.per_step, plan.gradients_every)
+            passed = step.passes(batches, own=plan.own, look=look)
             numbers = passed.numbers
             if world.largest(int(not passed.finite)):
                 step.undo()
                 now = replace(now, skipped=now.skipped + 1)
-                _tolerate(now, numbers, config, run, watch)
+                _tolerate(now, numbers, config, run, log)
             else:
-                step.update(passed, ema=course.ema(now.step))
-            now = replace(now, episode=now.episode + course.per_step, step=now.step + 1)
+                step.update(passed, ema=plan.ema(now.step))
+            now = replace(now, episode=now.episode + plan.per_step, step=now.step + 1)
 
             share_waited = (loader.waited - waited) / max(1e-9, time.monotonic() - began)
-            watch.step(now.episode, numbers, wait_share=share_waited)
-            watch.record(
+            log.step(now.episode, numbers, wait_share=share_waited)
+            log.record(
                 "train",
                 now.episode,
                 **numbers.record,
@@ -168,37 +166,37 @@ def _train(
                 learning_rate=max(group["lr"] for group in state.optimiser.param_groups),
                 wait_share=share_waited,
             )
-            if passed.slopes:
-                watch.record("gradients", now.episode, terms=passed.slopes)
+            if passed.gradient_norms:
+                log.record("gradients", now.episode, terms=passed.gradient_norms)
 
-            if course.due(now.episode, course.validation_every) or now.episode == course.episodes:
-                best = validation(state.networks, now, watch)
+            if plan.due(now.episode, plan.validation_every) or now.episode == plan.episodes:
+                best = validation(state.networks, now, log)
                 better, now = best != now.best, replace(now, best=best)
                 if world.leads:
                     state.save(
                         run,
                         now,
                         better=better,
-                        keep=course.due(now.episode, config.training.checkpoint_every),
+                        keep=plan.due(now.episode, config.training.checkpoint_every),
                     )
                 began, waited = time.monotonic(), loader.waited
                 saved = began
-            elif _save_due(course, now, since=saved):
+            elif _save_due(plan, now, since=saved):
                 if world.leads:
                     state.save(run, now, better=False, keep=False)
                 saved = time.monotonic()
         exit_code = world.largest(stop.exit_code)
         if exit_code and world.leads:
             state.save(run, now, better=False, keep=False)
-            watch.say(f"stopped and saved at episode {now.episode:,}; --resume {run.path} goes on")
-    return Trained(run, now.best, exit_code)
+            log.say(f"stopped and saved at episode {now.episode:,}; --resume {run.path} goes on")
+    return TrainingResult(run, now.best, exit_code)
 
 
-def _save_due(course: Plan, now: Progress, *, since: float) -> bool:
+def _save_due(plan: TrainingPlan, now: Progress, *, since: float) -> bool:
     """Whether last.pt is to be written between validations; changes no number of the run."""
-    every = course.config.training.save_every
+    every = plan.config.training.save_every
     if every is not None:
-        return course.due(now.episode, every)
+        return plan.due(now.episode, every)
     return time.monotonic() - since >= SECONDS_BETWEEN_SAVES
 
 
@@ -219,7 +217,7 @@ def _compile(learner: Learner, config: Config) -> None:
         backbone.compile()
 
 
-def _tolerate(now: Progress, numbers: StepFigures, config: Config, run: Run, watch: Watch) -> None:
+def _tolerate(now: Progress, numbers: StepMetrics, config: Config, run: Run, log: RunLog) -> None:
     """Note a step whose loss or gradient was not finite; raise when there were too many."""
     terms = {name: term["raw"] for name, term in numbers.terms.items()}
     told = ", ".join(f"{name} {value:.4g}" for name, value in terms.items())
@@ -230,4 +228,4 @@ def _tolerate(now: Progress, numbers: StepFigures, config: Config, run: Run, wat
             f"{where}; {saved}; lower optimiser.lr, or tolerate N such steps with "
             "--on-nonfinite skip N"
         )
-    watch.say(f"{where}; step skipped")
+    log.say(f"{where}; step skipped")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tasd.config import Config, PairMode, replace
-from tasd.device import fitting
+from tasd.device import resolve_precision
 from tasd.episodes import Episode, EpisodeSampler, SecondView
 from tasd.errors import UserError
 from tasd.features.store import FeatureStore
@@ -15,7 +15,7 @@ from tasd.training.distributed import World
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """Counts of a run, the intervals its config leaves open filled in.
 
     per_step: episodes of an optimiser step, over all ranks. own: those of this rank.
@@ -69,7 +69,7 @@ def default_interval(episodes: int) -> int:
     return max(50, episodes // 60)
 
 
-def plan(config: Config, world: World) -> Plan:
+def training_plan(config: Config, world: World) -> TrainingPlan:
     """The plan of ``config`` on this many ranks. Raises `UserError` where they do not fit."""
     per_step = config.training.episodes_per_step or world.size
     if per_step % world.size:
@@ -81,13 +81,13 @@ def plan(config: Config, world: World) -> Plan:
     # Written down, so that a resume on other ranks or another device takes the same steps.
     chosen = {
         "training.episodes_per_step": per_step,
-        "training.precision": fitting(config.training.precision, world.device),
+        "training.precision": resolve_precision(config.training.precision, world.device),
     }
     config = replace(config, list(chosen.items()))
-    return Plan(config, per_step, per_step // world.size, steps)
+    return TrainingPlan(config, per_step, per_step // world.size, steps)
 
 
-def training_episodes(plan: Plan, store: Store | FeatureStore) -> EpisodeSampler:
+def training_episodes(plan: TrainingPlan, store: Store | FeatureStore) -> EpisodeSampler:
     """All episodes of a run, from the training classes."""
     config = plan.config
     views: dict[PairMode, SecondView] = {"CS": "none", "SS": "support", "QS": "query"}

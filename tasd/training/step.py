@@ -19,7 +19,7 @@ from tasd.training import optimiser
 from tasd.training.batchnorm import StepBuffers
 from tasd.training.distributed import World
 from tasd.training.learner import Learner
-from tasd.training.log import StepFigures, figures
+from tasd.training.log import StepMetrics, step_metrics
 from tasd.training.teacher import Teacher
 from tasd.types import EpisodeBatch, Losses
 
@@ -34,9 +34,9 @@ class Passed:
     """
 
     episodes: int
-    numbers: StepFigures
+    numbers: StepMetrics
     length: float
-    slopes: dict[str, dict[str, float]]
+    gradient_norms: dict[str, dict[str, float]]
     projections: list[Tensor]
 
     @property
@@ -80,8 +80,8 @@ class Step:
                 projections.append(targets.projections.mean(dim=0))
             del loss, targets  # their graph is gone, their maps need not stay
         length = optimiser.clip(self.learner, self.config.optimiser.clip)
-        numbers = figures(losses, self.learner.weights, world=self.world)
-        return Passed(own, numbers, length, losses[0].slopes, projections)
+        numbers = step_metrics(losses, self.learner.weights, world=self.world)
+        return Passed(own, numbers, length, losses[0].gradient_norms, projections)
 
     def update(self, passed: Passed, *, ema: float) -> None:
         """Move the student by its gradients and the teacher by ``ema`` towards it."""

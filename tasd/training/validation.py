@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from tasd.config import Config
-from tasd.episodes import EpisodeSampler, middle_view
-from tasd.episodes.table import drawn
+from tasd.episodes import EpisodeSampler, evaluation_view
+from tasd.episodes.table import EpisodeTable
 from tasd.evaluation.metrics import episode_interval
 from tasd.evaluation.score import score
 from tasd.features.store import FeatureStore
@@ -22,7 +22,7 @@ from tasd.model import Model
 from tasd.runs.checkpoint import Best, Progress
 from tasd.store import Store
 from tasd.training.distributed import World
-from tasd.training.log import Watch
+from tasd.training.log import RunLog
 
 VIDEOS_PER_BATCH = 4
 # Validation has its own seed: every run of a store is judged on the same episodes.
@@ -49,10 +49,10 @@ class Validation:
             frames=config.data.frames,
             source=f"the validation classes of {store.path}",
         )
-        self.classes, self.episodes = sampler.videos, drawn(sampler)
+        self.classes, self.episodes = sampler.videos, EpisodeTable.draw(sampler)
         self.videos = [(video, name) for name, ids in sampler.videos.items() for video in ids]
 
-    def __call__(self, networks: Mapping[str, Model], now: Progress, watch: Watch) -> Best:
+    def __call__(self, networks: Mapping[str, Model], now: Progress, log: RunLog) -> Best:
         """Score both networks, report, and say which validation is the best so far."""
         accuracy: dict[str, Any] = {}
         best = now.best
@@ -70,12 +70,12 @@ class Validation:
                 best = Best(now.episode, interval.mean, name)
             if self.config.data.features is None:
                 picture = attention_picture(network, self._first_video())
-                watch.picture(f"attention/{name}", now.episode, picture)
+                log.picture(f"attention/{name}", now.episode, picture)
             network.train(training)
         told = ", ".join(f"{n} {a['accuracy']:.1%} ±{a['half']:.1%}" for n, a in accuracy.items())
         so_far = "before training" if now.episode == 0 else f"best {best.accuracy:.1%}"
-        watch.say(f"episode {now.episode:,}: validation {told} ({so_far})")
-        watch.record("validation", now.episode, **accuracy)
+        log.say(f"episode {now.episode:,}: validation {told} ({so_far})")
+        log.record("validation", now.episode, **accuracy)
         return best
 
     def _features(self, network: Model) -> FeatureStore:
@@ -106,7 +106,7 @@ class Validation:
     def _views(self, videos: list[str]) -> Any:
         batches = [
             [
-                middle_view(video, self.config.data.frames)
+                evaluation_view(video, self.config.data.frames)
                 for video in videos[i : i + VIDEOS_PER_BATCH]
             ]
             for i in range(0, len(videos), VIDEOS_PER_BATCH)

@@ -9,7 +9,7 @@ import pytest
 
 from tasd.episodes import EpisodeSampler
 from tasd.episodes.files import load_episodes, save_episodes
-from tasd.episodes.table import EpisodeTable, drawn
+from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
 from tasd.evaluation.score import score
 from tasd.matchers import build
@@ -100,5 +100,6 @@ def test_a_file_that_is_not_there_or_no_json_is_told(tmp_path):
 def test_the_same_videos_give_the_same_episodes_from_any_store(tmp_path, small_store):
     again = write_store(tmp_path / "again", frames=3)
     with Store(small_store) as one, Store(again) as other:
-        tables = [drawn(EpisodeSampler(s.classes("test"), 5, 1, 1, 50, 0)) for s in (one, other)]
+        samplers = [EpisodeSampler(s.classes("test"), 5, 1, 1, 50, 0) for s in (one, other)]
+        tables = [EpisodeTable.draw(sampler) for sampler in samplers]
     assert tables[0].hash == tables[1].hash

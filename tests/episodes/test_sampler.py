@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasd.episodes import EpisodeSampler, View, middle_view
-from tasd.episodes.table import drawn
+from tasd.episodes import EpisodeSampler, View, evaluation_view
+from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
 
 
@@ -70,7 +70,7 @@ def test_episodes_do_not_depend_on_the_order_of_classes_or_files(choice, shuffle
 @settings(max_examples=60, deadline=None)
 def test_the_table_holds_the_episodes_that_the_sampler_gives_one_by_one(choice):
     made = sampler(choice[0], **choice[1])
-    table = drawn(made)
+    table = EpisodeTable.draw(made)
     assert len(table) == len(made)
     for i, episode in enumerate(made):
         assert tuple(table.classes[c] for c in table.chosen[i]) == episode.classes
@@ -92,7 +92,7 @@ def test_the_first_episodes_are_the_same_on_any_machine():
         for e in (made[0], made[1], made[99])
     ]
     assert digest(json.dumps(told)) == GOLDEN_VIEWS
-    assert drawn(sampler(named(24, 100), length=1000)).hash == GOLDEN_TABLE
+    assert EpisodeTable.draw(sampler(named(24, 100), length=1000)).hash == GOLDEN_TABLE
 
 
 def digest(text: str) -> str:
@@ -104,7 +104,7 @@ GOLDEN_TABLE = "362df2087d9ca02a35dd2f06bc825d74327717357c678ddd20452928069886ad
 
 
 def test_classes_and_videos_are_drawn_uniformly():
-    table = drawn(sampler(named(12, 10), length=20_000, shot=2, queries=1))
+    table = EpisodeTable.draw(sampler(named(12, 10), length=20_000, shot=2, queries=1))
     # Each class is in 5 of 12 episodes, each of its videos in 3 of 10 of those.
     assert far_from_even(np.bincount(table.chosen.ravel(), minlength=12), 5 / 12) < 4
     for place in range(2):
@@ -118,7 +118,7 @@ def far_from_even(counts, share: float, episodes: int = 20_000) -> float:
 
 
 def test_pairs_of_classes_meet_equally_often():
-    table = drawn(sampler(named(6, 4), way=2, length=20_000))
+    table = EpisodeTable.draw(sampler(named(6, 4), way=2, length=20_000))
     pairs = np.bincount(table.chosen @ [6, 1], minlength=36).reshape(6, 6)
     assert (pairs.diagonal() == 0).all()
     assert far_from_even(pairs[~np.eye(6, dtype=bool)], 1 / 30) < 4.5
@@ -137,7 +137,7 @@ def test_training_views_lie_in_their_segments_and_differ_from_video_to_video():
 
 def test_test_views_are_the_middles_of_the_segments():
     view = sampler(named(5, 4))[0].support[0]
-    assert view == middle_view(view.video, 8)
+    assert view == evaluation_view(view.video, 8)
     assert view.frames(32) == [2, 6, 10, 14, 18, 22, 26, 30]
     assert view.frames(3) == [0, 0, 0, 1, 1, 2, 2, 2]
     assert View("x", (0.999999999999,)).frames(7) == [6]
@@ -176,7 +176,8 @@ def test_with_distinct_groups_support_and_query_come_from_different_sources():
             for q in table.query
         )
     assert together > 50  # without the option they do share sources
-    assert drawn(made).hash == drawn(made).hash != drawn(sampler(videos, shot=2, queries=3)).hash
+    same, other = EpisodeTable.draw(made), EpisodeTable.draw(sampler(videos, shot=2, queries=3))
+    assert EpisodeTable.draw(made).hash == same.hash != other.hash
 
 
 def test_a_class_of_one_source_is_refused_for_distinct_groups():

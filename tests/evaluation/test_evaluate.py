@@ -321,10 +321,10 @@ def test_seeds_are_written_as_lists_or_ranges(text, seeds):
 
 def test_the_split_hash_goes_by_names(tmp_path):
     from tasd.episodes import EpisodeSampler
-    from tasd.episodes.table import drawn
+    from tasd.episodes.table import EpisodeTable
 
     videos = {name: [f"{name}/{i}" for i in range(4)] for name in "abcdef"}
-    one, longer = (drawn(EpisodeSampler(videos, 5, 1, 1, n, 0)) for n in (5, 9))
+    one, longer = (EpisodeTable.draw(EpisodeSampler(videos, 5, 1, 1, n, 0)) for n in (5, 9))
     assert split_hash(one) == split_hash(longer)
     videos["f"] = videos["f"][:3]
-    assert split_hash(drawn(EpisodeSampler(videos, 5, 1, 1, 5, 0))) != split_hash(one)
+    assert split_hash(EpisodeTable.draw(EpisodeSampler(videos, 5, 1, 1, 5, 0))) != split_hash(one)

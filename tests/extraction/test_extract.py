@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from tasd.episodes import EpisodeSampler, View, middle_view
-from tasd.episodes.table import drawn
+from tasd.episodes import EpisodeSampler, View, evaluation_view
+from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
 from tasd.evaluation.score import score
 from tasd.extraction.extract import extract
@@ -58,7 +58,7 @@ def extracted(network, store, path, **options) -> FeatureStore:
         path,
         classes=classes,
         split="test",
-        view=lambda video: middle_view(video, 4),
+        view=lambda video: evaluation_view(video, 4),
         **(settings | options),
     )
 
@@ -71,7 +71,7 @@ def test_cached_evaluation_equals_the_direct_way_from_pixels(network, open_store
     matcher = build(name, WIDTH, classes=4, frames=4).eval()
     maps = matcher.needs_maps
     features = extracted(network, open_store, tmp_path / "features.h5", maps=maps)
-    result = score(features, drawn(sampler), matcher)
+    result = score(features, EpisodeTable.draw(sampler), matcher)
     for batch in EpisodeLoader(open_store, sampler, size=64, device="cpu", kind="torch"):
         with torch.inference_mode():
             said, shots = network(batch.frames), len(batch.support_labels)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tasd.episodes import EpisodeSampler
-from tasd.episodes.table import drawn
+from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
 from tasd.features.reader import open_features
 
@@ -177,10 +177,10 @@ def test_episodes_of_other_videos_are_refused(tmp_path):
     store = open_features(write(tmp_path / "mine.h5"))
     other = {name: [f"{name}/{i}" for i in range(4)] for name in CLASSES}
     with pytest.raises(UserError, match=r"names 12 videos that .*mine.h5 does not have"):
-        store.rows(drawn(EpisodeSampler(other, 3, 1, 1, 10, 0)))
+        store.rows(EpisodeTable.draw(EpisodeSampler(other, 3, 1, 1, 10, 0)))
     moved = dict(zip(CLASSES, [store.classes()[c] for c in ("run", "jump", "swim")], strict=True))
     with pytest.raises(UserError, match=r"puts 'clip4.mp4' into class 'jump', .* into 'run'"):
-        store.rows(drawn(EpisodeSampler(moved, 3, 1, 1, 10, 0)))
+        store.rows(EpisodeTable.draw(EpisodeSampler(moved, 3, 1, 1, 10, 0)))
 
 
 def test_the_hash_names_the_content_and_not_the_file(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tasd.episodes import middle_view
+from tasd.episodes import evaluation_view
 from tasd.errors import UserError
 from tasd.loader import open_views
 from tasd.predict import FewShotRecognizer
@@ -54,7 +54,7 @@ def test_the_scores_are_those_of_prep_network_and_matcher_by_hand(home, support,
     saved = checkpoint.load(run.best)
     model = checkpoint.networks(saved)[saved.progress.best.network]
     names = ["jumping/h264_forty", "waving/mpeg4", "waving/vp9", "query/wide_pixels"]
-    views = [middle_view(name, saved.config.data.frames) for name in names]
+    views = [evaluation_view(name, saved.config.data.frames) for name in names]
     crop = saved.config.data.crop
     with Store(tmp_path / "by-hand") as store, torch.inference_mode():
         pixels = next(iter(open_views(store, [views], size=crop, device="cpu", kind="torch")))

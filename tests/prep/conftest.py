@@ -16,8 +16,8 @@ from prep.ffmpeg_process import Ffmpeg, find_ffmpeg
 from prep.limits import Limits
 from prep.prepare import prepare
 from prep.report import Report
-from prep.shard import Recipe
-from prep.sources import Wanted, find_wanted
+from prep.shard import PrepSettings
+from prep.sources import Sources, find_sources
 from tasd.datasets import DATASETS
 from tests.videos import CLIPS, make_clip
 
@@ -74,12 +74,12 @@ def run(tool: Ffmpeg, tmp_path: Path) -> Callable[..., Report]:
         settings: FrameSettings | None = None,
         listener: Listener | None = None,
         lists: tuple[Path, ...] = (),
-        wanted: Wanted | None = None,
+        wanted: Sources | None = None,
         limits: Limits | None = None,
         **options: object,
     ) -> Report:
         listener = listener or Listener()
-        recipe = Recipe(
+        recipe = PrepSettings(
             root=root,
             store=store or tmp_path / "store",
             dataset=dataset,
@@ -88,7 +88,7 @@ def run(tool: Ffmpeg, tmp_path: Path) -> Callable[..., Report]:
             limits=limits or Limits(),
         )
         deal = all_to_train if dataset == "folder" else None
-        wanted = wanted or find_wanted(DATASETS[dataset], root, lists, deal=deal, say=listener.say)
+        wanted = wanted or find_sources(DATASETS[dataset], root, lists, deal=deal, say=listener.say)
         return prepare(wanted, recipe, listener, **options)  # type: ignore[arg-type]
 
     return run_prep

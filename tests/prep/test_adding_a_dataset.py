@@ -11,7 +11,7 @@ import pytest
 from prep.clip import FrameSettings
 from prep.plan import plan_shards
 from prep.report import Report
-from prep.sources import Wanted, find_wanted, split_rule
+from prep.sources import Sources, find_sources, split_rule
 from tasd.datasets import DATASETS, Dataset
 from tasd.datasets import splits as class_lists
 from tasd.errors import UserError
@@ -69,13 +69,13 @@ def root(tmp_path: Path) -> Path:
     return found
 
 
-def planned(wanted: Wanted) -> list[str]:
+def planned(wanted: Sources) -> list[str]:
     plans = plan_shards(wanted.videos, (), settings=FrameSettings(), shard_mib=1)
     return sorted(video for shard in plans for video in shard.videos)
 
 
-def find(dataset: Dataset, root: Path, *lists: Path) -> Wanted:
-    return find_wanted(dataset, root, lists, deal=None, say=print)
+def find(dataset: Dataset, root: Path, *lists: Path) -> Sources:
+    return find_sources(dataset, root, lists, deal=None, say=print)
 
 
 def test_a_prep_of_the_example_is_planned_from_its_labels(ssv2: Dataset, root: Path) -> None:
@@ -124,7 +124,7 @@ def test_without_any_code_lists_place_the_videos_of_a_flat_folder(
         (lists / f"{split}.txt").write_text(f"{name}\n")
     counts = dict.fromkeys(SPLITS)
     deal = split_rule(DATASETS["folder"], counts=counts, file=lists, seed=0)
-    wanted = find_wanted(
+    wanted = find_sources(
         DATASETS["folder"], root / VIDEOS, [tmp_path / "x.txt"], deal=deal, say=print
     )
     assert planned(wanted) == sorted(f"{label(t)}/{n}" for n, t in TEMPLATES.items())

@@ -11,7 +11,7 @@ import pytest
 from prep.clip import FrameSettings
 from prep.ffmpeg_process import Ffmpeg
 from prep.report import Report
-from prep.shard import Recipe, ShardJob, write_shard
+from prep.shard import PrepSettings, ShardJob, write_shard
 from tasd.datasets import SourceVideo
 from tasd.errors import UserError
 from tests.prep.conftest import Listener, content
@@ -109,7 +109,7 @@ def test_videos_are_not_called_unreadable_when_their_disk_has_gone(
     tmp_path: Path, tool: Ffmpeg
 ) -> None:
     gone = tmp_path / "unmounted"
-    recipe = Recipe(gone, tmp_path / "store", "folder", FrameSettings(), tool)
+    recipe = PrepSettings(gone, tmp_path / "store", "folder", FrameSettings(), tool)
     job = ShardJob(0, (SourceVideo("a", "a", "a/a.mp4", 1),))
     with pytest.raises(UserError, match=f"does not see {gone}"):
         write_shard(job, recipe)

@@ -13,7 +13,7 @@ import pytest
 from prep.clip import FrameSettings
 from prep.plan import plan_shards
 from prep.report import Report
-from prep.sources import find_wanted
+from prep.sources import find_sources
 from tasd.datasets import DATASETS
 
 MISSING, BROKEN = 500, 50
@@ -44,7 +44,7 @@ def tree(
 
 
 def test_ten_thousand_videos_are_found_and_planned(tree: Path, lists: list[Path]) -> None:
-    wanted = find_wanted(DATASETS["kinetics"], tree, lists, deal=None, say=print)
+    wanted = find_sources(DATASETS["kinetics"], tree, lists, deal=None, say=print)
     assert len(wanted.videos) == 10_000 - MISSING
     assert len(wanted.missing) == MISSING
     plan = plan_shards(wanted.videos, (), settings=FrameSettings())

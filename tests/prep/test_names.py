@@ -92,14 +92,14 @@ def test_a_folder_that_may_not_be_read_is_reported(
 def test_a_video_that_goes_while_prep_works_is_reported(
     run: Run, tmp_path: Path, clips: dict[str, Path]
 ) -> None:
-    from prep.sources import Wanted
+    from prep.sources import Sources
     from tasd.datasets import SourceVideo
     from tests.prep.conftest import all_to_train
 
     root = make_tree(tmp_path / "videos", clips["h264.mp4"], classes=1, videos=1)
     gone = SourceVideo("class 00", "gone", "class 00/gone.mp4", 1000)
     there = SourceVideo("class 00", "video_000", "class 00/video_000.mp4", 1000)
-    report = run(root, wanted=Wanted((gone, there), deal=all_to_train), listener=Listener())
+    report = run(root, wanted=Sources((gone, there), deal=all_to_train), listener=Listener())
     assert report.counts["prepared"] == 1
     assert [(remark.video, remark.kind) for remark in report.remarks] == [
         ("class 00/gone", "unreadable")

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from prep import progress
-from prep.progress import Watch, megabytes
+from prep.progress import ProgressBar, megabytes
 
 
 def test_plain_lines_tell_rate_and_rest_where_there_is_no_terminal(
@@ -14,7 +14,7 @@ def test_plain_lines_tell_rate_and_rest_where_there_is_no_terminal(
     clock = itertools.count(0, 10)  # ten seconds pass at every look
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     said = io.StringIO()
-    with Watch(Console(file=said, force_terminal=False, width=200)) as watch:
+    with ProgressBar(Console(file=said, force_terminal=False, width=200)) as watch:
         watch.say("a [bracket] is no markup")
         watch.begin(videos=1200, size=3_000_000_000)
         for _ in range(4):
@@ -29,7 +29,7 @@ def test_plain_lines_tell_rate_and_rest_where_there_is_no_terminal(
 
 def test_a_terminal_shows_one_live_line() -> None:
     said = io.StringIO()
-    with Watch(Console(file=said, force_terminal=True, width=100)) as watch:
+    with ProgressBar(Console(file=said, force_terminal=True, width=100)) as watch:
         watch.begin(videos=4, size=1_000_000)
         watch.told(2, 500_000)
     assert "2 of 4 videos, 0.5 MB" in said.getvalue()
@@ -37,7 +37,7 @@ def test_a_terminal_shows_one_live_line() -> None:
 
 def test_work_that_was_lost_is_taken_back() -> None:
     said = io.StringIO()
-    with Watch(Console(file=said, force_terminal=True, width=100)) as watch:
+    with ProgressBar(Console(file=said, force_terminal=True, width=100)) as watch:
         watch.begin(videos=4, size=1_000_000)
         watch.told(3, 750_000)
         watch.told(-3, -750_000)

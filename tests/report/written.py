@@ -10,7 +10,7 @@ import numpy as np
 from tasd import recipes
 from tasd.config import Config, replace
 from tasd.episodes import EpisodeSampler
-from tasd.episodes.table import drawn
+from tasd.episodes.table import EpisodeTable
 from tasd.evaluation.results import document, summary, write_document
 from tasd.evaluation.score import Result
 
@@ -25,7 +25,7 @@ def config_of(recipe: str = "tasd", dataset: str = "kinetics", **settings: Any) 
 def result_of(skill: float, *, classes: int = 24, count: int = 400, seed: int = 0) -> Result:
     """Random scores in which the right class is ahead, by more in some classes than in others."""
     videos = {name: [f"{name}/{i}" for i in range(12)] for name in NAMES[:classes]}
-    table = drawn(EpisodeSampler(videos, 5, 1, 2, count, 0))
+    table = EpisodeTable.draw(EpisodeSampler(videos, 5, 1, 2, count, 0))
     random = np.random.default_rng(seed)
     logits = random.normal(size=(count, 10, 5)).astype(np.float32)
     ease = np.random.default_rng(99).normal(skill, 0.7, classes)

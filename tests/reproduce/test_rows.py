@@ -5,11 +5,11 @@ import pytest
 from tasd import recipes
 from tasd.errors import UserError
 from tasd.matchers import MATCHERS
-from tasd.reproduce.rows import Wanted, keeping_checkpoints, rows_of
+from tasd.reproduce.rows import RowRequest, keeping_checkpoints, rows_of
 
 
 def rows(table, **wanted):
-    made = rows_of(table, Wanted("folder", **wanted))
+    made = rows_of(table, RowRequest("folder", **wanted))
     return {row.name: row.config for row in made}
 
 
@@ -101,6 +101,6 @@ def test_a_wrong_wish_is_told_in_one_line(table, wanted, said):
 
 
 def test_a_checkpoint_is_kept_at_every_validation_where_all_are_to_be_tested():
-    (row,) = rows_of("table3", Wanted("folder", only=("CS",)))
+    (row,) = rows_of("table3", RowRequest("folder", only=("CS",)))
     assert row.config.training.checkpoint_every is None
     assert keeping_checkpoints(row).config.training.checkpoint_every == 500

@@ -8,7 +8,7 @@ import pytest
 
 from tasd.config import Config, replace
 from tasd.report.outcome import read_outcome
-from tasd.reproduce.rows import Row, Wanted, rows_of
+from tasd.reproduce.rows import Row, RowRequest, rows_of
 from tasd.reproduce.runs import Planned
 from tasd.reproduce.tables import Finished, gain, tables_of
 from tasd.runs.folder import Run
@@ -33,7 +33,7 @@ def finished(folder: Path, row: Row, *, skill: float = 1.2, seed: int = 0, **mad
 
 @pytest.fixture
 def pair(tmp_path) -> list[Finished]:
-    rows = rows_of("table1", Wanted("ucf101", only=("otam", "otam+distillation")))
+    rows = rows_of("table1", RowRequest("ucf101", only=("otam", "otam+distillation")))
     return [
         finished(tmp_path, row, skill=skill) for row, skill in zip(rows, (0.8, 1.4), strict=True)
     ]
@@ -62,7 +62,7 @@ def test_the_gain_is_that_of_the_same_episodes(pair):
 
 
 def test_the_gain_over_seeds_pairs_the_seeds(tmp_path):
-    rows = rows_of("table1", Wanted("folder", only=("trx", "trx+distillation")))
+    rows = rows_of("table1", RowRequest("folder", only=("trx", "trx+distillation")))
     skills = {("trx", 0): 0.5, ("trx", 1): 1.0}
     skills |= {("trx+distillation", 0): 0.9, ("trx+distillation", 1): 1.4}
     runs = [
@@ -79,7 +79,7 @@ def test_the_gain_over_seeds_pairs_the_seeds(tmp_path):
 
 
 def test_bimhm_with_the_distillation_stands_beside_the_papers_own_number(tmp_path):
-    rows = rows_of("table1", Wanted("kinetics", only=("bimhm", "bimhm+distillation")))
+    rows = rows_of("table1", RowRequest("kinetics", only=("bimhm", "bimhm+distillation")))
     table = tables_of("table1", [finished(tmp_path, row) for row in rows])[0]
     assert table.rows[0][6:] == ("72.3", "81.7", "58.3")
     assert table.rows[1][6:] == ("76.5", "88.2", "61.1")
@@ -94,7 +94,7 @@ def test_the_untrained_network_is_never_the_best(pair):
 
 
 def test_table_3_has_the_curves_and_marks_what_was_chosen_on_the_test_classes(tmp_path):
-    rows = rows_of("table3", Wanted("kinetics"))
+    rows = rows_of("table3", RowRequest("kinetics"))
     runs = [finished(tmp_path, row, curve={600: 0.5, 1200: 0.45}) for row in rows]
     paper, table, curves = tables_of("table3", runs)
     assert [row[2] for row in paper.rows] == ["75.68", "75.67", "76.04"]

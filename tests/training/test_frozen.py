@@ -84,8 +84,8 @@ def test_a_run_on_features_is_a_run_like_any_other(run):
     lines = run.read_metrics()
     steps = [line for line in lines if line["kind"] == "train"]
     assert set(steps[0]["terms"]) == {"metric", "ce", "auxiliary"}
-    slopes = next(line for line in lines if line["kind"] == "gradients")
-    assert slopes["terms"]["ce"]["frames"] > 0
+    gradient_norms = next(line for line in lines if line["kind"] == "gradients")
+    assert gradient_norms["terms"]["ce"]["frames"] > 0
     saved = load(run.best)
     assert saved.dataset == "mine"
     assert saved.classes == tuple(sorted(f"class {i}" for i in range(8)))
@@ -157,9 +157,9 @@ def test_cached_features_give_what_their_frames_give(small_store, tmp_path):
         through = Model(config, classes=6).eval()
         direct = Model(on_features(config, features), classes=6).eval()
         direct.encoder.load_state_dict(through.encoder.state_dict())
-        from tasd.episodes import middle_view
+        from tasd.episodes import evaluation_view
 
-        views = [middle_view(video, 2) for video in features.videos[::9]]
+        views = [evaluation_view(video, 2) for video in features.videos[::9]]
         pixels = next(iter(open_views(store, [views], size=SIDE, device="cpu", kind="torch")))
     with torch.inference_mode():
         by_frames = through(pixels).frames

@@ -14,14 +14,14 @@ import pytest
 import torch
 from rich.console import Console
 
-import tasd.training.log
+import tasd.progress
 import tasd.training.loop
 import tasd.training.step
 from tasd.errors import UserError
 from tasd.runs.checkpoint import Checkpoint, load
 from tasd.runs.folder import Run
 from tasd.store import Store
-from tasd.training.log import StepFigures, Watch
+from tasd.training.log import RunLog, StepMetrics
 from tasd.training.state import State
 from tests.runs import (
     assert_equal_bits,
@@ -63,11 +63,11 @@ def test_every_term_is_logged_raw_and_weighted_and_with_its_slopes(whole):
     assert steps[0]["terms"]["am"]["weighted"] == pytest.approx(
         0.5 * steps[0]["terms"]["am"]["raw"]
     )
-    slopes = lines(whole, "gradients")
-    assert [line["episode"] for line in slopes] == [1, 4, 8]
-    assert slopes[0]["terms"]["am"]["frames"] == 0.0
-    assert slopes[0]["terms"]["am"]["maps"] > 0
-    assert slopes[0]["terms"]["metric"]["frames"] > 0
+    gradient_norms = lines(whole, "gradients")
+    assert [line["episode"] for line in gradient_norms] == [1, 4, 8]
+    assert gradient_norms[0]["terms"]["am"]["frames"] == 0.0
+    assert gradient_norms[0]["terms"]["am"]["maps"] > 0
+    assert gradient_norms[0]["terms"]["metric"]["frames"] > 0
     assert all(0 < line["relation_share"] < 10 for line in steps)
 
 
@@ -106,7 +106,7 @@ def test_training_cannot_open_the_test_classes(small_store, tmp_path, monkeypatc
         seen.add(video.split("/")[0].split()[0])
         return original(self, video, frames)
 
-    def peeking(course, store):
+    def peeking(plan, store):
         store.classes("test")
 
     monkeypatch.setattr(Store, "jpegs", watching)
@@ -239,7 +239,7 @@ def test_a_step_with_a_loss_that_is_not_finite_stops_with_its_terms(
     small_store, tmp_path, monkeypatch
 ):
     config = small_config()
-    original = tasd.training.step.figures
+    original = tasd.training.step.step_metrics
     count = iter(range(-2, 100))  # two rehearsals come first
 
     def broken(losses, weights, *, world):
@@ -249,7 +249,7 @@ def test_a_step_with_a_loss_that_is_not_finite_stops_with_its_terms(
         nan = {"raw": float("nan"), "weighted": float("nan")}
         return replace(numbers, loss=float("nan"), terms=numbers.terms | {"ce": nan})
 
-    monkeypatch.setattr(tasd.training.step, "figures", broken)
+    monkeypatch.setattr(tasd.training.step, "step_metrics", broken)
     with pytest.raises(UserError, match=r"episode 5 \(seed 0\).*ce nan.*last good checkpoint"):
         small_run(small_store, tmp_path / "run", config)
     assert load(Run(tmp_path / "run").last).progress.episode == 4
@@ -329,7 +329,7 @@ def test_every_line_up_to_a_checkpoint_is_on_the_disk_before_it(small_store, tmp
 
 
 def test_the_live_line_names_every_term_and_they_add_up_to_the_loss(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(tasd.training.log, "SECONDS_BETWEEN_LINES", -1.0)
+    monkeypatch.setattr(tasd.progress, "SECONDS_BETWEEN_LINES", -1.0)
     two_steps(tmp_path / "run", Console(width=200))
     said = capsys.readouterr().out.splitlines()[-1]
     assert "loss 3.500  accuracy 30.0%" in said
@@ -346,19 +346,19 @@ def test_a_narrow_terminal_keeps_how_far_training_is_and_loses_the_terms(tmp_pat
 
 def two_steps(path, console):
     numbers = [
-        StepFigures(
+        StepMetrics(
             3.0,
             0.2,
             {"metric": {"raw": 2.0, "weighted": 2.0}, "ce": {"raw": 2.0, "weighted": 1.0}},
             None,
         ),
-        StepFigures(
+        StepMetrics(
             4.0,
             0.4,
             {"metric": {"raw": 2.0, "weighted": 2.0}, "ce": {"raw": 4.0, "weighted": 2.0}},
             None,
         ),
     ]
-    with Watch(Run(path), 10, done=0, speaks=True, console=console) as watch:
+    with RunLog(Run(path), 10, done=0, speaks=True, console=console) as watch:
         for episode, step in enumerate(numbers, start=1):
             watch.step(episode, step, wait_share=0.01)
