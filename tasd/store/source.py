@@ -6,35 +6,34 @@ from typing import Protocol, Self
 
 
 class VideoSource(Protocol):
-    """A collection of videos by class and split: `tasd.store.Store`, `tasd.features.FeatureStore`.
-
-    path: where it lies. dataset: the data set that it says it holds. hash: names its content.
-    splits: the class names of each split. groups: video -> the source that it was cut from, or
-    None where that is not known. trained_on: the classes that a frozen network behind it has seen.
-    """
+    """Videos by class and split: `tasd.store.Store` or `tasd.features.FeatureStore`."""
 
     @property
-    def path(self) -> Path: ...
+    def path(self) -> Path:
+        """The folder or file."""
 
     @property
-    def dataset(self) -> str: ...
+    def dataset(self) -> str:
+        """The data set that it says it holds."""
 
     @property
-    def hash(self) -> str: ...
+    def hash(self) -> str:
+        """A sha256 that names the content."""
 
     @property
-    def splits(self) -> Mapping[str, tuple[str, ...]]: ...
+    def splits(self) -> Mapping[str, tuple[str, ...]]:
+        """The class names of each split."""
 
     @property
-    def groups(self) -> Mapping[str, str] | None: ...
+    def groups(self) -> Mapping[str, str] | None:
+        """The source that each video was cut from; None where that is not known."""
 
     @property
-    def trained_on(self) -> tuple[str, ...]: ...
+    def trained_on(self) -> tuple[str, ...]:
+        """The classes that a frozen network behind it has seen."""
 
     def classes(self, *splits: str) -> dict[str, tuple[str, ...]]:
         """Class names to video names, of these splits or of all. Raises `UserError`."""
-        ...
 
     def only(self, *splits: str) -> Self:
         """The same collection, refusing to give anything of another split."""
-        ...
