@@ -5,7 +5,7 @@ from tasd import recipes
 from tasd.backbones.temporal import TemporalEncoder, positions
 from tasd.config import replace
 from tasd.errors import UserError
-from tasd.model import Model
+from tasd.model import build_model
 
 
 def config(*settings):
@@ -21,7 +21,7 @@ def pixels(videos: int = 2) -> torch.Tensor:
 
 @pytest.mark.parametrize("precision", ["bf16", "float32"])
 def test_a_video_has_maps_and_one_feature_a_frame(precision):
-    model = Model(config(("training.precision", precision)), classes=3).eval()
+    model = build_model(config(("training.precision", precision)), classes=3).eval()
     with torch.no_grad():
         features = model(pixels())
     assert features.frames.shape == (2, 8, 512)
@@ -31,14 +31,16 @@ def test_a_video_has_maps_and_one_feature_a_frame(precision):
 
 
 def test_depth_zero_is_the_plain_backbone():
-    model = Model(config(("network.depth", 0), ("training.precision", "float32")), classes=3).eval()
+    model = build_model(
+        config(("network.depth", 0), ("training.precision", "float32")), classes=3
+    ).eval()
     with torch.no_grad():
         features = model(pixels())
     torch.testing.assert_close(features.frames, features.maps.mean((3, 4)).transpose(1, 2))
 
 
 def test_what_is_said_of_a_video_does_not_depend_on_its_company():
-    model = Model(config(("training.precision", "float32")), classes=3).eval()
+    model = build_model(config(("training.precision", "float32")), classes=3).eval()
     videos = pixels(3)
     with torch.no_grad():
         together, alone = model(videos), model(videos[1:2])
@@ -46,9 +48,9 @@ def test_what_is_said_of_a_video_does_not_depend_on_its_company():
 
 
 def test_pixels_are_normalised_by_the_weights_own_constants():
-    model = Model(config(), classes=3)
+    model = build_model(config(), classes=3)
     torch.testing.assert_close(model.mean, 255 * torch.tensor([0.485, 0.456, 0.406]))
-    video = Model(
+    video = build_model(
         config(("network.backbone", "r2plus1d_18")),
         classes=3,
     )
@@ -82,18 +84,18 @@ def test_the_position_is_a_tenth_of_the_tokens_norm_whatever_their_scale():
 
 def test_heads_that_do_not_divide_the_channels_are_refused():
     with pytest.raises(UserError, match=r"network\.heads = 7 does not divide the 512 channels"):
-        Model(config(("network.heads", 7)), classes=3)
+        build_model(config(("network.heads", 7)), classes=3)
 
 
 def test_weights_that_have_seen_the_test_classes_are_refused_unless_accepted(tmp_path):
     settings = [("network.backbone", "r2plus1d_18"), ("network.weights", "kinetics400")]
     kinetics = replace(recipes.make("tasd", dataset="kinetics", shot=1), settings)
     with pytest.raises(UserError, match="--allow-pretrained-overlap"):
-        Model(kinetics, classes=3)
+        build_model(kinetics, classes=3)
 
 
 def test_the_fixed_projection_of_the_text_has_a_row_for_every_position():
-    model = Model(config(("distill.projection", "fixed")), classes=3).eval()
+    model = build_model(config(("distill.projection", "fixed")), classes=3).eval()
     with torch.no_grad():
         maps = model(pixels()).maps
         assert model.relate(maps).shape == (16, 512, 2, 2)

@@ -26,7 +26,7 @@ from tasd.evaluation.score import compared
 from tasd.features.store import FeatureStore
 from tasd.matchers import MATCHERS, build
 from tasd.matchers.base import Matcher
-from tasd.model import Model
+from tasd.model import Model, build_model
 from tasd.progress import track
 from tasd.types import Scores, Task
 
@@ -120,7 +120,7 @@ def bench_evaluate(bench: Bench, *, names: Sequence[str] = ()) -> EvaluateFigure
         [("network.backbone", bench.backbone), ("network.weights", "none")],
     )
     torch.manual_seed(0)
-    model = Model(config, classes=1).eval().to(bench.device)
+    model = build_model(config, classes=1).eval().to(bench.device)
     channels = model.backbone.channels
     per_video, per_episode = _network(model, bench)
     scored = tuple(

@@ -9,7 +9,7 @@ from tasd.config import replace
 from tasd.episodes import evaluation_view
 from tasd.extraction.extract import extract
 from tasd.features.store import FeatureStore
-from tasd.model import Model
+from tasd.model import build_model
 from tasd.store import Store
 
 SPLITS = ("train", "val", "test")
@@ -50,7 +50,7 @@ def pooled_features(store: Store, path: Path, how: Pooling) -> FeatureStore:
     )
     classes = store.classes(*SPLITS)
     return extract(
-        Model(config, classes=1).eval().to(how.device),
+        build_model(config, classes=1).eval().to(how.device),
         store,
         path,
         classes=classes,

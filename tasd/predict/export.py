@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from tasd.config import Config, validate
 from tasd.errors import UserError
 from tasd.files import write_text
-from tasd.model import Model
+from tasd.model import build_model
 from tasd.predict.trained import TrainedNetwork, as_json, from_json
 from tasd.runs.checkpoint import fill
 
@@ -77,7 +77,7 @@ def read_export(folder: Path) -> TrainedNetwork:
             path=folder,
             identity=content["checkpoint"],
             network=content["network"],
-            model=Model(
+            model=build_model(
                 _without_heads(config), classes=len(content["trained_on"]), initialise=False
             ),
             config=config,

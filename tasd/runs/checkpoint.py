@@ -14,7 +14,7 @@ from torch import nn
 from tasd.config import Config, validate
 from tasd.errors import UserError
 from tasd.features.store import FeatureStore
-from tasd.model import Model
+from tasd.model import Model, build_model
 from tasd.store import Store
 
 FORMAT_VERSION = 1
@@ -140,7 +140,7 @@ def networks(checkpoint: Checkpoint) -> dict[str, Model]:
     if checkpoint.teacher is not None:
         states["teacher"] = _below(checkpoint.teacher, "model.")
     for name, state in states.items():
-        model = Model(checkpoint.config, classes=len(checkpoint.classes), initialise=False)
+        model = build_model(checkpoint.config, classes=len(checkpoint.classes), initialise=False)
         fill(model, state, source=f"the checkpoint's {name}")
         found[name] = model.eval().requires_grad_(False)
     return found

@@ -13,7 +13,7 @@ from tasd.losses.distill import Pairs, same_class_pairs, self_distillation
 from tasd.losses.episode import AuxiliaryClassifier, metric_cross_entropy
 from tasd.losses.mask import masked_imitation
 from tasd.losses.relation import AdaptiveConvolution, relation_distillation, relation_share
-from tasd.model import Model
+from tasd.model import build_model
 from tasd.types import EpisodeBatch, Features, Losses, Scores, Targets, Task
 
 
@@ -41,7 +41,7 @@ class Learner(nn.Module):
         super().__init__()
         self.options = config.distill
         self.class_index = {name: index for index, name in enumerate(classes)}
-        self.student = Model(config, classes=len(classes), initialise=initialise)
+        self.student = build_model(config, classes=len(classes), initialise=initialise)
         channels = self.student.backbone.channels
         auxiliary = config.training.auxiliary
         self.adaptive = AdaptiveConvolution(channels) if self.options.pr else None

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from tasd.errors import UserError
-from tasd.model import Model
+from tasd.model import build_model
 from tasd.report import Look, write_report
 from tasd.report.attention import attention, overlay
 from tasd.report.curves import training_curves
@@ -77,7 +77,7 @@ def test_the_overlay_is_brightest_where_the_attention_is():
 
 def test_attention_is_the_mean_absolute_map():
     torch.manual_seed(0)
-    model = Model(small_config(), classes=4).eval()
+    model = build_model(small_config(), classes=4).eval()
     frames = torch.randint(0, 256, (1, 2, 64, 64, 3), dtype=torch.uint8)
     seen = attention(model, frames, label="x")
     with torch.inference_mode():

@@ -14,7 +14,7 @@ from tasd.cli.app import app
 from tasd.errors import UserError
 from tasd.features.reader import open_features
 from tasd.loader import open_views
-from tasd.model import Model
+from tasd.model import build_model
 from tasd.runs.checkpoint import load
 from tasd.runs.folder import Run
 from tasd.store import Store
@@ -154,8 +154,8 @@ def test_cached_features_give_what_their_frames_give(small_store, tmp_path):
         }
         assert features.groups is not None
         config = small_config(("network.weights", str(weights)), recipe="baseline")
-        through = Model(config, classes=6).eval()
-        direct = Model(on_features(config, features), classes=6).eval()
+        through = build_model(config, classes=6).eval()
+        direct = build_model(on_features(config, features), classes=6).eval()
         direct.encoder.load_state_dict(through.encoder.state_dict())
         from tasd.episodes import evaluation_view
 
