@@ -3,6 +3,7 @@
 ``python -m tests.ranks STORE OUT`` under RANK and WORLD_SIZE, as torchrun sets them.
 """
 
+import itertools
 import os
 import socket
 import subprocess
@@ -12,15 +13,13 @@ from typing import NamedTuple
 
 import torch
 
+from tasd.bench.step import build_parts
 from tasd.config import Config
 from tasd.loader import EpisodeLoader
 from tasd.store import Store
-from tasd.training import distributed, optimiser
+from tasd.training import distributed
 from tasd.training.distributed import World
-from tasd.training.learner import Learner
-from tasd.training.plan import share, training_episodes, training_plan
-from tasd.training.step import Step
-from tasd.training.teacher import Teacher
+from tasd.training.plan import resolve, share, training_episodes
 from tests.runs import environment, small_config
 
 STEPS, PER_STEP = 2, 4
@@ -49,29 +48,22 @@ class Taken(NamedTuple):
 
 def steps(recipe: str, store: Path, world: World) -> Taken:
     """Take `STEPS` steps of this rank's episodes."""
-    plan = training_plan(config_of(recipe), world)
+    config = resolve(config_of(recipe), world)
     opened = Store(store).only("train", "val")
-    sampler = training_episodes(plan, opened)
-    torch.manual_seed(0)
-    learner = Learner(plan.config, classes=tuple(sampler.videos)).train()
-    teacher = Teacher(learner.student, plan.config.distill) if plan.config.distill.ce else None
-    step = Step(
-        plan.config,
-        learner,
-        teacher=teacher,
-        optimiser=optimiser.build(learner, plan.config),
-        world=world,
-    )
+    sampler = training_episodes(config, opened, episodes=config.training.episodes)
+    parts = build_parts(config, world, classes=tuple(sampler.videos))
     episodes = share(sampler, done=0, world=world)
-    size = plan.config.data.crop
+    size = config.data.crop
     batches = list(EpisodeLoader(opened, episodes, size=size, device="cpu", kind="torch"))
-    step.rehearse(batches[0])
+    parts.step.warm_up(batches[0], parts.teacher)
     losses, idle, left = [], [], iter(batches)
     for _ in range(STEPS):
-        passed = step.passes(left, own=plan.own)
-        idle = [name for name, weight in learner.named_parameters() if weight.grad is None]
-        step.update(passed, ema=0.1)
-        losses.append(passed.numbers.loss)
+        result = parts.gradients(itertools.islice(left, parts.step.own))
+        named = parts.learner.named_parameters()
+        idle = [name for name, weight in named if weight.grad is None]
+        parts.update(result, ema=0.1)
+        losses.append(result.metrics.loss)
+    learner = parts.learner
     return Taken(learner.state_dict(), losses, idle)
 
 

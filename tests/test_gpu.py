@@ -39,11 +39,11 @@ def test_a_gpu_computes_the_terms_and_gradients_of_a_cpu(cuda, exact):
         query_labels=batch.query_labels.to(cuda),
     )
     for _ in range(2):  # in the second, student and teacher differ
-        expected, found = here.passes([batch], own=1), there.passes([moved], own=1)
-        assert found.numbers.terms.keys() == expected.numbers.terms.keys()
-        for name, term in expected.numbers.terms.items():
-            assert found.numbers.terms[name] == pytest.approx(term, rel=2e-3, abs=1e-5), name
-        assert found.length == pytest.approx(expected.length, rel=5e-3)
+        expected, found = here.gradients([batch]), there.gradients([moved])
+        assert found.metrics.terms.keys() == expected.metrics.terms.keys()
+        for name, term in expected.metrics.terms.items():
+            assert found.metrics.terms[name] == pytest.approx(term, rel=2e-3, abs=1e-5), name
+        assert found.gradient == pytest.approx(expected.gradient, rel=5e-3)
         here.update(expected, ema=0.5)
         there.update(found, ema=0.5)
 
@@ -100,14 +100,14 @@ def test_gradient_checkpointing_spares_memory_and_changes_no_gradient(cuda, exac
         config = replace(
             SMALL.config("tasd", checkpointing=checkpointing), [("network.dropout", 0.0)]
         )
-        step, batch = built(config, str(cuda))
+        parts, batch = built(config, str(cuda))
         torch.manual_seed(0)
         frames = torch.randint(0, 256, batch.frames.shape, dtype=torch.uint8).to(cuda)
         batch = dataclasses.replace(batch, frames=frames)
-        lengths.append(step.passes([batch], own=1).length)
-        step.undo()
-        whole_step(step, batch)
+        lengths.append(parts.gradients([batch]).gradient)
+        parts.step.undo()
+        whole_step(parts, batch)
         peaks.append(torch.cuda.max_memory_allocated() - before)
-        del step, batch, frames
+        del parts, batch, frames
     assert lengths[1] == pytest.approx(lengths[0], rel=1e-3)
     assert peaks[1] < peaks[0]

@@ -65,14 +65,14 @@ def _in_a_process(bench: Bench, *, checkpointing: bool) -> MemoryFigures:
 def measured(bench: Bench, *, checkpointing: bool) -> MemoryFigures:
     """The figures of this process, which has done nothing else."""
     libraries = _resident()
-    step, batch = built(bench.config("tasd", checkpointing=checkpointing), bench.device)
-    on_gpu = step.world.device.type == "cuda"
+    parts, batch = built(bench.config("tasd", checkpointing=checkpointing), bench.device)
+    on_gpu = parts.world.device.type == "cuda"
     networks = torch.cuda.memory_allocated() if on_gpu else _resident() - libraries
-    whole_step(step, batch)
+    whole_step(parts, batch)
     return MemoryFigures(
         checkpointing=checkpointing,
-        device=str(step.world.device),
-        precision=step.config.training.precision,
+        device=str(parts.world.device),
+        precision=parts.config.training.precision,
         libraries=libraries,
         networks=networks,
         peak=torch.cuda.max_memory_reserved() + CUDA

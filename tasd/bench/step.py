@@ -8,7 +8,7 @@ losses, heads, centre, moving average, optimiser. Decoding is measured by `tasd 
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,9 +21,9 @@ from tasd.episodes import EpisodeSampler
 from tasd.progress import track
 from tasd.training import optimiser
 from tasd.training.distributed import World
-from tasd.training.learner import Learner
-from tasd.training.plan import training_plan
-from tasd.training.step import Step
+from tasd.training.learner import Learner, build_learner
+from tasd.training.plan import resolve, training_plan
+from tasd.training.step import Step, StepResult
 from tasd.training.teacher import Teacher
 from tasd.types import EpisodeBatch
 
@@ -147,38 +147,71 @@ def step_table(figures: CostFigures) -> Table:
     return table
 
 
-def built(config: Config, device: str) -> tuple[Step, EpisodeBatch]:
-    """A step of ``config`` and an episode of noise for it, on the device. Raises `UserError`."""
-    world = World(0, 1, pick_device(device))
-    config = training_plan(config, world).config
-    names = tuple(f"class {number}" for number in range(config.episode.way))
+@dataclass(frozen=True)
+class TrainingParts:
+    """The parts of a training step as the loop has them, for the episodes of one rank."""
+
+    config: Config
+    learner: Learner
+    teacher: Teacher | None
+    optimiser: torch.optim.Optimizer
+    step: Step
+    world: World
+
+    def gradients(self, batches: Iterable[EpisodeBatch]) -> StepResult:
+        """Take the step's episodes forwards and backwards."""
+        for batch in batches:
+            with self.step.episode(batch):
+                targets = self.teacher(batch) if self.teacher is not None else None
+                losses = self.step.network(batch, targets)
+                (losses.total / self.step.own).backward()
+            self.step.add(losses, targets)
+            del losses, targets
+        return self.step.finish()
+
+    def update(self, result: StepResult, *, ema: float) -> None:
+        """Move student and teacher."""
+        self.optimiser.step()
+        self.step.update()
+        if self.teacher is not None:
+            self.teacher.follow(self.learner.student, coefficient=ema)
+            self.teacher.recentre(result.projection)
+
+
+def build_parts(config: Config, world: World, *, classes: tuple[str, ...]) -> TrainingParts:
+    """Build what `tasd.training.loop` builds of ``config``. Raises `UserError`."""
+    config = resolve(config, world)
+    plan = training_plan(config, world)
     torch.manual_seed(0)
-    learner = Learner(config, classes=names).to(world.device).train()
+    learner = build_learner(config, classes=classes).to(world.device).train()
     teacher = Teacher(learner.student, config.distill) if config.distill.weights else None
-    step = Step(
-        config,
-        learner,
-        teacher=teacher,
-        optimiser=optimiser.build(learner, config),
-        world=world,
-    )
-    return step, _noise(config, names, world.device)
+    pretrained = config.network.weights != "none"
+    optim = optimiser.build(learner, config.optimiser, pretrained=pretrained)
+    step = Step(learner, world, own=plan.own, seed=config.training.seed, clip=config.optimiser.clip)
+    return TrainingParts(config, learner, teacher, optim, step, world)
 
 
-def whole_step(step: Step, batch: EpisodeBatch) -> None:
-    """All that a training step of one episode does once the frames are there."""
-    step.update(step.passes([batch], own=1), ema=0.01)
+def built(config: Config, device: str) -> tuple[TrainingParts, EpisodeBatch]:
+    """The parts for ``config`` and an episode of noise, on the device. Raises `UserError`."""
+    world = World(0, 1, pick_device(device))
+    names = tuple(f"class {number}" for number in range(config.episode.way))
+    return build_parts(config, world, classes=names), _noise(config, names, world.device)
 
 
-def _networks(step: Step, batch: EpisodeBatch) -> None:
-    """The networks alone: the student's F and A backwards, the teacher over the support."""
-    assert step.teacher is not None
+def whole_step(parts: TrainingParts, batch: EpisodeBatch) -> None:
+    """Take a training step of one episode, once its frames are there."""
+    parts.update(parts.gradients([batch]), ema=0.01)
+
+
+def _networks(parts: TrainingParts, batch: EpisodeBatch) -> None:
+    """Run the networks alone: the student's F and A backwards, the teacher over the support."""
+    assert parts.teacher is not None
     with torch.no_grad():
-        step.teacher.model(batch.frames[: len(batch.support_labels)])
-    features = step.learner.student(batch.frames)
+        parts.teacher.model(batch.frames[: len(batch.support_labels)])
+    features = parts.learner.student(batch.frames)
     assert features.maps is not None
     (features.frames.mean() + features.maps.mean(dtype=torch.float32)).backward()
-    step.undo()
+    parts.step.undo()
 
 
 def _noise(config: Config, names: Sequence[str], device: torch.device) -> EpisodeBatch:

@@ -12,8 +12,8 @@ from tasd.progress import track
 from tasd.reproduce.runs import Planned
 from tasd.store import Store
 from tasd.training.distributed import World
-from tasd.training.learner import Learner
-from tasd.training.plan import training_episodes, training_plan
+from tasd.training.learner import build_learner
+from tasd.training.plan import resolve, training_episodes
 from tasd.training.teacher import Teacher
 
 ENOUGH = 5.0  # seconds: a first step that took as long is not done again for its warm-up
@@ -33,8 +33,9 @@ def step_seconds(plans: Sequence[Planned], store: Store, *, device: str) -> dict
 
 
 def _step_seconds(config: Config, store: Store, world: World) -> float:
-    sampler = training_episodes(training_plan(config, world), store)
-    learner = Learner(config, classes=tuple(sampler.videos)).to(world.device).train()
+    config = resolve(config, world)
+    sampler = training_episodes(config, store, episodes=1)
+    learner = build_learner(config, classes=tuple(sampler.videos)).to(world.device).train()
     teacher = Teacher(learner.student, config.distill) if config.distill.weights else None
     data = config.data
     loader = EpisodeLoader(

@@ -1,19 +1,20 @@
 """The student and every loss term: the one module that is trained."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tasd.config import Config, PairMode
+from tasd.config import Config, DistillOptions, PairMode
 from tasd.errors import UserError
 from tasd.losses.attention import attention_transfer
 from tasd.losses.distill import Pairs, same_class_pairs, self_distillation
 from tasd.losses.episode import AuxiliaryClassifier, metric_cross_entropy
 from tasd.losses.mask import masked_imitation
 from tasd.losses.relation import AdaptiveConvolution, relation_distillation, relation_share
-from tasd.model import build_model
+from tasd.model import Model, build_model
 from tasd.types import EpisodeBatch, Features, Losses, Scores, Targets, Task
 
 
@@ -26,48 +27,49 @@ class _Distilled:
 class Learner(nn.Module):
     """The student's forward pass on one episode and the total loss.
 
-    L = L_M + w_CE L_CE + w_AT L_AT + w_AM L_AM + w_PR L_PR, and beside these the auxiliary
-    classifier's loss and the matcher's own where the recipe gives them a weight. The student
-    reads support and query; the adaptive convolution f of Eq. 11 and the classifier are its alone.
+    L = L_M + w_CE L_CE + w_AT L_AT + w_AM L_AM + w_PR L_PR, plus the auxiliary classifier's loss
+    and the matcher's own losses where the recipe gives them a weight. The student reads support
+    and query. The adaptive convolution f of Eq. 11 and the classifier have no copy in the teacher.
+    `build_learner` makes one from a config.
     """
 
     def __init__(
-        self, config: Config, *, classes: tuple[str, ...], initialise: bool = True
+        self,
+        student: Model,
+        distill: DistillOptions,
+        *,
+        classes: tuple[str, ...],
+        auxiliary: float,
+        matcher_losses: Mapping[str, float],
     ) -> None:
-        """``classes``: the training classes, in the order of the classifier's outputs.
+        """Build the parts of the student alone and the weights of all terms. Raises `UserError`.
 
-        ``initialise=False`` loads no pretrained weights: a checkpoint fills everything.
+        classes: the training classes, in the order of the auxiliary classifier's outputs.
+        auxiliary: weight of that classifier's loss; 0 builds none.
+        matcher_losses: weights of the matcher's own losses, by name.
         """
         super().__init__()
-        self.options = config.distill
+        self.options = distill
         self.class_index = {name: index for index, name in enumerate(classes)}
-        self.student = build_model(config, classes=len(classes), initialise=initialise)
-        channels = self.student.backbone.channels
-        auxiliary = config.training.auxiliary
-        self.adaptive = AdaptiveConvolution(channels) if self.options.pr else None
+        self.student = student
+        channels = student.backbone.channels
+        self.adaptive = AdaptiveConvolution(channels) if distill.pr else None
         self.classifier = AuxiliaryClassifier(channels, len(classes)) if auxiliary else None
         self.weights = {
             "metric": 1.0,
-            **self.options.weights,
+            **distill.weights,
             **({"auxiliary": auxiliary} if auxiliary else {}),
-            **config.matcher.losses,
+            **matcher_losses,
         }
-        unknown = config.matcher.losses.keys() - set(self.student.matcher.loss_names)
-        if unknown:
-            there_are = ", ".join(self.student.matcher.loss_names) or "none"
-            raise UserError(
-                f"matcher {config.matcher.name!r} has no loss {min(unknown)!r} to weigh in "
-                f"matcher.losses; it has: {there_are}"
-            )
 
     def forward(
-        self, batch: EpisodeBatch, targets: Targets | None = None, *, look: bool = False
+        self, batch: EpisodeBatch, targets: Targets | None = None, *, gradient_norms: bool = False
     ) -> Losses:
-        """All terms of one episode; ``targets`` come from the teacher where a term needs them.
+        """Compute all terms of one episode; ``targets`` are the teacher's, where a term needs them.
 
-        ``look``: also the slopes of each term.
+        gradient_norms: also compute the norm of each term's gradient.
         """
-        # What comes from the host comes first: later it would make the host wait for the networks.
+        # Copies from the host come first: later the host would wait for the networks.
         classes = self._classes(batch)
         classmates = same_class_pairs(batch.query_labels, batch.support_labels)
         features = self.student(batch.frames)
@@ -87,7 +89,7 @@ class Learner(nn.Module):
             terms=terms,
             total=total,
             accuracy=(scores.logits.argmax(dim=-1) == labels).float().mean(),
-            gradient_norms=_slopes(terms, features) if look else {},
+            gradient_norms=_gradient_norms(terms, features) if gradient_norms else {},
             relation_share=distilled.relation_share,
         )
 
@@ -115,11 +117,13 @@ class Learner(nn.Module):
         return scores
 
     def _pixels(self, batch: EpisodeBatch) -> Tensor:
-        """Frames as the backbone reads them, for matchers that reconstruct."""
-        return self.student.normalised(batch.frames).permute(0, 1, 4, 2, 3)[None]
+        """Normalised frames, for matchers that reconstruct them."""
+        pixels: Tensor = self.student.normalised(batch.frames)
+        pixels = pixels.permute(0, 1, 4, 2, 3)
+        return pixels[None]
 
     def _classes(self, batch: EpisodeBatch) -> Tensor:
-        """The index among the training classes of each video of the episode."""
+        """The index of each video's class among the training classes."""
         own = [self.class_index[name] for name in batch.episode.classes]
         labels = torch.cat([batch.support_labels, batch.query_labels])
         return torch.tensor(own, device=labels.device)[labels]
@@ -156,7 +160,7 @@ class Learner(nn.Module):
         return _Distilled(terms | related.terms, related.relation_share)
 
     def _imitate(self, maps: Tensor, classmates: Pairs, targets: Targets) -> dict[str, Tensor]:
-        """The terms on A itself: attention transfer and masked imitation."""
+        """Compute the terms on A: attention transfer and masked imitation."""
         if targets.maps is None:
             return {}
         student, teacher = _paired(
@@ -174,7 +178,7 @@ class Learner(nn.Module):
         return terms
 
     def _relate(self, maps: Tensor, classmates: Pairs, teacher: Tensor) -> _Distilled:
-        """The term on phi(A), frame by frame."""
+        """Compute the term on phi(A), frame by frame."""
         assert self.adaptive is not None
         time = maps.shape[2]
         related = self.student.relate(maps)
@@ -195,8 +199,32 @@ class Learner(nn.Module):
         return _Distilled({"pr": loss}, share.detach())
 
 
+def build_learner(config: Config, *, classes: tuple[str, ...], initialise: bool = True) -> Learner:
+    """Make the student and the loss terms that ``config`` describes. Raises `UserError`.
+
+    classes: the training classes. initialise: False loads no pretrained weights, for a checkpoint
+    to fill.
+    """
+    student = build_model(config, classes=len(classes), initialise=initialise)
+    learner = Learner(
+        student,
+        config.distill,
+        classes=classes,
+        auxiliary=config.training.auxiliary,
+        matcher_losses=config.matcher.losses,
+    )
+    unknown = config.matcher.losses.keys() - set(student.matcher.loss_names)
+    if unknown:
+        there_are = ", ".join(student.matcher.loss_names) or "none"
+        raise UserError(
+            f"matcher {config.matcher.name!r} has no loss {min(unknown)!r} to weigh in "
+            f"matcher.losses; it has: {there_are}"
+        )
+    return learner
+
+
 def _of(rows: Tensor, mode: PairMode, batch: EpisodeBatch) -> Tensor:
-    """The student's rows that a pair mode compares: its support for SS, else its queries."""
+    """The student's rows of a pair mode: its support for SS, else its queries."""
     shots = len(batch.support_labels)
     return rows[:shots] if mode == "SS" else rows[shots:]
 
@@ -210,10 +238,10 @@ def _paired(
     return student[classmates.student], teacher[classmates.teacher]
 
 
-def _slopes(terms: dict[str, Tensor], features: Features) -> dict[str, dict[str, float]]:
-    """Norm of each term's gradient at A ("maps") and at F ("frames"): which term drives training.
+def _gradient_norms(terms: dict[str, Tensor], features: Features) -> dict[str, dict[str, float]]:
+    """Norm of each term's gradient at A ("maps") and F ("frames"), to see what drives training.
 
-    Taken there and not over all parameters, so that it costs no pass through the backbone.
+    At A and F and not over all parameters, so that it costs no pass through the backbone.
     """
     at = {"frames": features.frames}
     if features.maps is not None:

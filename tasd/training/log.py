@@ -1,66 +1,20 @@
-"""What is said and written down while a run goes on: live line, metrics.jsonl, TensorBoard."""
+"""Progress and metrics of a run: live line, metrics.jsonl, TensorBoard."""
 
-import itertools
 import time
 from collections import deque
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-import torch
 from rich.console import Console
 
+from tasd.loader import EpisodeLoader
 from tasd.progress import ProgressLine, duration
 from tasd.runs.folder import Run
-from tasd.training.distributed import World
-from tasd.types import Losses
-
-
-@dataclass(frozen=True)
-class StepMetrics:
-    """Means over the episodes of a step, with no graph behind them.
-
-    terms: name -> raw and weighted value. relation_share: ||phi(A) - A|| / ||A||.
-    """
-
-    loss: float
-    accuracy: float
-    terms: dict[str, dict[str, float]]
-    relation_share: float | None
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """What a line of metrics.jsonl holds of them."""
-        line: dict[str, Any] = {"loss": self.loss, "accuracy": self.accuracy, "terms": self.terms}
-        if self.relation_share is not None:
-            line["relation_share"] = self.relation_share
-        return line
-
-
-def step_metrics(losses: list[Losses], weights: dict[str, float], *, world: World) -> StepMetrics:
-    """The figures of a step, over the episodes of all ranks."""
-    shares = [loss.relation_share for loss in losses if loss.relation_share is not None]
-    rows = {
-        "loss": [loss.total for loss in losses],
-        "accuracy": [loss.accuracy for loss in losses],
-        **{f"term {name}": [loss.terms[name] for loss in losses] for name in losses[0].terms},
-        **({"relation_share": shares} if shares else {}),
-    }
-    values = iter(torch.stack([v.detach().double() for row in rows.values() for v in row]).tolist())
-    means = [sum(itertools.islice(values, len(row))) / len(row) for row in rows.values()]
-    over_ranks = world.mean(torch.tensor(means, dtype=torch.float64, device=world.device))
-    found = dict(zip(rows, over_ranks.tolist(), strict=True))
-    raw = {name: found[f"term {name}"] for name in losses[0].terms}
-    return StepMetrics(
-        loss=found["loss"],
-        accuracy=found["accuracy"],
-        terms={name: {"raw": v, "weighted": weights[name] * v} for name, v in raw.items()},
-        relation_share=found.get("relation_share"),
-    )
+from tasd.training.step import StepMetrics, StepResult
 
 
 class RunLog:
-    """The one place that a run reports to; silent on every rank but the first."""
+    """The output of a run: silent on every rank but the first."""
 
     def __init__(self, run: Run, episodes: int, *, done: int, speaks: bool, console: Console):
         self.run, self.episodes, self.console, self.silent = run, episodes, console, not speaks
@@ -89,11 +43,11 @@ class RunLog:
             self._board.close()
 
     def say(self, text: str) -> None:
-        """One line, once."""
+        """Print one line."""
         self._line.say(text)
 
     def expect(self, seconds_per_episode: float) -> None:
-        """Tell before the first step how long it will take."""
+        """Print before the first step how long training will take."""
         self._expected = seconds_per_episode
         left = (self.episodes - self._first) * seconds_per_episode
         self.say(
@@ -102,7 +56,7 @@ class RunLog:
         )
 
     def record(self, kind: str, episode: int, **values: Any) -> None:
-        """A line of metrics.jsonl, and its numbers for TensorBoard."""
+        """Write a line of metrics.jsonl, and its numbers for TensorBoard."""
         if self.silent:
             return
         self.run.write_metrics({"kind": kind, "episode": episode, **values})
@@ -110,12 +64,29 @@ class RunLog:
             self._board.add_scalar(f"{kind}/{name}", value, episode)
 
     def picture(self, name: str, episode: int, image: Any) -> None:
-        """An image (height, width, 3) for TensorBoard."""
+        """Write an image (height, width, 3) for TensorBoard."""
         if not self.silent:
             self._board.add_image(name, image, episode, dataformats="HWC")
 
-    def step(self, episode: int, numbers: StepMetrics, *, wait_share: float) -> None:
-        """Move the live line on."""
+    def step(self, episode: int, result: StepResult, *, rate: float, wait_share: float) -> None:
+        """Record a step and move the live line on.
+
+        rate: the learning rate. wait_share: share of the time that training waited for batches.
+        """
+        numbers = result.metrics
+        self._show(episode, numbers, wait_share=wait_share)
+        self.record(
+            "train",
+            episode,
+            **numbers.record,
+            gradient=result.gradient,
+            learning_rate=rate,
+            wait_share=wait_share,
+        )
+        if result.gradient_norms:
+            self.record("gradients", episode, terms=result.gradient_norms)
+
+    def _show(self, episode: int, numbers: StepMetrics, *, wait_share: float) -> None:
         self._recent.append(numbers)
         now = time.monotonic()
         self._moments.append((now, episode))
@@ -132,8 +103,25 @@ class RunLog:
         self._line.show(text, done=episode, total=self.episodes)
 
     def _mean(self, term: str) -> float:
-        """The weighted value of a loss term over the last steps: their sum is the loss."""
+        """Average a term's weighted value over the last steps: all terms add up to the loss."""
         return sum(step.terms[term]["weighted"] for step in self._recent) / len(self._recent)
+
+
+class Waiting:
+    """The share of time that training waits for the loader, since the last restart."""
+
+    def __init__(self, loader: EpisodeLoader) -> None:
+        self._loader = loader
+        self.restart()
+
+    def restart(self) -> None:
+        """Count from now on."""
+        self._began, self._before = time.monotonic(), self._loader.waited
+
+    def share(self) -> float:
+        """Return the share, between 0 and 1."""
+        waited = self._loader.waited - self._before
+        return waited / max(1e-9, time.monotonic() - self._began)
 
 
 def _numbers(values: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:

@@ -2,7 +2,6 @@
 
 import itertools
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from tasd.backbones import Backbone
 from tasd.config import Config
 from tasd.errors import UserError
 from tasd.features.store import FeatureStore
@@ -20,22 +20,19 @@ from tasd.runs.folder import Run
 from tasd.store import Store
 from tasd.training import distributed, optimiser
 from tasd.training.distributed import World
-from tasd.training.learner import Learner
-from tasd.training.log import RunLog, StepMetrics
-from tasd.training.plan import TrainingPlan, share, training_episodes, training_plan
+from tasd.training.learner import build_learner
+from tasd.training.log import RunLog, Waiting
+from tasd.training.plan import resolve, share, training_episodes, training_plan
 from tasd.training.signals import StopSignals
-from tasd.training.state import State
-from tasd.training.step import Step
+from tasd.training.state import Saver, State
+from tasd.training.step import Step, StepMetrics
 from tasd.training.teacher import Teacher
 from tasd.training.validation import Validation
-
-# What a kill -9 may cost at most where training.save_every names no number of episodes.
-SECONDS_BETWEEN_SAVES = 300.0
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How training ended: exit_code is 0, or 143 / 130 after SIGTERM / Ctrl-C (all is saved)."""
+    """The end of training: exit_code is 0, or 143 / 130 after SIGTERM / Ctrl-C (all is saved)."""
 
     run: Run
     best: Best
@@ -56,8 +53,8 @@ def train(
 
     The test classes cannot be opened: the store is narrowed to train and val first. ``store`` may
     hold the features of a frozen backbone in place of frames (`tasd.training.frozen`). ``resume``
-    is the checkpoint to go on from, which is missing where nothing was saved yet; ``command`` is
-    noted in environment.json.
+    is the checkpoint to go on from; where it is missing because nothing was saved yet, the run is
+    begun again. ``command`` is noted in environment.json.
 
     Raises `UserError`; what was saved before stays.
     """
@@ -80,7 +77,7 @@ def train(
             raise
         raise UserError(
             f"rank {world.rank} of {world.size} lost its group ({distributed.reason(error)}): "
-            f"another rank has ended; --resume {run.path} goes on from what was saved last, on "
+            f"another rank has ended; --resume {run.path} goes on from the last checkpoint, on "
             "any number of ranks that divides training.episodes_per_step"
         ) from None
     finally:
@@ -97,24 +94,34 @@ def _train(
     command: Sequence[str],
     console: Console,
 ) -> TrainingResult:
+    config = resolve(config, world)
     plan = training_plan(config, world)
-    config = plan.config
-    sampler = training_episodes(plan, store)
+    sampler = training_episodes(config, store, episodes=plan.episodes)
     if isinstance(store, Store):
         check_crop(store, config.data.crop)  # before any weights are downloaded
-    validation = Validation(config, store, world)
-    again = resume is not None and run.unsaved
-    before = None if resume is None or again else load(resume, device=world.device)
+    validation = Validation(
+        store,
+        world,
+        episode=config.episode,
+        data=config.data,
+        episodes=config.training.validation_episodes,
+    )
+    begin_again = resume is not None and run.unsaved
+    before = None if resume is None or begin_again else load(resume, device=world.device)
 
     torch.manual_seed(config.training.seed)
-    learner = Learner(config, classes=tuple(sampler.videos), initialise=before is None)
+    learner = build_learner(config, classes=tuple(sampler.videos), initialise=before is None)
     learner.to(world.device).train()
-    teacher = Teacher(learner.student, config.distill) if config.distill.weights else None
-    state = State(config, store, learner, teacher, optimiser.build(learner, config))
+    student = learner.student
+    teacher = Teacher(student, config.distill) if config.distill.weights else None
+    pretrained = config.network.weights != "none"
+    optim = optimiser.build(learner, config.optimiser, pretrained=pretrained)
+    state = State(config, store, learner, teacher, optim)
     now = state.restore(before, source=resume) if before is not None else Progress()
 
-    _compile(learner, config)
-    step = Step(config, learner, teacher=teacher, optimiser=state.optimiser, world=world)
+    if config.training.compile:
+        _compile(student.backbone)
+    step = Step(learner, world, own=plan.own, seed=config.training.seed, clip=config.optimiser.clip)
     loader = EpisodeLoader(
         store,
         share(sampler, done=now.episode, world=world),
@@ -127,7 +134,7 @@ def _train(
     if world.leads and before is not None:
         run.rewind_metrics(now.episode)
     elif world.leads:
-        run.begin(config, command=list(command), again=again)
+        run.begin(config, command=list(command), again=begin_again)
     with (
         StopSignals() as stop,
         RunLog(run, plan.episodes, done=now.episode, speaks=world.leads, console=console) as log,
@@ -135,93 +142,72 @@ def _train(
         batches = iter(loader)
         if now.episode < plan.episodes:
             first = next(batches)
-            log.expect(step.rehearse(first) / world.size)
+            log.expect(step.warm_up(first, teacher) / world.size)
             batches = itertools.chain([first], batches)
+        save = Saver(state, run, plan, writes=world.leads)
         if now.episode == 0:  # where the curve starts; the untrained network is never the best
             validation(state.networks, now, log)
-            if world.leads and config.training.checkpoint_every is not None:
-                state.save(run, now, better=False, keep=True)
-        began, waited = time.monotonic(), loader.waited
-        saved = began
+            save.untrained(now)
+        waiting = Waiting(loader)
+
         while now.episode < plan.episodes and not world.largest(stop.exit_code):
-            optimiser.set_rate(state.optimiser, plan.rate(now.step))
-            look = now.step == 0 or plan.due(now.episode + plan.per_step, plan.gradients_every)
-            passed = step.passes(batches, own=plan.own, look=look)
-            numbers = passed.numbers
-            if world.largest(int(not passed.finite)):
+            optimiser.set_rate(optim, plan.rate(now))
+            norms = plan.gradient_norms_due(now)
+            for batch in itertools.islice(batches, plan.own):
+                with step.episode(batch):
+                    targets = teacher(batch) if teacher is not None else None
+                    losses = step.network(batch, targets, gradient_norms=norms)
+                    (losses.total / plan.own).backward()
+                step.add(losses, targets)
+                norms = False  # of a step's first episode
+                del losses, targets  # so that their maps do not stay beside the next episode's
+            result = step.finish()
+            if result.finite:
+                optim.step()
+                step.update()
+                if teacher is not None:
+                    teacher.follow(student, coefficient=plan.ema(now))
+                    teacher.recentre(result.projection)
+            else:
                 step.undo()
                 now = replace(now, skipped=now.skipped + 1)
-                _tolerate(now, numbers, config, run, log)
-            else:
-                step.update(passed, ema=plan.ema(now.step))
+                _tolerate(now, result.metrics, config, run, log)
             now = replace(now, episode=now.episode + plan.per_step, step=now.step + 1)
+            log.step(now.episode, result, rate=optimiser.rate(optim), wait_share=waiting.share())
 
-            share_waited = (loader.waited - waited) / max(1e-9, time.monotonic() - began)
-            log.step(now.episode, numbers, wait_share=share_waited)
-            log.record(
-                "train",
-                now.episode,
-                **numbers.record,
-                gradient=passed.length,
-                learning_rate=max(group["lr"] for group in state.optimiser.param_groups),
-                wait_share=share_waited,
-            )
-            if passed.gradient_norms:
-                log.record("gradients", now.episode, terms=passed.gradient_norms)
-
-            if plan.due(now.episode, plan.validation_every) or now.episode == plan.episodes:
+            if plan.validation_due(now):
                 best = validation(state.networks, now, log)
                 better, now = best != now.best, replace(now, best=best)
-                if world.leads:
-                    state.save(
-                        run,
-                        now,
-                        better=better,
-                        keep=plan.due(now.episode, config.training.checkpoint_every),
-                    )
-                began, waited = time.monotonic(), loader.waited
-                saved = began
-            elif _save_due(plan, now, since=saved):
-                if world.leads:
-                    state.save(run, now, better=False, keep=False)
-                saved = time.monotonic()
+                save.validated(now, better=better)
+                waiting.restart()
+            elif save.due(now):
+                save(now)
         exit_code = world.largest(stop.exit_code)
-        if exit_code and world.leads:
-            state.save(run, now, better=False, keep=False)
+        if exit_code:
+            save(now)
             log.say(f"stopped and saved at episode {now.episode:,}; --resume {run.path} goes on")
     return TrainingResult(run, now.best, exit_code)
 
 
-def _save_due(plan: TrainingPlan, now: Progress, *, since: float) -> bool:
-    """Whether last.pt is to be written between validations; changes no number of the run."""
-    every = plan.config.training.save_every
-    if every is not None:
-        return plan.due(now.episode, every)
-    return time.monotonic() - since >= SECONDS_BETWEEN_SAVES
+def _compile(backbone: Backbone) -> None:
+    if not any(shutil.which(name) for name in ("g++", "clang++", "c++")):
+        raise UserError(
+            "training.compile = true needs a C++ compiler and none is on the PATH; install g++ "
+            "or leave training.compile off"
+        )
+    if backbone.gradient_checkpointing and not backbone.batchnorm_frozen:
+        raise UserError(
+            "training.compile = true with network.gradient_checkpointing = true needs frozen "
+            "BatchNorm, which network.weights = 'none' and network.batchnorm = 'live' exclude; "
+            "leave one of the two off"
+        )
+    backbone.compile()
 
 
-def _compile(learner: Learner, config: Config) -> None:
-    if config.training.compile:
-        if not any(shutil.which(name) for name in ("g++", "clang++", "c++")):
-            raise UserError(
-                "training.compile = true needs a C++ compiler and none is on the PATH; install g++ "
-                "or leave training.compile off"
-            )
-        backbone = learner.student.backbone
-        if backbone.gradient_checkpointing and not backbone.batchnorm_frozen:
-            raise UserError(
-                "training.compile = true with network.gradient_checkpointing = true needs frozen "
-                "BatchNorm, which network.weights = 'none' and network.batchnorm = 'live' exclude; "
-                "leave one of the two off"
-            )
-        backbone.compile()
-
-
-def _tolerate(now: Progress, numbers: StepMetrics, config: Config, run: Run, log: RunLog) -> None:
-    """Note a step whose loss or gradient was not finite; raise when there were too many."""
-    terms = {name: term["raw"] for name, term in numbers.terms.items()}
-    told = ", ".join(f"{name} {value:.4g}" for name, value in terms.items())
-    where = f"episode {now.episode} (seed {config.training.seed}): loss is not finite: {told}"
+def _tolerate(now: Progress, metrics: StepMetrics, config: Config, run: Run, log: RunLog) -> None:
+    """Report a step whose loss or gradient was not finite; raise where there were too many."""
+    terms = ", ".join(f"{name} {term['raw']:.4g}" for name, term in metrics.terms.items())
+    where = f"episode {now.episode} (seed {config.training.seed}): loss is not finite: {terms}"
     if now.skipped > config.training.skip_nonfinite:
         saved = f"the last good checkpoint is {run.last}" if run.last.exists() else "none was saved"
         raise UserError(

@@ -1,22 +1,21 @@
-"""Which weights learn at which rate."""
+"""The optimiser, the learning rate of each group of weights, and the clipped gradient."""
 
 import math
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from tasd.config import Config
+from tasd.config import OptimiserOptions
 from tasd.training.learner import Learner
 
 
-def build(learner: Learner, config: Config) -> Optimizer:
-    """The optimiser over four groups: backbone and the rest, with and without weight decay.
+def build(learner: Learner, options: OptimiserOptions, *, pretrained: bool) -> Optimizer:
+    """Make the optimiser over four groups: backbone and the rest, with and without weight decay.
 
-    A pretrained backbone learns at ``lr x backbone_scale``, one from scratch at the full rate;
-    norms and biases are not decayed. Each group's ``initial_lr`` is what the schedule scales.
+    A pretrained backbone learns at ``lr x backbone_scale``, one from scratch at the full rate.
+    Norms and biases are not decayed. The schedule scales each group's ``initial_lr``.
     """
-    options = config.optimiser
-    scale = options.backbone_scale if config.network.weights != "none" else 1.0
+    scale = options.backbone_scale if pretrained else 1.0
     backbone = {id(p) for p in learner.student.backbone.parameters()}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in learner.parameters():
@@ -34,12 +33,17 @@ def build(learner: Learner, config: Config) -> Optimizer:
 
 
 def set_rate(optimiser: Optimizer, factor: float) -> None:
-    """Scale every group's rate; ``factor`` comes from `tasd.training.schedule`."""
+    """Scale every group's rate by ``factor``, which comes from `tasd.training.schedule`."""
     for group in optimiser.param_groups:
         group["lr"] = group["initial_lr"] * factor
 
 
+def rate(optimiser: Optimizer) -> float:
+    """Return the largest learning rate of all groups."""
+    return max(float(group["lr"]) for group in optimiser.param_groups)
+
+
 def clip(learner: Learner, limit: float | None) -> float:
-    """The norm of the gradient over all weights, which is then scaled down to ``limit``."""
+    """Scale the gradient over all weights down to ``limit`` and return its norm before that."""
     parameters = [p for p in learner.parameters() if p.grad is not None]
     return float(nn.utils.clip_grad_norm_(parameters, math.inf if limit is None else limit))

@@ -1,102 +1,134 @@
-"""How long a run is, in episodes and steps, and which episodes a rank has."""
+"""The length of a run in episodes and steps, its intervals, and the episodes of each rank."""
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tasd.config import Config, PairMode, replace
+from tasd.config import Config, DistillOptions, OptimiserOptions, PairMode, TrainingOptions, replace
 from tasd.device import resolve_precision
 from tasd.episodes import Episode, EpisodeSampler, SecondView
 from tasd.errors import UserError
-from tasd.features.store import FeatureStore
-from tasd.store import Store
+from tasd.runs.checkpoint import Progress
+from tasd.store import VideoSource
 from tasd.training import schedule
 from tasd.training.distributed import World
+
+# The most that a kill -9 costs where training.save_every names no number of episodes.
+SECONDS_BETWEEN_SAVES = 300.0
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """Counts of a run, the intervals its config leaves open filled in.
+    """Counts, intervals and rates of a run; intervals that its options leave open are filled in.
 
-    per_step: episodes of an optimiser step, over all ranks. own: those of this rank.
-    episodes: of the whole run, a multiple of ``per_step``.
+    per_step: episodes of an optimiser step over all ranks, own: those of this rank.
+    steps: optimiser steps of the whole run.
     """
 
-    config: Config
+    training: TrainingOptions
+    optimiser: OptimiserOptions
+    distill: DistillOptions
     per_step: int
     own: int
     steps: int
 
     @property
     def episodes(self) -> int:
-        """All episodes of the run."""
+        """All episodes of the run: a multiple of ``per_step``."""
         return self.steps * self.per_step
 
-    @property
-    def gradients_every(self) -> int:
-        """Episodes between two looks at the terms' gradients."""
-        return self.config.training.gradients_every or max(10, self.episodes // 100)
+    def gradient_norms_due(self, now: Progress) -> bool:
+        """True where the step after ``now`` is to compute the norm of each term's gradient."""
+        every = self.training.gradients_every or max(10, self.episodes // 100)
+        return now.step == 0 or self._passed(now.episode + self.per_step, every)
 
-    @property
-    def validation_every(self) -> int:
-        """Episodes between two validations."""
-        return self.config.training.validation_every or default_interval(self.episodes)
+    def validation_due(self, now: Progress) -> bool:
+        """True where ``now`` is validated: at an interval, and at the end."""
+        every = self.training.validation_every or default_interval(self.episodes)
+        return self._passed(now.episode, every) or now.episode == self.episodes
 
-    def due(self, episode: int, every: int | None) -> bool:
-        """Whether the step that ended with ``episode`` passed a multiple of ``every``."""
-        return every is not None and episode % every < self.per_step
+    def keep_due(self, now: Progress) -> bool:
+        """True where the checkpoint of ``now`` is kept under its own name."""
+        return self._passed(now.episode, self.training.checkpoint_every)
 
-    def rate(self, step: int) -> float:
-        """Factor of the learning rate in this step."""
-        options = self.config.optimiser
-        if options.schedule == "constant":
+    def save_due(self, now: Progress, *, seconds: float) -> bool:
+        """True where last.pt is written between validations, ``seconds`` after the last save.
+
+        Saving changes no number of the run.
+        """
+        if self.training.save_every is not None:
+            return self._passed(now.episode, self.training.save_every)
+        return seconds >= SECONDS_BETWEEN_SAVES
+
+    def rate(self, now: Progress) -> float:
+        """Factor of the learning rate in the step after ``now``."""
+        if self.optimiser.schedule == "constant":
             return 1.0
-        episodes = options.warmup
+        episodes = self.optimiser.warmup
         if episodes is None:
             episodes = min(500, self.episodes // 10)
         warmup = math.ceil(episodes / self.per_step)
-        return schedule.warmup_cosine(step, steps=self.steps, warmup=warmup)
+        return schedule.warmup_cosine(now.step, steps=self.steps, warmup=warmup)
 
-    def ema(self, step: int) -> float:
-        """Lambda of Eq. 1 after this step."""
-        options = self.config.distill
-        start = options.ema_start or schedule.ema_start(self.episodes)
-        return schedule.ema_coefficient(step, steps=self.steps, start=start, kind=options.ema)
+    def ema(self, now: Progress) -> float:
+        """Lambda of Eq. 1 in the step after ``now``."""
+        start = self.distill.ema_start or schedule.ema_start(self.episodes)
+        return schedule.ema_coefficient(
+            now.step, steps=self.steps, start=start, kind=self.distill.ema
+        )
+
+    def _passed(self, episode: int, every: int | None) -> bool:
+        """True where the step that ended with ``episode`` passed a multiple of ``every``."""
+        return every is not None and episode % every < self.per_step
 
 
 def default_interval(episodes: int) -> int:
-    """Episodes between two validations of a run of so many, where nothing else is said."""
+    """Episodes between two validations of a run of ``episodes``, by default."""
     return max(50, episodes // 60)
 
 
-def training_plan(config: Config, world: World) -> TrainingPlan:
-    """The plan of ``config`` on this many ranks. Raises `UserError` where they do not fit."""
+def resolve(config: Config, world: World) -> Config:
+    """Fill in what depends on the number of ranks and the device.
+
+    It is written into the run, so that a resume on other ranks or another device takes the same
+    steps. Raises `UserError` where episodes and ranks do not fit.
+    """
     per_step = config.training.episodes_per_step or world.size
     if per_step % world.size:
         raise UserError(
-            f"training.episodes_per_step = {per_step} cannot be shared out equally among "
+            f"training.episodes_per_step = {per_step} cannot be shared equally among "
             f"{world.size} ranks; use a multiple of {world.size}, or a divisor of {per_step} ranks"
         )
-    steps = math.ceil(config.training.episodes / per_step)
-    # Written down, so that a resume on other ranks or another device takes the same steps.
     chosen = {
         "training.episodes_per_step": per_step,
         "training.precision": resolve_precision(config.training.precision, world.device),
     }
-    config = replace(config, list(chosen.items()))
-    return TrainingPlan(config, per_step, per_step // world.size, steps)
+    return replace(config, list(chosen.items()))
 
 
-def training_episodes(plan: TrainingPlan, store: Store | FeatureStore) -> EpisodeSampler:
-    """All episodes of a run, from the training classes."""
-    config = plan.config
+def training_plan(config: Config, world: World) -> TrainingPlan:
+    """Plan a run of a config that `resolve` returned."""
+    per_step = config.training.episodes_per_step
+    assert per_step is not None, "the config is not resolved"
+    return TrainingPlan(
+        training=config.training,
+        optimiser=config.optimiser,
+        distill=config.distill,
+        per_step=per_step,
+        own=per_step // world.size,
+        steps=math.ceil(config.training.episodes / per_step),
+    )
+
+
+def training_episodes(config: Config, store: VideoSource, *, episodes: int) -> EpisodeSampler:
+    """Make the sampler of a run's ``episodes``, from the training classes."""
     views: dict[PairMode, SecondView] = {"CS": "none", "SS": "support", "QS": "query"}
     return EpisodeSampler(
         videos=store.classes("train"),
         way=config.episode.way,
         shot=config.episode.shot,
         queries=config.episode.queries,
-        length=plan.episodes,
+        length=episodes,
         seed=config.training.seed,
         frames=config.data.frames,
         training=True,
@@ -108,5 +140,5 @@ def training_episodes(plan: TrainingPlan, store: Store | FeatureStore) -> Episod
 
 
 def share(sampler: EpisodeSampler, *, done: int, world: World) -> Iterator[Episode]:
-    """The episodes of this rank after the first ``done``: every ``world.size``-th of all."""
+    """Yield the episodes of this rank after the first ``done``: every ``world.size``-th of all."""
     return (sampler[index] for index in range(done + world.rank, len(sampler), world.size))

@@ -14,7 +14,7 @@ from tasd.types import EpisodeBatch, Features, Targets
 
 
 class Teacher(nn.Module):
-    """Runs under ``no_grad`` and in eval mode, on no more videos than the pair modes need."""
+    """A copy of the student in eval mode, run on no more videos than the pair modes need."""
 
     centre: Tensor
 
@@ -26,12 +26,12 @@ class Teacher(nn.Module):
         self.register_buffer("centre", torch.zeros(outputs, device=student.mean.device))
 
     def train(self, mode: bool = True) -> "Teacher":
-        """Stays in eval mode whatever is asked."""
+        """Stay in eval mode."""
         return super().train(False)
 
     @torch.no_grad()
     def forward(self, batch: EpisodeBatch) -> Targets:
-        """What the student is to match in this episode."""
+        """Compute what the student is to match in this episode."""
         seen: dict[str, Features] = {}
         projections = maps = relations = None
         if self.options.ce:
@@ -74,7 +74,12 @@ class Teacher(nn.Module):
         torch._foreach_lerp_(mine, theirs, coefficient)
         copy_all(self.model.buffers(), student.buffers())
 
-    def recentre(self, mean: Float[Tensor, " out_dim"]) -> None:
-        """Move the centre towards the mean of the step's projections, over all ranks."""
+    def recentre(self, mean: Float[Tensor, " out_dim"] | None) -> None:
+        """Move the centre of Eq. 2 towards the mean of the step's projections, over all ranks.
+
+        None, where Eq. 2 is off, moves nothing.
+        """
+        if mean is None:
+            return
         momentum = self.options.centre_momentum
         self.centre.copy_(moved_centre(self.centre, mean[None], momentum=momentum))

@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-from tasd.config import Config
+from tasd.config import DataOptions, EpisodeOptions
 from tasd.episodes import EpisodeSampler, evaluation_view
 from tasd.episodes.table import EpisodeTable
 from tasd.evaluation.metrics import episode_interval
@@ -35,18 +35,25 @@ class Validation:
     Raises `UserError` at once where the validation classes cannot fill an episode.
     """
 
-    def __init__(self, config: Config, store: Store | FeatureStore, world: World) -> None:
-        self.config, self.store, self.world = config, store, world
+    def __init__(
+        self,
+        store: Store | FeatureStore,
+        world: World,
+        *,
+        episode: EpisodeOptions,
+        data: DataOptions,
+        episodes: int,
+    ) -> None:
+        self.store, self.world, self.data = store, world, data
         classes = store.classes("val")
-        episode = config.episode
         sampler = EpisodeSampler(
             videos=classes,
             way=min(episode.way, max(2, len(classes))),
             shot=episode.shot,
             queries=1,
-            length=config.training.validation_episodes,
+            length=episodes,
             seed=SEED,
-            frames=config.data.frames,
+            frames=data.frames,
             source=f"the validation classes of {store.path}",
         )
         self.classes, self.episodes = sampler.videos, EpisodeTable.draw(sampler)
@@ -68,7 +75,7 @@ class Validation:
             accuracy[name] = {"accuracy": interval.mean, "half": interval.half}
             if interval.mean > best.accuracy:
                 best = Best(now.episode, interval.mean, name)
-            if self.config.data.features is None:
+            if self.data.features is None:
                 picture = attention_picture(network, self._first_video())
                 log.picture(f"attention/{name}", now.episode, picture)
             network.train(training)
@@ -105,19 +112,16 @@ class Validation:
 
     def _views(self, videos: list[str]) -> Any:
         batches = [
-            [
-                evaluation_view(video, self.config.data.frames)
-                for video in videos[i : i + VIDEOS_PER_BATCH]
-            ]
+            [evaluation_view(video, self.data.frames) for video in videos[i : i + VIDEOS_PER_BATCH]]
             for i in range(0, len(videos), VIDEOS_PER_BATCH)
         ]
         return open_clips(
             self.store,
             batches,
-            size=self.config.data.crop,
+            size=self.data.crop,
             device=self.world.device,
-            kind=self.config.data.loader,
-            threads=self.config.data.threads,
+            kind=self.data.loader,
+            threads=self.data.threads,
         )
 
     def _first_video(self) -> Tensor:

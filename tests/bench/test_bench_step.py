@@ -49,18 +49,18 @@ def test_every_kind_of_step_is_timed_and_told(figures):
 
 
 def test_a_timed_step_trains_both_networks_and_the_bare_one_neither():
-    step, batch = built(SMALL.config("tasd"), "cpu")
-    before = {k: v.clone() for k, v in step.learner.state_dict().items()}
-    teacher = {k: v.clone() for k, v in step.teacher.state_dict().items()}
+    parts, batch = built(SMALL.config("tasd"), "cpu")
+    before = {k: v.clone() for k, v in parts.learner.state_dict().items()}
+    teacher = {k: v.clone() for k, v in parts.teacher.state_dict().items()}
 
     def moved(module, was):
         return [k for k, v in module.state_dict().items() if not torch.equal(v, was[k])]
 
-    module._networks(step, batch)
-    assert moved(step.learner, before) == moved(step.teacher, teacher) == []
-    module.whole_step(step, batch)
-    assert len(moved(step.learner, before)) > 50
-    assert len(moved(step.teacher, teacher)) > 50
+    module._networks(parts, batch)
+    assert moved(parts.learner, before) == moved(parts.teacher, teacher) == []
+    module.whole_step(parts, batch)
+    assert len(moved(parts.learner, before)) > 50
+    assert len(moved(parts.teacher, teacher)) > 50
 
 
 def test_the_memory_is_that_of_a_step_in_a_process_of_its_own():

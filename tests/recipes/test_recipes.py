@@ -15,7 +15,7 @@ from tasd.loader import EpisodeLoader
 from tasd.matchers import MATCHERS, build, option_names
 from tasd.store import Store
 from tasd.training import optimiser
-from tasd.training.learner import Learner
+from tasd.training.learner import build_learner
 from tasd.training.teacher import Teacher
 from tests.runs import DISTILL, small_config, small_run
 from tests.stores import write_store
@@ -84,8 +84,9 @@ def test_the_docstring_gives_command_paper_and_published_scores(name):
 @pytest.mark.parametrize("name", [name for name in MATCHERS if name != "bimhm"])
 def test_a_published_method_trains_all_its_weights_at_one_rate_without_extras(name):
     config = tiny(name, "none")
-    learner = Learner(config, classes=("a", "b"), initialise=False)
-    groups = optimiser.build(learner, config).param_groups
+    learner = build_learner(config, classes=("a", "b"), initialise=False)
+    pretrained = config.network.weights != "none"
+    groups = optimiser.build(learner, config.optimiser, pretrained=pretrained).param_groups
     assert {group["lr"] for group in groups} == {config.optimiser.lr}
     assert set(learner.weights) == {"metric", *config.matcher.losses}
     pretrained = recipes.make(name, dataset="ucf101", shot=1)
@@ -95,7 +96,8 @@ def test_a_published_method_trains_all_its_weights_at_one_rate_without_extras(na
 def test_sgd_is_plain_descent():
     config = recipes.make("trx", dataset="ucf101", shot=5)
     config = recipes.change(config, [("network.backbone", "resnet18")])
-    built = optimiser.build(Learner(config, classes=("a",), initialise=False), config)
+    learner = build_learner(config, classes=("a",), initialise=False)
+    built = optimiser.build(learner, config.optimiser, pretrained=True)
     assert isinstance(built, torch.optim.SGD)
     assert {(g["momentum"], g["weight_decay"]) for g in built.param_groups} == {(0, 0)}
 
@@ -157,7 +159,7 @@ def test_every_recipe_learns_from_unequal_shots_of_any_number_of_classes(small_s
     )
     assert batch.support_labels.bincount().tolist() == [3, 2, 1]
     torch.manual_seed(0)
-    learner = Learner(config, classes=tuple(classes)).train()
+    learner = build_learner(config, classes=tuple(classes)).train()
     losses = learner(batch, Teacher(learner.student, config.distill)(batch))
     losses.total.backward()
     assert losses.total.isfinite()

@@ -16,13 +16,15 @@ from rich.console import Console
 
 import tasd.progress
 import tasd.training.loop
+import tasd.training.plan
 import tasd.training.step
 from tasd.errors import UserError
 from tasd.runs.checkpoint import Checkpoint, load
 from tasd.runs.folder import Run
 from tasd.store import Store
-from tasd.training.log import RunLog, StepMetrics
+from tasd.training.log import RunLog
 from tasd.training.state import State
+from tasd.training.step import StepMetrics, StepResult
 from tests.runs import (
     assert_equal_bits,
     command,
@@ -106,7 +108,7 @@ def test_training_cannot_open_the_test_classes(small_store, tmp_path, monkeypatc
         seen.add(video.split("/")[0].split()[0])
         return original(self, video, frames)
 
-    def peeking(plan, store):
+    def peeking(config, store, *, episodes):
         store.classes("test")
 
     monkeypatch.setattr(Store, "jpegs", watching)
@@ -126,18 +128,18 @@ def test_a_run_that_broke_off_resumes_bit_for_bit(
     small_store, tmp_path, whole, monkeypatch, moment
 ):
     count = iter(range(1, 100))
-    original = tasd.training.step.seed
+    original = tasd.training.step.seed_dropout
 
-    def breaking(config, episode):
-        if next(count) == moment + 2:  # two rehearsals come first
+    def breaking(seed, episode):
+        if next(count) == moment + 2:  # two passes warm up
             raise Interrupted
-        original(config, episode)
+        original(seed, episode)
 
-    monkeypatch.setattr(tasd.training.step, "seed", breaking)
+    monkeypatch.setattr(tasd.training.step, "seed_dropout", breaking)
     folder = tmp_path / "run"
     with pytest.raises(Interrupted):
         small_run(small_store, folder, small_config())
-    monkeypatch.setattr(tasd.training.step, "seed", original)
+    monkeypatch.setattr(tasd.training.step, "seed_dropout", original)
     run = Run(folder)
     resumed = small_run(small_store, folder, load(run.last).config, resume=run.last).run
     assert_equal_bits(whole.last, resumed.last)
@@ -148,18 +150,18 @@ def test_a_run_that_broke_off_resumes_bit_for_bit(
 def test_a_run_is_saved_between_validations_and_resumes_bit_for_bit_from_there(
     small_store, tmp_path, whole, monkeypatch
 ):
-    original, calls = tasd.training.step.seed, iter(range(1, 100))
+    original, calls = tasd.training.step.seed_dropout, iter(range(1, 100))
 
-    def breaking(config, episode):
-        if next(calls) == 6:  # two rehearsals, three episodes, then the break
+    def breaking(seed, episode):
+        if next(calls) == 6:  # two passes to warm up, three episodes, then the break
             raise Interrupted
-        original(config, episode)
+        original(seed, episode)
 
-    monkeypatch.setattr(tasd.training.step, "seed", breaking)
+    monkeypatch.setattr(tasd.training.step, "seed_dropout", breaking)
     folder, often = tmp_path / "run", small_config(("training.save_every", 3))
     with pytest.raises(Interrupted):
         small_run(small_store, folder, often)
-    monkeypatch.setattr(tasd.training.step, "seed", original)
+    monkeypatch.setattr(tasd.training.step, "seed_dropout", original)
     run = Run(folder)
     assert load(run.last).progress.episode == 3  # the first validation is after episode 4
     resumed = small_run(small_store, folder, load(run.last).config, resume=run.last).run
@@ -168,7 +170,7 @@ def test_a_run_is_saved_between_validations_and_resumes_bit_for_bit_from_there(
 
 
 def test_without_a_setting_the_clock_says_when_to_save(small_store, tmp_path, monkeypatch):
-    monkeypatch.setattr(tasd.training.loop, "SECONDS_BETWEEN_SAVES", 0.0)
+    monkeypatch.setattr(tasd.training.plan, "SECONDS_BETWEEN_SAVES", 0.0)
     saved, original = [], State.save
 
     def watching(self, run, now, **how):
@@ -240,7 +242,7 @@ def test_a_step_with_a_loss_that_is_not_finite_stops_with_its_terms(
 ):
     config = small_config()
     original = tasd.training.step.step_metrics
-    count = iter(range(-2, 100))  # two rehearsals come first
+    count = iter(range(100))
 
     def broken(losses, weights, *, world):
         numbers = original(losses, weights, world=world)
@@ -254,7 +256,7 @@ def test_a_step_with_a_loss_that_is_not_finite_stops_with_its_terms(
         small_run(small_store, tmp_path / "run", config)
     assert load(Run(tmp_path / "run").last).progress.episode == 4
 
-    count = iter(range(-2, 100))
+    count = iter(range(100))
     tolerant = small_config(("training.skip_nonfinite", 1))
     run = small_run(small_store, tmp_path / "tolerant", tolerant).run
     assert load(run.last).progress.skipped == 1
@@ -359,6 +361,7 @@ def two_steps(path, console):
             None,
         ),
     ]
-    with RunLog(Run(path), 10, done=0, speaks=True, console=console) as watch:
-        for episode, step in enumerate(numbers, start=1):
-            watch.step(episode, step, wait_share=0.01)
+    with RunLog(Run(path), 10, done=0, speaks=True, console=console) as log:
+        for episode, metrics in enumerate(numbers, start=1):
+            result = StepResult(metrics, 1.0, {}, projection=None, finite=True)
+            log.step(episode, result, rate=1e-3, wait_share=0.01)

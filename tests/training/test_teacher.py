@@ -6,7 +6,7 @@ import torch
 from tasd import recipes
 from tasd.config import Config, replace
 from tasd.episodes import EpisodeSampler
-from tasd.training.learner import Learner
+from tasd.training.learner import Learner, build_learner
 from tasd.training.schedule import ema_coefficient, ema_start, warmup_cosine
 from tasd.training.teacher import Teacher
 from tasd.types import EpisodeBatch
@@ -61,7 +61,7 @@ def batch(*, second: str = "none", way: int = 5) -> EpisodeBatch:
 @pytest.fixture(scope="module")
 def learner() -> Learner:
     torch.manual_seed(0)
-    return Learner(config(), classes=tuple(VIDEOS)).train()
+    return build_learner(config(), classes=tuple(VIDEOS)).train()
 
 
 def moved(student: float, teacher: float, coefficient: float) -> float:
@@ -137,7 +137,7 @@ def test_the_teacher_sees_only_what_the_pair_modes_need(learner, ce, maps):
 def test_every_pair_mode_gives_finite_losses_and_gradients_at_step_zero(ce, maps):
     settings = config(("distill.ce_pairs", ce), ("distill.map_pairs", maps))
     torch.manual_seed(0)
-    learner = Learner(settings, classes=tuple(VIDEOS)).train()
+    learner = build_learner(settings, classes=tuple(VIDEOS)).train()
     teacher = Teacher(learner.student, settings.distill)
     one = batch(second={"CS": "none", "SS": "support", "QS": "query"}[ce])
     losses = learner(one, teacher(one))
@@ -152,7 +152,7 @@ def test_every_pair_mode_gives_finite_losses_and_gradients_at_step_zero(ce, maps
 def test_with_equal_networks_and_pixels_the_map_terms_start_at_zero_with_finite_slopes():
     settings = config(("network.dropout", 0.0))
     torch.manual_seed(0)
-    learner = Learner(settings, classes=tuple(VIDEOS)).eval()  # BatchNorm as the teacher's
+    learner = build_learner(settings, classes=tuple(VIDEOS)).eval()  # BatchNorm as the teacher's
     teacher = Teacher(learner.student, settings.distill)
     one = batch()
     losses = learner(one, teacher(one))
@@ -173,7 +173,7 @@ def test_the_total_is_the_weighted_sum_of_the_terms(learner):
 
 def test_a_term_of_weight_zero_builds_no_parameters():
     settings = config(("distill.pr", 0), ("distill.ce", 0), ("training.auxiliary", 0))
-    learner = Learner(settings, classes=tuple(VIDEOS))
+    learner = build_learner(settings, classes=tuple(VIDEOS))
     names = {name.split(".")[0] for name, _ in learner.named_parameters()}
     inside = {name.split(".")[0] for name, _ in learner.student.named_parameters()}
     assert names == {"student"}
