@@ -13,16 +13,16 @@ from torch import nn
 
 from tasd.config import Config, validate
 from tasd.errors import UserError
-from tasd.features.store import FeatureStore
+from tasd.files import replacing
 from tasd.model import Model, build_model
-from tasd.store import Store
+from tasd.store import VideoSource
 
 FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
 class Best:
-    """The best validation so far: where, how good, and whose accuracy it was."""
+    """The best validation so far: episode, accuracy, and the network that reached it."""
 
     episode: int = 0
     accuracy: float = -1.0
@@ -31,7 +31,7 @@ class Best:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: training episodes and optimiser steps done, steps skipped, the best."""
+    """Progress of a run: training episodes and optimiser steps done, steps skipped, the best."""
 
     episode: int = 0
     step: int = 0
@@ -69,10 +69,10 @@ class Checkpoint:
         return best if best in self.network_names else self.network_names[0]
 
     def save(self, path: Path, *, keep_previous: bool = False, also: Sequence[Path] = ()) -> None:
-        """Write atomically: temporary name, fsync, rename.
+        """Write the file whole or not at all: temporary name, fsync, rename.
 
-        ``keep_previous`` leaves the file that stood there as ``previous.pt`` beside it. ``also``
-        are further names for this file; the data is written once.
+        keep_previous: keep the file of that name as ``previous.pt`` beside it.
+        also: further names of this file; the data is written once.
         """
         tree = {f: getattr(self, f) for f in self.__dataclass_fields__}
         tree |= {
@@ -81,15 +81,10 @@ class Checkpoint:
             "classes": list(self.classes),
             "progress": asdict(self.progress),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.writing")
-        with temporary.open("wb") as file:
-            torch.save(tree, file)
-            file.flush()
-            os.fsync(file.fileno())
-        if keep_previous and path.exists():
-            _link(path, path.with_name("previous.pt"))
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            torch.save(tree, temporary)
+            if keep_previous and path.exists():
+                _link(path, path.with_name("previous.pt"))
         for name in also:
             _link(path, name)
         _sync_folder(path.parent)
@@ -98,20 +93,20 @@ class Checkpoint:
 def load(path: Path, *, device: torch.device | str = "cpu") -> Checkpoint:
     """Read a checkpoint; only tensors and plain values are ever unpickled. Raises `UserError`."""
     if not path.is_file():
-        raise UserError(f"{path}: there is no such checkpoint; tasd train writes them")
+        raise UserError(f"{path}: there is no such checkpoint; tasd train writes checkpoints")
     try:
         tree = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
         before = path.with_name("previous.pt")
         way_out = (
-            f"the one before is whole: --resume {before}"
+            f"the checkpoint before it is there: --resume {before}"
             if before.is_file() and before != path
             else "take another checkpoint"
         )
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise UserError(f"{path} is damaged or no checkpoint ({reason}); {way_out}") from None
+        raise UserError(f"{path} is damaged or not a checkpoint ({reason}); {way_out}") from None
     if not isinstance(tree, dict) or "format" not in tree:
-        raise UserError(f"{path} is no checkpoint of tasd; take one that tasd train wrote")
+        raise UserError(f"{path} is not a checkpoint of tasd; take one that tasd train wrote")
     version = tree.pop("format")
     if version != FORMAT_VERSION:
         raise UserError(
@@ -125,15 +120,15 @@ def load(path: Path, *, device: torch.device | str = "cpu") -> Checkpoint:
 
 
 def file_hash(path: Path) -> str:
-    """sha256 of the file, which names the checkpoint in results."""
+    """Return the sha256 of a file, which names the checkpoint in results."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def networks(checkpoint: Checkpoint) -> dict[str, Model]:
-    """The networks of a checkpoint by name, ``student`` and where there is one ``teacher``.
+    """Build the networks of a checkpoint by name: ``student``, and ``teacher`` where there is one.
 
-    In eval mode; no weights are read from anywhere else.
+    They are in eval mode. No weights are read from anywhere else.
     """
     found = {}
     states = {"student": _below(checkpoint.learner, "student.")}
@@ -147,7 +142,7 @@ def networks(checkpoint: Checkpoint) -> dict[str, Model]:
 
 
 def fill(module: nn.Module, state: dict[str, Any], *, source: str) -> None:
-    """`load_state_dict`, its complaint in one line. Raises `UserError`."""
+    """Load a state dict; a mismatch is reported in one line. Raises `UserError`."""
     try:
         module.load_state_dict(state)
     except RuntimeError as error:
@@ -163,14 +158,12 @@ def _below(state: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Give ``source`` a second name, atomically; a copy where the file system has no links."""
-    temporary = target.with_name(f".{target.name}.writing")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(source, temporary)
-    except OSError:
-        shutil.copyfile(source, temporary)
-    temporary.replace(target)
+    """Give ``source`` a second name, atomically; copy it where the file system has no links."""
+    with replacing(target) as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -181,7 +174,6 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def trained_classes(saved: Checkpoint, store: Store | FeatureStore) -> tuple[str, ...]:
-    """The classes that a network was trained on, those of a frozen backbone's training too."""
-    behind = store.trained_on if isinstance(store, FeatureStore) else ()
-    return tuple(dict.fromkeys(saved.classes + behind))
+def trained_classes(saved: Checkpoint, store: VideoSource) -> tuple[str, ...]:
+    """Return the classes that a network was trained on, those of its frozen backbone too."""
+    return tuple(dict.fromkeys(saved.classes + store.trained_on))

@@ -10,7 +10,7 @@ from typing import Any
 
 
 def environment(command: list[str]) -> dict[str, Any]:
-    """What a result depends on besides the config: versions, device, commit, command."""
+    """Collect what a result depends on besides the config: versions, devices, commit, command."""
     import torch
 
     packages = ("tasd", "torch", "torchvision", "nvidia-dali-cuda130", "h5py", "numpy")
@@ -28,7 +28,7 @@ def environment(command: list[str]) -> dict[str, Any]:
 
 
 def version(package: str) -> str | None:
-    """The installed version of a package, or None."""
+    """Return the installed version of a package, or None."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -36,8 +36,8 @@ def version(package: str) -> str | None:
 
 
 def commit() -> str | None:
-    """The git commit of this checkout, with ``+`` where files differ from it; None in a wheel."""
-    folder = Path(__file__).resolve().parent.parent
+    """Return the git commit of this checkout, with ``+`` where files differ; None in a wheel."""
+    folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
         return None
 

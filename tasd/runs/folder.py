@@ -10,14 +10,14 @@ from typing import Any
 
 from tasd.config import Config, validate
 from tasd.errors import UserError
-from tasd.files import write_text
+from tasd.files import write_json, write_text
 from tasd.home import home
 from tasd.runs.environment import environment
 
 
 @dataclass(frozen=True)
 class Run:
-    """Names of what a run folder holds, and the metrics file."""
+    """The names of the files in a run folder, and its metrics."""
 
     path: Path
 
@@ -28,12 +28,12 @@ class Run:
 
     @property
     def last(self) -> Path:
-        """Where training goes on from."""
+        """The newest checkpoint, from which training resumes."""
         return self.checkpoints / "last.pt"
 
     @property
     def best(self) -> Path:
-        """The best on the validation classes; what is evaluated."""
+        """The best checkpoint on the validation classes, which is evaluated by default."""
         return self.checkpoints / "best.pt"
 
     @property
@@ -53,13 +53,13 @@ class Run:
 
     @property
     def unsaved(self) -> bool:
-        """Whether it was begun and ended before its first checkpoint."""
+        """True where the run was begun and ended before its first checkpoint."""
         return (self.path / "config.json").exists() and not any(self.checkpoints.glob("*.pt"))
 
     def begin(self, config: Config, *, command: list[str], again: bool = False) -> None:
         """Write environment.json, then config.json, into a folder that is not a run yet.
 
-        ``again``: or into a run that was never saved, which is begun anew. Raises `UserError`.
+        again: also into a run that was never saved, which then begins anew. Raises `UserError`.
         """
         if (self.path / "config.json").exists() and not (again and self.unsaved):
             raise UserError(
@@ -67,12 +67,11 @@ class Run:
                 "another --out"
             )
         self.metrics.unlink(missing_ok=True)
-        text = json.dumps(environment(command), indent=2)
-        write_text(self.path / "environment.json", text + "\n")
+        write_json(self.path / "environment.json", environment(command), indent=2)
         write_text(self.path / "config.json", config.save_text())
 
     def config(self) -> Config:
-        """What config.json says. Raises `UserError`."""
+        """Read config.json. Raises `UserError`."""
         path = self.path / "config.json"
         try:
             return validate(json.loads(path.read_text()), source=str(path))
@@ -87,7 +86,7 @@ class Run:
             ) from None
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All lines; a last line that a crash cut off is left out."""
+        """Read all lines, without a last line that a crash cut off."""
         return list(_whole_lines(self.metrics))
 
     def write_metrics(self, line: dict[str, Any]) -> None:
@@ -96,33 +95,31 @@ class Run:
             file.write(json.dumps(line) + "\n")
 
     def sync_metrics(self) -> None:
-        """See to it that a power cut leaves every line so far."""
+        """Flush the file to the disk, so that a power cut leaves every line so far."""
         if self.metrics.exists():
             with self.metrics.open("rb") as file:
                 os.fsync(file.fileno())
 
     def rewind_metrics(self, episode: int) -> None:
-        """Drop what was written after ``episode``: those steps are about to be done again."""
+        """Drop all lines after ``episode``: training is about to repeat those steps."""
         kept = [line for line in _whole_lines(self.metrics) if line["episode"] <= episode]
-        temporary = self.metrics.with_suffix(".writing")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        temporary.replace(self.metrics)
+        write_text(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
 
 
 def new_path(config: Config) -> Path:
-    """``runs/<dataset>-<recipe>-<way>w<shot>s-<time>`` under $TASD_HOME or here."""
+    """Name a new folder, ``runs/<dataset>-<recipe>-<way>w<shot>s-<time>`` below $TASD_HOME."""
     shape = f"{config.episode.way}w{config.episode.shot}s"
     time = datetime.now().strftime("%Y%m%d-%H%M%S")
     return runs_folder() / f"{config.dataset}-{config.recipe}-{shape}-{time}"
 
 
 def runs_folder() -> Path:
-    """Where runs are kept."""
+    """The folder of all runs."""
     return home() / "runs"
 
 
 def newest() -> Run:
-    """The newest run that has a best checkpoint. Raises `UserError` where there is none."""
+    """Find the newest run that has a best checkpoint. Raises `UserError` where there is none."""
     found = [Run(path.parent.parent) for path in runs_folder().glob("*/checkpoints/best.pt")]
     if not found:
         raise UserError(

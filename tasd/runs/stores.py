@@ -13,10 +13,11 @@ from tasd.store.manifest import manifest_hash
 
 
 def find_store(given: Path | None, saved: Checkpoint) -> Store | FeatureStore:
-    """The store named, or the one under $TASD_HOME that the checkpoint was trained on.
+    """Open the store ``given``, or the one under $TASD_HOME that the checkpoint was trained on.
 
-    For one that was trained on cached features it is their file. Raises `UserError` where there
-    is none, or where only the data set fits and not uniquely.
+    For a network that was trained on cached features it is their file. Where no store has the
+    checkpoint's hash, the only store of its data set is taken. Raises `UserError` where there is
+    none, or more than one.
     """
     cached = saved.config.data.features
     if cached is not None:
@@ -43,6 +44,6 @@ def _manifests() -> Sequence[Path]:
 def _manifest(folder: Path) -> tuple[str, str]:
     try:
         manifest = read_manifest(folder)
-    except UserError:  # another version's, or damaged: not the one that is looked for
+    except UserError:  # damaged, or of another version: it cannot be the store of this run
         return "", ""
     return manifest_hash(manifest), manifest.dataset
