@@ -1,9 +1,12 @@
 """Training runs small enough for a test: a few seconds, the code of the large ones."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +75,17 @@ def small_run(
                 resume=resume,
                 console=Console(file=log),
             )
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[Console]:
+    """One thread, and a console that prints nothing."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield Console(file=io.StringIO())
     finally:
         torch.set_num_threads(threads)
 

@@ -1,4 +1,4 @@
-"""``tasd train``: from the command line to a config, a store and a run."""
+"""``tasd train``: options -> config, store and run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tasd.features.store import FeatureStore
     from tasd.store import Store
 
-# Short options, and the setting that each one replaces.
+# Options, and the setting that each one replaces.
 SETTINGS = {
     "way": "episode.way",
     "shot": "episode.shot",
@@ -56,12 +56,12 @@ def train(
     loader: Annotated[str | None, typer.Option(help="auto, dali or torch.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, bf16 or float32.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    seed: Annotated[int | None, typer.Option(help="Seed of everything.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of episodes, weights and dropout.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; default: below runs/.")
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="A run, or one of its checkpoints, to go on with.")
+        Path | None, typer.Option(help="A run, or one of its checkpoints, to continue.")
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -79,7 +79,7 @@ def train(
 
     Bare `tasd train` takes the only store there is and trains the paper's method on it with an
     ImageNet ResNet-50 on crops of 224 pixels, 5-way 1-shot with 5 queries, for 30,000 episodes.
-    What is not given is the recipe's. Several GPUs: torchrun -m tasd train ...
+    The recipe decides what is not given. Several GPUs: torchrun -m tasd train ...
     """
     given: dict[str, Any] = {
         name: value for name, value in locals().items() if name in SETTINGS and value is not None
@@ -125,13 +125,13 @@ def _config(
         config = on_features(config, opened)
         typer.echo(
             "frozen backbone: encoder and matcher learn from cached features; of the distillation "
-            "Eq. 2 alone, where the recipe has it"
+            "only Eq. 2 is left, where the recipe has it"
         )
     return recipes.change(config, [setting for setting in overrides if setting[0] != "distill"])
 
 
 def _open(store: Path | None, features: str | Path | None) -> "Store | FeatureStore":
-    """The store of frames, or where one is named the file of features."""
+    """Open the store of frames, or the file of features where one is named."""
     from tasd.errors import UserError
     from tasd.features.reader import open_features
     from tasd.home import only_store
@@ -140,12 +140,12 @@ def _open(store: Path | None, features: str | Path | None) -> "Store | FeatureSt
     if features is None:
         return Store(store if store is not None else only_store())
     if store is not None:
-        raise UserError("--store and --features exclude one another; give one of them")
+        raise UserError("--store and --features exclude each other; give one of them")
     return open_features(Path(features))
 
 
 def _resumed(path: Path, given: dict[str, Any], settings: list[str]) -> Any:
-    """The run, its checkpoint and its config; other settings than its own are refused."""
+    """Return the run, its checkpoint and its config; refuse settings other than its own."""
     from tasd.errors import UserError
     from tasd.runs.checkpoint import load
     from tasd.runs.folder import Run
@@ -153,15 +153,15 @@ def _resumed(path: Path, given: dict[str, Any], settings: list[str]) -> Any:
     named = sorted(given.keys() - {"shot"}) + [f"set {text}" for text in settings]
     if named:
         raise UserError(
-            f"--resume {path} goes on with the settings of that run: leave out --{named[0]}, or "
-            "start a new run without --resume"
+            f"--resume {path} keeps the settings of that run; leave out --{named[0]}, or start a "
+            "new run without --resume"
         )
     if path.is_dir():
         run = Run(path)
         checkpoint = run.last
     else:
         checkpoint, run = path, Run(path.parent.parent)
-    # A run that was ended before its first save is begun again, with its own settings.
+    # A run that ended before its first save begins again, with its own settings.
     return run, checkpoint, run.config() if run.unsaved else load(checkpoint).config
 
 

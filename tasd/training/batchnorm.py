@@ -1,4 +1,4 @@
-"""Many small tensors at once: a kernel for hundreds of them, where a loop would start hundreds."""
+"""BatchNorm's running statistics, moved once per optimiser step."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from tasd.training.distributed import World
 
 
 def copy_all(targets: Iterable[Tensor], sources: Iterable[Tensor]) -> None:
-    """Copy each source into the target at its place; all of them are on one device."""
+    """Copy each source into its target, in one kernel for each dtype; all are on one device."""
     alike: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = defaultdict(lambda: ([], []))
     for target, source in zip(targets, sources, strict=True):
         own, other = alike[target.dtype]
@@ -23,8 +23,9 @@ def copy_all(targets: Iterable[Tensor], sources: Iterable[Tensor]) -> None:
 class StepBuffers:
     """Running statistics that move once per optimiser step, by the mean over its episodes.
 
-    Left alone, live BatchNorm statistics would depend on how a step's episodes are shared out:
-    each episode here starts from the step's own statistics, and the moves are averaged.
+    Otherwise live BatchNorm statistics would depend on how a step's episodes are shared among
+    ranks. Here each episode starts from the statistics before the step, and the changes are
+    averaged.
     """
 
     def __init__(self, modules: Iterable[nn.Module]) -> None:
@@ -40,7 +41,7 @@ class StepBuffers:
             for buffer in (norm.running_mean, norm.running_var)
             if buffer is not None
         ]
-        # How many batches a norm has seen counts optimiser steps here, on any number of ranks.
+        # num_batches_tracked counts optimiser steps here, on any number of ranks.
         self.counters = [n.num_batches_tracked for n in norms if n.num_batches_tracked is not None]
         self.start = [torch.empty_like(buffer) for buffer in self.buffers]
         self.moves = [torch.empty_like(buffer) for buffer in self.buffers]
@@ -49,7 +50,7 @@ class StepBuffers:
 
     @torch.no_grad()
     def begin(self) -> None:
-        """Remember where the step starts."""
+        """Copy the statistics before a step."""
         copy_all(self.start, self.buffers)
         copy_all(self.counts, self.counters)
         if self.moves:
@@ -57,14 +58,14 @@ class StepBuffers:
 
     @torch.no_grad()
     def after_episode(self) -> None:
-        """Put this episode's move aside and go back to the start."""
+        """Add this episode's change to the sum and restore the statistics before the step."""
         if self.buffers:
             torch._foreach_add_(self.moves, torch._foreach_sub(self.buffers, self.start))
             copy_all(self.buffers, self.start)
 
     @torch.no_grad()
     def after_step(self, world: World, *, episodes: int) -> None:
-        """Move by the mean over the ``episodes`` that this rank had, and over ranks."""
+        """Apply the mean change over this rank's ``episodes``, and over ranks."""
         if self.buffers:
             moves = [world.mean(move) for move in torch._foreach_div(self.moves, episodes)]
             copy_all(self.buffers, torch._foreach_add(self.start, moves))
@@ -74,7 +75,7 @@ class StepBuffers:
 
     @torch.no_grad()
     def undo(self) -> None:
-        """Forget the step."""
+        """Restore the statistics before the step."""
         copy_all(self.buffers, self.start)
         copy_all(self.counters, self.counts)
         self.begin()

@@ -1,4 +1,4 @@
-"""Several ranks on one set of episodes, started by torchrun; one rank alone needs nothing."""
+"""Several ranks that share the episodes of a run, started by torchrun."""
 
 import os
 import re
@@ -12,13 +12,13 @@ from torch import Tensor
 from tasd.device import pick_device
 from tasd.errors import UserError
 
-# A rank that dies ends the others: their next collective fails at once, or after this long.
+# When a rank dies, the next collective of the others fails, at the latest after this time.
 TIMEOUT = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
 class World:
-    """Which rank this is, of how many, and on which device it computes."""
+    """The number of this rank, how many there are, and the device of this one."""
 
     rank: int
     size: int
@@ -26,11 +26,11 @@ class World:
 
     @property
     def leads(self) -> bool:
-        """Rank 0 writes files and speaks."""
+        """True on rank 0, which writes files and prints."""
         return self.rank == 0
 
     def mean(self, value: Tensor) -> Tensor:
-        """The mean over ranks; the value itself where there is one rank."""
+        """Average over ranks; with one rank return the value itself."""
         if self.size == 1:
             return value
         total = value.detach().clone()
@@ -38,7 +38,7 @@ class World:
         return total / self.size
 
     def largest(self, value: int) -> int:
-        """The largest of the ranks' numbers: how they agree on a signal or a failure."""
+        """Return the largest of the ranks' numbers, so that they agree on a signal or a failure."""
         if self.size == 1:
             return value
         flag = torch.tensor(value, device=self.device)
@@ -46,7 +46,7 @@ class World:
         return int(flag)
 
     def gathered(self, rows: Tensor, *, counts: list[int]) -> Tensor:
-        """The ranks' rows one below the other; rank r brings ``counts[r]`` of them."""
+        """Concatenate the ranks' rows; rank r has ``counts[r]`` of them."""
         if self.size == 1:
             return rows
         padded = rows.new_zeros((max(counts), *rows.shape[1:]))
@@ -56,9 +56,9 @@ class World:
         return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
     def lost(self, error: RuntimeError) -> bool:
-        """Whether ``error`` says that another rank, or the way to it, is gone."""
-        told = isinstance(error, dist.DistError) or "gloo" in str(error)
-        return self.size > 1 and told
+        """True where ``error`` means that another rank, or the connection to it, is gone."""
+        collective = isinstance(error, dist.DistError) or "gloo" in str(error)
+        return self.size > 1 and collective
 
     def close(self) -> None:
         """Leave the group."""
@@ -67,7 +67,9 @@ class World:
 
 
 def start(device: str) -> World:
-    """Join the group that torchrun describes, or be alone. ``device``: auto, cpu, cuda, cuda:N.
+    """Join the group that torchrun describes; without torchrun the group is this process alone.
+
+    device: auto, cpu, cuda or cuda:N.
 
     Raises `UserError`.
     """
@@ -79,14 +81,15 @@ def start(device: str) -> World:
             dist.init_process_group(backend, timeout=TIMEOUT)
         except dist.DistError as error:
             raise UserError(
-                f"rank {rank} of {size} waited for the others in vain ({reason(error)}); start "
-                "all ranks again, with the same MASTER_ADDR and MASTER_PORT"
+                f"rank {rank} of {size} waited for the other ranks and they did not come "
+                f"({reason(error)}); start all ranks again, with the same MASTER_ADDR and "
+                "MASTER_PORT"
             ) from None
         except RuntimeError as error:
             if "gloo" not in str(error).lower():
                 raise
             raise UserError(
-                f"rank {rank} of {size} does not reach the others ({reason(error)}); name the "
+                f"rank {rank} of {size} cannot reach the other ranks ({reason(error)}); name the "
                 "network that the hosts share, as in GLOO_SOCKET_IFNAME=eth0 (ip addr lists them)"
             ) from None
     if chosen.type == "cuda":
@@ -95,6 +98,6 @@ def start(device: str) -> World:
 
 
 def reason(error: Exception) -> str:
-    """What a failed collective says, without places in torch's sources."""
+    """Return the message of a failed collective without the places in torch's sources."""
     first = (str(error).splitlines() or [type(error).__name__])[0]
     return re.sub(r"\[[^]]*\.\w+:\d+\] ", "", first)[:120]

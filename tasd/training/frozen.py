@@ -1,4 +1,4 @@
-"""Training on cached features: what of a recipe is left when the backbone is frozen."""
+"""Training on cached features: a recipe with a frozen backbone."""
 
 from pathlib import Path
 
@@ -9,16 +9,16 @@ from tasd.features.store import FeatureStore
 
 
 def on_features(config: Config, features: FeatureStore) -> Config:
-    """``config`` with the features of a file in place of frames and backbone.
+    """Return ``config`` with the features of a file in place of frames and backbone.
 
-    Of the distillation Eq. 2 stays: Eqs 3 to 11 compare the backbone's feature maps, and what
-    learns here lies behind them.
+    Of the distillation only Eq. 2 stays: Eqs 3 to 11 compare the backbone's feature maps, and
+    everything that learns here comes after them.
 
     Raises `UserError` where the file does not say which classes are for training.
     """
     if not (features.splits["train"] and features.splits["val"]):
         raise UserError(
-            f"{features.path} has classes of {_there(features)} alone; to train on it, write "
+            f"{features.path} has only classes of {_there(features)}; to train on it, write "
             "train, val or test for each class into /class_split"
         )
     tree = config.model_dump()

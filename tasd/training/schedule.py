@@ -1,10 +1,10 @@
-"""Learning rate and EMA coefficient as functions of the step: nothing to save or restore."""
+"""Learning rate and EMA coefficient as functions of the step, so that nothing has to be saved."""
 
 import math
 
 
 def warmup_cosine(step: int, *, steps: int, warmup: int) -> float:
-    """Factor of the learning rate: linear to 1 over ``warmup`` steps, then a cosine to 0."""
+    """Return the factor of the learning rate: linear to 1 over ``warmup`` steps, cosine to 0."""
     if step < warmup:
         return (step + 1) / warmup
     progress = (step - warmup) / max(1, steps - warmup)
@@ -12,16 +12,16 @@ def warmup_cosine(step: int, *, steps: int, warmup: int) -> float:
 
 
 def ema_start(episodes: int) -> float:
-    """The default lambda of Eq. 1 at the start.
+    """Return the default lambda of Eq. 1 at the start of a run.
 
-    DINO's 0.004 for long runs; more for a short one, which would otherwise end with its initial
-    weights in the teacher.
+    DINO's 0.004 for long runs. A short run takes more: its teacher would otherwise end with the
+    initial weights.
     """
     return min(0.1, max(0.004, 20 / episodes))
 
 
 def ema_coefficient(step: int, *, steps: int, start: float, kind: str) -> float:
-    """Lambda of Eq. 1 after step ``step``: ``start`` throughout, or down a cosine to 0."""
+    """Return lambda of Eq. 1 after ``step``: ``start`` throughout, or down a cosine to 0."""
     if kind == "constant":
         return start
     return start * 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))

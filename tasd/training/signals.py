@@ -1,13 +1,13 @@
-"""Stopping when asked: the step is finished and saved first."""
+"""SIGTERM and Ctrl-C: training finishes its step and saves before it stops."""
 
 import signal
 from types import FrameType, TracebackType
 
 
 class StopSignals:
-    """Within the block SIGTERM and Ctrl-C only leave a note; a second Ctrl-C leaves at once.
+    """Inside the block SIGTERM and Ctrl-C only set `exit_code`; a second Ctrl-C ends at once.
 
-    ``exit_code`` is 0 until a signal came, then 143 (SIGTERM) or 130 (Ctrl-C).
+    exit_code: 0 until a signal comes, then 143 (SIGTERM) or 130 (Ctrl-C).
     """
 
     def __init__(self) -> None:

@@ -32,12 +32,14 @@ class Teacher(nn.Module):
     @torch.no_grad()
     def forward(self, batch: EpisodeBatch) -> Targets:
         """Compute what the student is to match in this episode."""
-        seen: dict[str, Features] = {}
+        computed: dict[str, Features] = {}
         projections = maps = relations = None
         if self.options.ce:
-            projections = self.model.project(self._features(batch, self._ce_videos, seen).frames)
+            projections = self.model.project(
+                self._features(batch, self._ce_videos, computed).frames
+            )
         if self.options.uses_maps:
-            maps = self._features(batch, self._map_videos, seen).maps
+            maps = self._features(batch, self._map_videos, computed).maps
             assert maps is not None
             relations = self.model.relate(maps) if self.options.pr else None
         return Targets(
@@ -55,16 +57,18 @@ class Teacher(nn.Module):
     def _map_videos(self) -> str:
         return "query" if self.options.map_pairs == "QS" else "support"
 
-    def _features(self, batch: EpisodeBatch, videos: str, seen: dict[str, Features]) -> Features:
-        if videos not in seen:
+    def _features(
+        self, batch: EpisodeBatch, videos: str, computed: dict[str, Features]
+    ) -> Features:
+        if videos not in computed:
             shots = len(batch.support_labels)
             if videos == "second":
                 assert batch.second is not None, "the sampler draws second views for SS and QS"
                 frames = batch.second
             else:
                 frames = batch.frames[:shots] if videos == "support" else batch.frames[shots:]
-            seen[videos] = self.model(frames)
-        return seen[videos]
+            computed[videos] = self.model(frames)
+        return computed[videos]
 
     @torch.no_grad()
     def follow(self, student: Model, *, coefficient: float) -> None:

@@ -1,4 +1,4 @@
-"""Validation: the same few hundred episodes of the validation classes, again and again."""
+"""Validation on the same few hundred episodes of the validation classes each time."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,14 +25,14 @@ from tasd.training.distributed import World
 from tasd.training.log import RunLog
 
 VIDEOS_PER_BATCH = 4
-# Validation has its own seed: every run of a store is judged on the same episodes.
+# A seed of its own: every run on a store is validated on the same episodes.
 SEED = 1_000_003
 
 
 class Validation:
-    """Accuracy of student and teacher on fixed episodes; each video is looked at once.
+    """Accuracy of student and teacher on fixed episodes, from features computed once per video.
 
-    Raises `UserError` at once where the validation classes cannot fill an episode.
+    The constructor raises `UserError` where the validation classes cannot fill an episode.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Validation:
         self.videos = [(video, name) for name, ids in sampler.videos.items() for video in ids]
 
     def __call__(self, networks: Mapping[str, Model], now: Progress, log: RunLog) -> Best:
-        """Score both networks, report, and say which validation is the best so far."""
+        """Score both networks, record the accuracies, and return the best validation so far."""
         accuracy: dict[str, Any] = {}
         best = now.best
         for name, network in networks.items():
@@ -79,14 +79,16 @@ class Validation:
                 picture = attention_picture(network, self._first_video())
                 log.picture(f"attention/{name}", now.episode, picture)
             network.train(training)
-        told = ", ".join(f"{n} {a['accuracy']:.1%} ±{a['half']:.1%}" for n, a in accuracy.items())
+        accuracies = ", ".join(
+            f"{n} {a['accuracy']:.1%} ±{a['half']:.1%}" for n, a in accuracy.items()
+        )
         so_far = "before training" if now.episode == 0 else f"best {best.accuracy:.1%}"
-        log.say(f"episode {now.episode:,}: validation {told} ({so_far})")
+        log.say(f"episode {now.episode:,}: validation {accuracies} ({so_far})")
         log.record("validation", now.episode, **accuracy)
         return best
 
     def _features(self, network: Model) -> FeatureStore:
-        """Features of all validation videos; the ranks share the videos out."""
+        """Compute the features of all validation videos, shared among the ranks."""
         size, rank = self.world.size, self.world.rank
         mine = self.videos[rank::size]
         frames, maps = [], []

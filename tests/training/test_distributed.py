@@ -28,14 +28,16 @@ def failing(monkeypatch):
 
 def test_a_rank_that_cannot_be_reached_is_told_with_the_way_out(failing):
     failing(RuntimeError(GLOO))
-    told = r"rank 0 of 2 does not reach the others \(Gloo .* with timed out .*GLOO_SOCKET_IFNAME"
+    told = r"rank 0 of 2 cannot reach the other ranks \(Gloo .* with timed out .*GLOO_SOCKET_IFNAME"
     with pytest.raises(UserError, match=told):
         distributed.start("cpu")
 
 
 def test_ranks_that_do_not_come_are_told(failing):
     failing(dist.DistNetworkError("the client socket has timed out after 60000ms"))
-    with pytest.raises(UserError, match="rank 0 of 2 waited for the others in vain"):
+    with pytest.raises(
+        UserError, match="rank 0 of 2 waited for the other ranks and they did not come"
+    ):
         distributed.start("cpu")
 
 

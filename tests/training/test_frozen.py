@@ -76,7 +76,7 @@ def cached(tmp_path_factory) -> Path:
 def run(cached, tmp_path_factory) -> Run:
     folder = tmp_path_factory.mktemp("run") / "frozen"
     said = train("--features", cached, "--out", folder)
-    assert "of the distillation Eq. 2 alone" in said
+    assert "of the distillation only Eq. 2 is left" in said
     return Run(folder)
 
 
@@ -175,7 +175,7 @@ def test_cached_features_give_what_their_frames_give(small_store, tmp_path):
         (("--set", "distill.at=1"), r"compare feature maps, of which --features has none"),
         (("--set", "distill.nodes=4"), r"distill.nodes has no effect while distill.pr is 0"),
         (("--matcher", "molo"), r"--matcher molo reads feature maps or pixels"),
-        (("--store", "x"), r"--store and --features exclude one another"),
+        (("--store", "x"), r"--store and --features exclude each other"),
         (("--way", 9), r"--way 9 asks for more classes than the training classes of"),
     ],
 )
