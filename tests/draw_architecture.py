@@ -132,7 +132,8 @@ def drawing() -> str:
         f'font-family="sans-serif" font-size="13">',
         "<title>Packages of tasd in their order, and who imports whom</title>",
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
-        'markerHeight="7" orient="auto"><path d="M0,0 L8,4 L0,8 z" fill="#7a869a"/></marker></defs>',
+        'markerHeight="7" orient="auto">',
+        '<path d="M0,0 L8,4 L0,8 z" fill="#7a869a"/></marker></defs>',
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
     ]
     for start, end in reduced(imports()):
