@@ -188,7 +188,7 @@ def test_what_makes_no_sense_on_features_is_one_line(cached, tmp_path, words, sa
 
 def test_a_file_without_a_split_cannot_be_trained_on(tmp_path):
     path = write(tmp_path / "all.h5", class_split=[])
-    with pytest.raises(UserError, match=r"all.h5 has classes of test alone; to train on it, write"):
+    with pytest.raises(UserError, match=r"all.h5 has only classes of test; to train on it, write"):
         train("--features", path, "--out", tmp_path / "run")
 
 
