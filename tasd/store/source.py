@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol
 
 
 class VideoSource(Protocol):
@@ -35,5 +35,5 @@ class VideoSource(Protocol):
     def classes(self, *splits: str) -> dict[str, tuple[str, ...]]:
         """Class names to video names, of these splits or of all. Raises `UserError`."""
 
-    def only(self, *splits: str) -> Self:
+    def only(self, *splits: str) -> "VideoSource":
         """The same collection, refusing to give anything of another split."""
