@@ -90,7 +90,7 @@ def test_batchnorm_is_frozen_with_pretrained_weights_alone(source, batchnorm, fr
 
 
 def test_random_frozen_statistics_are_refused():
-    with pytest.raises(UserError, match="would silence the network"):
+    with pytest.raises(UserError, match="would never learn its statistics"):
         weights.frozen("none", "frozen")
 
 
