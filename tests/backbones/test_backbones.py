@@ -105,7 +105,7 @@ def test_gradient_checkpointing_changes_no_gradient_and_no_statistic(name, froze
     checkpointed.gradient_checkpointing = True
     clips = torch.randn(2, 2, 3, 32, 32)
     for backbone in (plain, checkpointed):
-        for _ in range(2):  # a second pass sees what the first left behind
+        for _ in range(2):  # the second pass reads the statistics that the first left
             backbone(clips).square().mean().backward()
     for (place, one), other in zip(
         plain.named_parameters(), checkpointed.parameters(), strict=True
