@@ -47,7 +47,7 @@ class Matcher(nn.Module):
     reads_norms: true where it uses known norms of prepared frames (`Task.query_norms`).
     pairwise: true where a class's score is minus the mean of `pair_distances` over its shots.
     loss_names: names of the losses that `Scores.losses` may hold in training.
-    fewest_frames: the smallest number of frames a video that the matcher can compare.
+    fewest_frames: the smallest number of frames of a video that the matcher can compare.
     """
 
     PUBLISHED: ClassVar[Published]
