@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "tasd"
-# Another paper's is written "Eq. (8) of Cao et al. 2020." and so does not end the sentence here.
+# Those of other papers are written "Eq. (8) of Cao et al. 2020." and do not match.
 OWN = re.compile(r"Eq\. \((\d+)\)\.$")
 DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def homes(source, name):
-    """The equations of ours that a module's functions and classes claim: number -> where."""
+    """Find our equations in a module's docstrings: number -> names of functions and classes."""
     found = defaultdict(list)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, DOCUMENTED):
@@ -47,7 +47,7 @@ def norm():
     """The root of a sum. Eq. (9)."""
 
 class Teacher:
-    """Moves; see Eq. (10). What it moves is its own affair."""
+    """Moves; see Eq. (10). It moves weights alone."""
 
     def follow(self):
         """Moves the weights.

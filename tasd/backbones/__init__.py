@@ -17,18 +17,21 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
     "mobilenet_v2": mobilenet_v2,
     "r2plus1d_18": r2plus1d_18,
 }
-CACHED = "features"  # no backbone: what a frozen one gave is read from a file
+CACHED = "features"  # no backbone: features of a frozen one come from a file
 
 __all__ = ["BACKBONES", "CACHED", "Backbone", "build"]
 
 
 def build(name: str, *, channels: int | None = None) -> Backbone:
-    """The backbone called ``name`` with random weights. Raises `UserError` for a wrong name.
+    """Build the backbone called ``name`` with random weights. Raises `UserError` for a wrong name.
 
-    channels: of the features that stand in for a backbone, for the name `CACHED` alone.
+    channels: those of the cached features; read for the name `CACHED` only.
     """
     if name == CACHED:
         if channels is None:
-            raise UserError("network.backbone = 'features' comes with train --features FILE alone")
+            raise UserError(
+                "network.backbone = 'features' is set by --features FILE; give that option, or "
+                f"one of: {', '.join(BACKBONES)}"
+            )
         return Backbone([], channels, pretrained={})
     return pick(BACKBONES, name, what="backbone")()

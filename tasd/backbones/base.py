@@ -1,4 +1,4 @@
-"""What every backbone is: stages in a row, and the constants its weights expect."""
+"""The base class of all backbones, and the published weights that they can start from."""
 
 import contextlib
 import functools
@@ -15,14 +15,14 @@ from torch.utils.checkpoint import checkpoint
 
 @runtime_checkable
 class Published(Protocol):
-    """Where published weights lie, as torchvision's weight enumerations say it."""
+    """Published weights, with the interface of torchvision's weight enumerations."""
 
     @property
     def url(self) -> str:
         """The address of the file."""
 
     def get_state_dict(self, *args: Any, **options: Any) -> Mapping[str, Any]:
-        """Download, cache and read it."""
+        """Read the file; download and cache it first if needed."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Pretrained:
 
 
 class Backbone(nn.Module):
-    """Stages run one after the other on the frames, or on whole clips where ``clips`` is set.
+    """A network of stages in a row, for single frames or, where ``clips`` is set, whole clips.
 
-    stages: name -> module, the names as in torchvision's state dict, without pool and classifier.
+    stages: (name, module) pairs, named as in torchvision's state dict, without pool and classifier.
     channels: C of the feature map A.
-    pretrained: by the name that ``network.weights`` uses.
+    pretrained: published weights, by the name that ``network.weights`` uses.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Backbone(nn.Module):
         self.batchnorm_frozen = False
 
     def train(self, mode: bool = True) -> "Backbone":
-        """Training mode; frozen BatchNorm stays in eval mode, its statistics untouched."""
+        """Set training mode; frozen BatchNorm stays in eval mode, so its statistics do not move."""
         super().train(mode)
         if self.batchnorm_frozen:
             for module in self.modules():
@@ -72,7 +72,7 @@ class Backbone(nn.Module):
     def forward(
         self, frames: Float[Tensor, "videos time 3 height width"]
     ) -> Float[Tensor, "videos channels time rows columns"]:
-        """The feature map A of some clips of normalised frames."""
+        """Compute the feature map A of some clips of normalised frames."""
         videos, time = frames.shape[:2]
         if self.clips:
             return self._run(frames.transpose(1, 2))
@@ -90,34 +90,34 @@ class Backbone(nn.Module):
             for block in _blocks(stage):
                 if not any(block.children()):
                     maps = block(maps)
-                elif self.batchnorm_frozen:  # nothing to protect: this form can be compiled
+                elif self.batchnorm_frozen:  # no statistics move; this form can be compiled
                     maps = checkpoint(block, maps, use_reentrant=False)
                 else:
-                    again = functools.partial(_computed_twice, block)
-                    maps = checkpoint(block, maps, use_reentrant=False, context_fn=again)
+                    contexts = functools.partial(_checkpoint_contexts, block)
+                    maps = checkpoint(block, maps, use_reentrant=False, context_fn=contexts)
         return maps
 
 
 def _blocks(stage: nn.Module) -> list[nn.Module]:
-    """What is computed twice at a time: the smaller, the less is kept meanwhile.
+    """Split a stage into the blocks that are checkpointed one by one, to keep less in memory.
 
-    Only whole blocks: a ReLU alone works in place on what would be kept.
+    A block stays whole: a ReLU alone works in place on the input that checkpointing keeps.
     """
     parts = list(stage.children())
     row = isinstance(stage, nn.Sequential) and all(any(part.children()) for part in parts)
     return parts if row else [stage]
 
 
-def _computed_twice(
+def _checkpoint_contexts(
     block: nn.Module,
 ) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Around the forward pass of a checkpointed block, and around its repetition."""
-    return contextlib.nullcontext(), _statistics_at_rest(block)
+    """Return the contexts of a checkpointed block's forward pass and of its repetition."""
+    return contextlib.nullcontext(), _still_statistics(block)
 
 
 @contextlib.contextmanager
-def _statistics_at_rest(block: nn.Module) -> Iterator[None]:
-    """BatchNorm normalises as before, but running statistics do not move a second time."""
+def _still_statistics(block: nn.Module) -> Iterator[None]:
+    """Let BatchNorm normalise as before without moving its running statistics a second time."""
     live = [
         (module, module.momentum, module.num_batches_tracked)
         for module in block.modules()

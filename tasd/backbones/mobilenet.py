@@ -7,7 +7,7 @@ from tasd.types import IMAGENET_MEAN, IMAGENET_STD
 
 
 def mobilenet_v2() -> Backbone:
-    """1,280 channels; the pretrained network that a CPU can train."""
+    """Build MobileNetV2: 1,280 channels; a pretrained network that a CPU can train."""
     network = models.mobilenet_v2()
     weights = models.MobileNet_V2_Weights.IMAGENET1K_V1
     imagenet = Pretrained(weights, IMAGENET_MEAN, IMAGENET_STD)

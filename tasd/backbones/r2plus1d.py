@@ -9,9 +9,9 @@ _STAGES = ("stem", "layer1", "layer2", "layer3", "layer4")
 
 
 def r2plus1d_18() -> Backbone:
-    """512 channels; the 3D backbone of Table 2.
+    """Build R(2+1)D-18: 512 channels; the 3D backbone of Table 2.
 
-    Temporal strides are set to 1, so that all T frames survive. The published weights were
+    Temporal strides are set to 1, so that the map keeps all T frames. The published weights were
     trained on all of Kinetics-400, which holds the test classes of Kinetics-100.
     """
     network = video.r2plus1d_18()

@@ -1,4 +1,4 @@
-"""ResNet-18, -34 and -50 (He et al., Deep Residual Learning for Image Recognition, CVPR 2016)."""
+"""ResNet-8 to ResNet-50 (He et al., Deep Residual Learning for Image Recognition, CVPR 2016)."""
 
 from torch import nn
 from torchvision import models
@@ -21,25 +21,25 @@ def _stages(network: models.ResNet, names: tuple[str, ...]) -> list[tuple[str, n
 
 
 def resnet8() -> Backbone:
-    """256 channels; the stem and three stages of one block each, for training from scratch.
+    """Build ResNet-8: 256 channels; the stem and three stages of one block, to train from scratch.
 
-    A third of the work of ResNet-18, and a map of 4 x 4 for 64 pixels. It has no published
-    weights.
+    It takes a third of the work of ResNet-18 and makes a map of 4 x 4 of 64 pixels. It has no
+    published weights.
     """
     network = models.ResNet(BasicBlock, [1, 1, 1, 1])
     return Backbone(_stages(network, _STAGES[:-1]), 256, pretrained={})
 
 
 def resnet18() -> Backbone:
-    """512 channels; for CPUs and small pictures."""
+    """Build ResNet-18: 512 channels; for CPUs and small pictures."""
     return _backbone(models.resnet18(), models.ResNet18_Weights.IMAGENET1K_V1)
 
 
 def resnet34() -> Backbone:
-    """512 channels."""
+    """Build ResNet-34: 512 channels."""
     return _backbone(models.resnet34(), models.ResNet34_Weights.IMAGENET1K_V1)
 
 
 def resnet50() -> Backbone:
-    """2,048 channels; the backbone of the paper and of its peers."""
+    """Build ResNet-50: 2,048 channels; the backbone of the paper and of those it compares with."""
     return _backbone(models.resnet50(), models.ResNet50_Weights.IMAGENET1K_V1)

@@ -1,4 +1,4 @@
-"""The temporal encoder between pooled frames and the frame-level features F (section 4.1)."""
+"""The model's temporal encoder: a backbone's pooled frames -> features F (section 4.1)."""
 
 import math
 
@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 
 class TemporalEncoder(nn.Module):
-    """Pre-norm transformer layers over the T tokens of each video by itself.
+    """Pre-norm transformer layers over the T tokens of each video.
 
-    A sinusoidal position is added first, scaled by the tokens' own norm times a learnable factor
-    that starts at 0.1, so that no backbone's scale drowns it or is drowned by it. The last
+    A sinusoidal position is added first. It is scaled by the mean norm of the video's tokens
+    times a learnable factor that starts at 0.1, so that it suits features of any scale. The last
     linear map of each branch starts small (std 0.02 / sqrt(2 depth)): at the start the encoder
-    passes pretrained features through almost unchanged. Depth 0 is the plain backbone.
+    leaves pretrained features almost unchanged. With depth 0 it leaves them as they are.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class TemporalEncoder(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "videos time channels"]
     ) -> Float[Tensor, "videos time channels"]:
-        """F of some videos' pooled frames."""
+        """Compute F from the pooled frames of some videos."""
         tokens = self.positioned(tokens)
         for layer in self.layers:
             tokens = layer(tokens)
@@ -52,7 +52,7 @@ class TemporalEncoder(nn.Module):
     def positioned(
         self, tokens: Float[Tensor, "videos time channels"]
     ) -> Float[Tensor, "videos time channels"]:
-        """The tokens with their place in the video added."""
+        """Add to each token its position in the video."""
         if self.position_scale is None:
             return tokens
         norm = tokens.detach().norm(dim=-1, keepdim=True).mean(dim=1, keepdim=True)
@@ -64,7 +64,7 @@ class TemporalEncoder(nn.Module):
 def positions(
     time: int, channels: int, *, device: torch.device | None = None
 ) -> Float[Tensor, "time channels"]:
-    """Unit vectors of sines and cosines. Section 3.5 of Vaswani et al. 2017."""
+    """Return unit vectors of sines and cosines. Section 3.5 of Vaswani et al. 2017."""
     step = torch.arange(time, dtype=torch.float32, device=device)[:, None]
     pairs = torch.arange(0, channels, 2, dtype=torch.float32, device=device)
     angle = step * torch.exp(-math.log(10_000.0) * pairs / channels)

@@ -15,15 +15,16 @@ BatchNorm = Literal["auto", "frozen", "live"]
 
 
 def frozen(source: str, batchnorm: BatchNorm) -> bool:
-    """Whether BatchNorm keeps its statistics: with pretrained weights, unless asked otherwise.
+    """True where BatchNorm keeps its statistics: with pretrained weights, unless set to "live".
 
-    An episode is a five-class batch, a poor sample for statistics; but frozen random statistics
-    give a dead network, so that "none" is always live. Raises `UserError`.
+    An episode is a batch of a few classes, a poor sample for statistics. But the initial
+    statistics of random weights fit no features, so that "none" is always live. Raises
+    `UserError`.
     """
     if source == "none" and batchnorm == "frozen":
         raise UserError(
-            "network.batchnorm = 'frozen' needs pretrained weights: with network.weights = 'none' "
-            "the random statistics would silence the network; use 'auto' or 'live'"
+            "network.batchnorm = 'frozen' needs pretrained weights: with --weights none BatchNorm "
+            "would never learn its statistics; use 'auto' or 'live'"
         )
     return source != "none" and batchnorm != "live"
 
@@ -42,8 +43,8 @@ def load(backbone: Backbone, source: str, *, batchnorm: BatchNorm = "auto") -> N
     _fill(backbone, state, source=source)
     if batchnorm == "live" and _folded(backbone):
         raise UserError(
-            f"{source}: BatchNorm is folded into its weights (every running variance is "
-            "1), so that network.batchnorm = 'live' would undo them; use 'auto' or 'frozen'"
+            f"--weights {source}: BatchNorm is folded into these weights (every running variance "
+            "is 1), and network.batchnorm = 'live' would spoil them; use 'auto' or 'frozen'"
         )
     for published in backbone.pretrained.values():
         return Normalisation(published.mean, published.std)
@@ -109,12 +110,14 @@ def _fill(backbone: Backbone, state: dict[str, Tensor], *, source: str) -> None:
         )
     broken = sorted(key for key in own if key in state and not torch.isfinite(state[key]).all())
     if broken:
-        raise UserError(f"--weights {source}: {broken[0]!r} holds values that are not finite")
+        raise UserError(
+            f"--weights {source}: {broken[0]!r} holds values that are not finite; give another file"
+        )
     backbone.load_state_dict({key: state.get(key, own[key]).to(own[key].dtype) for key in own})
 
 
 def _folded(backbone: Backbone) -> bool:
-    """Whether every running variance is 1: no training leaves that, folding does."""
+    """True where every running variance is 1: folding leaves that, training never does."""
     variances = [
         norm.running_var
         for norm in backbone.modules()

@@ -16,21 +16,21 @@ from tasd.losses.norm import EPSILON, Form, Root, l2_norm
 def channel_attention(
     maps: Float[Tensor, "videos channels time height width"],
 ) -> Float[Tensor, "videos channels"]:
-    """Mean absolute value over time, height and width. Eq. (3)."""
+    """Average absolute values over time, height and width. Eq. (3)."""
     return _mean_absolute(maps, over=(2, 3, 4))
 
 
 def spatial_attention(
     maps: Float[Tensor, "videos channels time height width"],
 ) -> Float[Tensor, "videos height width"]:
-    """Mean absolute value over channels and time. Eq. (4)."""
+    """Average absolute values over channels and time. Eq. (4)."""
     return _mean_absolute(maps, over=(1, 2))
 
 
 def temporal_attention(
     maps: Float[Tensor, "videos channels time height width"],
 ) -> Float[Tensor, "videos time"]:
-    """Mean absolute value over channels, height and width. Eq. (5)."""
+    """Average absolute values over channels, height and width. Eq. (5)."""
     return _mean_absolute(maps, over=(1, 3, 4))
 
 
@@ -42,10 +42,10 @@ def attention_transfer(
     root: Root = "pair",
     epsilon: float = EPSILON,
 ) -> Float[Tensor, ""]:
-    """L_AT: the student's attention is to be the teacher's along space, channels and time.
+    """Compute L_AT, the distance of two networks' attention along space, channels and time.
 
-    The default form is not the printed one of Eq. 9: `norm` says why and what each form is.
-    The teacher is a constant. Eq. (9).
+    The default form is not the printed one of Eq. 9; `norm` explains each form. The teacher is a
+    constant. Eq. (9).
     """
     teacher_maps = teacher_maps.detach()
     total = torch.zeros((), device=student_maps.device, dtype=wide_dtype(student_maps))

@@ -18,7 +18,7 @@ from tasd.device import outside_autocast, widened
 
 @dataclass(frozen=True)
 class Pairs:
-    """Which of the student's videos is compared with which of the teacher's, by index."""
+    """Pairs of a video of the student and one of the teacher, by index."""
 
     student: Int64[Tensor, " pairs"]
     teacher: Int64[Tensor, " pairs"]
@@ -27,7 +27,7 @@ class Pairs:
 def same_class_pairs(
     student_labels: Int64[Tensor, " student"], teacher_labels: Int64[Tensor, " teacher"]
 ) -> Pairs:
-    """Every pair of one class (CS of Table 3): the student's query, the teacher's support."""
+    """List all pairs of one class (CS of Table 3): the student's query, the teacher's support."""
     student, teacher = torch.nonzero(student_labels[:, None] == teacher_labels, as_tuple=True)
     return Pairs(student=student, teacher=teacher)
 
@@ -61,7 +61,7 @@ class ProjectionHead(nn.Module):
     def forward(
         self, features: Float[Tensor, "videos channels"]
     ) -> Float[Tensor, "videos out_dim"]:
-        """Outputs z of videos' features, which are F averaged over time."""
+        """Compute the outputs z from the features of videos, which are F averaged over time."""
         with outside_autocast(features):
             hidden = self.mlp(widened(features))
             outputs: Tensor = self.last(functional.normalize(hidden, dim=1, eps=1e-12))
@@ -76,9 +76,9 @@ def self_distillation(
     student_temperature: float = 0.1,
     teacher_temperature: float = 0.04,
 ) -> Float[Tensor, ""]:
-    """L_CE: cross-entropy from the teacher's distribution to the student's, row i with row i.
+    """Compute L_CE, the cross-entropy of teacher and student, row i with row i.
 
-    Eq. 2 prints bare features; they are softmaxes of the projections, the teacher's centred,
+    Eq. 2 prints bare features. Here they are softmaxes of the projections, the teacher's centred,
     and the mean is taken over pairs. The teacher is a constant. Eq. (2).
     """
     with outside_autocast(student):
@@ -94,9 +94,9 @@ def moved_centre(
     *,
     momentum: float = 0.9,
 ) -> Float[Tensor, " out_dim"]:
-    """The centre after a step that saw these outputs of the teacher.
+    """Return the centre, moved towards the mean of a step's outputs of the teacher.
 
-    Over several episodes or ranks of equal size, hand in the mean of each as one row.
+    For several episodes or ranks of equal size, give the mean of each as one row.
     """
     return momentum * centre + (1 - momentum) * widened(teacher_outputs).mean(0)
 

@@ -1,8 +1,8 @@
 """Attention masks, and the imitation of the teacher's feature map under them.
 
 A mask is a softmax over one dimension's attention, times the length of that dimension, so that
-its mean is 1. It is made of the sum of student's and teacher's attention: where either of the two
-looks, imitation counts for more. Masks are constants, no gradient passes through them.
+its mean is 1. It is made of the sum of student's and teacher's attention: where either is large,
+imitation counts for more. Masks are constants: no gradient passes through them.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ def spatial_mask(
     *,
     temperature: float = 1.0,
 ) -> Float[Tensor, "pairs height width"]:
-    """M^s: softmax over the height x width positions of a pair. Eq. (6)."""
+    """Compute M^s, a softmax over the height x width positions of a pair. Eq. (6)."""
     total = spatial_attention(student_maps) + spatial_attention(teacher_maps)
     return _mask(total.flatten(1), temperature).view_as(total)
 
@@ -35,9 +35,9 @@ def temporal_mask(
     *,
     temperature: float = 1.0,
 ) -> Float[Tensor, "pairs time"]:
-    """M^t: softmax over the frames of a pair.
+    """Compute M^t, a softmax over the frames of a pair.
 
-    Eq. 7 prints G^c in the teacher's term: channels and frames cannot be added, so it is G^t.
+    Eq. 7 prints G^c in the teacher's term. Channels and frames cannot be added, so G^t is used.
     Eq. (7).
     """
     total = temporal_attention(student_maps) + temporal_attention(teacher_maps)
@@ -51,7 +51,7 @@ def channel_mask(
     *,
     temperature: float = 1.0,
 ) -> Float[Tensor, "pairs channels"]:
-    """M^c: softmax over the channels of a pair. Eq. (8)."""
+    """Compute M^c, a softmax over the channels of a pair. Eq. (8)."""
     total = channel_attention(student_maps) + channel_attention(teacher_maps)
     return _mask(total, temperature)
 
@@ -65,10 +65,10 @@ def masked_imitation(
     root: Root = "pair",
     epsilon: float = EPSILON,
 ) -> Float[Tensor, ""]:
-    """L_AM: the student's map is to be the teacher's, most of all where the masks are large.
+    """Compute L_AM, the distance of the student's map from the teacher's, weighted by the masks.
 
-    Eq. 10 prints no sum, which a loss needs; and the default form is not the bare root of a sum:
-    `norm` says why and what each form is. The teacher is a constant. Eq. (10).
+    Eq. 10 prints no sum, which a loss needs. The default form is not the bare root of a sum;
+    `norm` explains each form. The teacher is a constant. Eq. (10).
     """
     maps = student_maps, teacher_maps
     squares: Tensor = _MaskedSquares.apply(  # type: ignore[no-untyped-call]
@@ -87,11 +87,11 @@ def _mask(attention: Tensor, temperature: float) -> Tensor:
 
 
 class _MaskedSquares(torch.autograd.Function):
-    """Each pair's sum of squared differences under three masks; only the student's map varies.
+    """Each pair's sum of squared differences under three masks; only the student gets a gradient.
 
-    Plain autograd would keep the difference for the backward and there write out the product of
-    the masks at the size of the maps. Here forward and backward each work in place on a single
-    tensor of that size and nothing is kept but the maps, which live anyway.
+    Plain autograd would keep the difference for the backward pass, and would there store the
+    product of the masks at the size of the maps. Here forward and backward each work in place on
+    one tensor of that size, and only the maps are kept, which stay in memory anyway.
     """
 
     @staticmethod
@@ -113,8 +113,8 @@ class _MaskedSquares(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         student, teacher, space, time, channel = ctx.saved_tensors
-        slope = 2 * gradients[0][:, None, None, None, None] * channel
-        gradient = _difference(student, teacher).mul_(space).mul_(time).mul_(slope)
+        factor = 2 * gradients[0][:, None, None, None, None] * channel
+        gradient = _difference(student, teacher).mul_(space).mul_(time).mul_(factor)
         return gradient.to(student.dtype), None, None, None, None
 
 

@@ -29,7 +29,7 @@ def l2_norm(
     root: Root = "pair",
     epsilon: float = EPSILON,
 ) -> Float[Tensor, ""]:
-    """The norm of a difference, from each pair's sum of squares over so many ``elements``.
+    """Compute the norm of a difference from each pair's sum of squares over its ``elements``.
 
     With root "batch" and form "sum" the pairs count as one long vector, as in the public code
     of object detection (Zhang and Ma, "Structured Knowledge Distillation for Accurate and

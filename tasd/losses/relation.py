@@ -13,16 +13,18 @@ Projection = Literal["learned_from_map", "fixed"]
 
 
 class GloRe(nn.Module):
-    """Chen et al., "Graph-Based Global Reasoning Networks", CVPR 2019: the phi of Eq. 11.
+    """Global reasoning unit (GloRe), the phi of Eq. 11.
 
-    The pixels of a frame are gathered into a few nodes, the nodes reason with one another by a
-    graph convolution, and what they find is handed back to the pixels and added to them. (Our
-    paper cites CenterNet for the unit, by mistake; the "relation filter module" of its section
-    3.3 belongs to another paper's instance branch and is left out.)
+    Chen et al., "Graph-Based Global Reasoning Networks", CVPR 2019.
 
-    projection: how pixels belong to nodes. "learned_from_map", as published: a 1x1 convolution
-        of the map, B. "fixed", as in our paper's text: one matrix M (positions, nodes) for all
-        frames, which needs ``positions``, the height x width of the maps, and serves no other.
+    The pixels of a frame are projected to a few nodes, which exchange information by a graph
+    convolution. The result is projected back to the pixels and added to them. (Our paper cites
+    CenterNet for the unit, by mistake. The "relation filter module" of its section 3.3 belongs to
+    another paper's instance branch and is left out.)
+
+    projection: the weights of pixels in nodes. "learned_from_map", as published: a 1x1
+        convolution of the map, B. "fixed", as in our paper's text: one matrix M (positions, nodes)
+        for all frames. It needs ``positions``, the height x width of the maps, and fits no other.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class GloRe(nn.Module):
     def forward(
         self, frames: Float[Tensor, "frames channels height width"]
     ) -> Float[Tensor, "frames channels height width"]:
-        """The map with each pixel's relation to all others added to it."""
+        """Add to each pixel of the map its relation to all others."""
         with outside_autocast(frames):
             frames = widened(frames)
             pixels = _pixels(frames)
@@ -64,7 +66,7 @@ class GloRe(nn.Module):
     def reason(
         self, nodes: Float[Tensor, "frames states nodes"]
     ) -> Float[Tensor, "frames states nodes"]:
-        """Graph convolution: between the nodes with a residual, ReLU, then between the states."""
+        """Convolve the graph: over nodes with a residual, ReLU, then over states."""
         mixed = (self.between_nodes(nodes) + nodes).relu()
         between: Tensor = self.between_states(mixed.mT)
         return between.mT
@@ -81,7 +83,7 @@ class FixedAssignment(nn.Module):
     def forward(
         self, pixels: Float[Tensor, "frames positions channels"]
     ) -> Float[Tensor, "frames positions nodes"]:
-        """The matrix once for each frame, whatever it shows."""
+        """Return the matrix once for each frame."""
         assert pixels.shape[1] == len(self.matrix), "the map's size is not the matrix's"
         return self.matrix.expand(len(pixels), -1, -1)
 
@@ -98,7 +100,7 @@ class AdaptiveConvolution(nn.Module):
     def forward(
         self, frames: Float[Tensor, "frames channels height width"]
     ) -> Float[Tensor, "frames channels height width"]:
-        """The same linear map of the channels at every pixel."""
+        """Apply the same linear map of the channels at every pixel."""
         with outside_autocast(frames):
             pixels: Tensor = self.pointwise(_pixels(widened(frames)))
         return pixels.mT.reshape(frames.shape)
@@ -112,10 +114,10 @@ def relation_distillation(
     root: Root = "pair",
     epsilon: float = EPSILON,
 ) -> Float[Tensor, ""]:
-    """L_PR, of the teacher's phi(t_i) and the student's f(phi(s_i)), frame i with frame i.
+    """Compute L_PR from the teacher's phi(t_i) and the student's f(phi(s_i)), frame by frame.
 
-    The default form takes the mean over a frame's elements, which Eq. 11 does not print: `norm`
-    says why and what each form is. The teacher is a constant. Eq. (11).
+    The default form takes the mean over a frame's elements, which Eq. 11 does not print; `norm`
+    explains each form. The teacher is a constant. Eq. (11).
     """
     with outside_autocast(student):
         difference = widened(student) - widened(teacher.detach())
@@ -129,9 +131,9 @@ def relation_share(
     related: Float[Tensor, "frames channels height width"],
     frames: Float[Tensor, "frames channels height width"],
 ) -> Float[Tensor, ""]:
-    """How much phi adds to the map, ||phi(A) - A|| / ||A||, to be logged.
+    """Compute ||phi(A) - A|| / ||A||, the share that phi adds to the map, for the log.
 
-    Eq. 11 is also made small by a phi that adds nothing: this figure shows it shrink.
+    A phi that adds nothing makes Eq. 11 small as well; a shrinking share reveals it.
     """
     frames = widened(frames)
     added = widened(related) - frames

@@ -1,4 +1,4 @@
-"""How videos are compared: one paper a file, one line in `MATCHERS` each."""
+"""Matchers: the comparison of videos. A new one is a file here and a line in `MATCHERS`."""
 
 import inspect
 from typing import Any, get_type_hints
@@ -28,8 +28,8 @@ MATCHERS: dict[str, type[Matcher]] = {
     "molo": MoLo,
 }
 
-# Facts of the run that some matchers need, not choices of the user.
-CIRCUMSTANCES = ("classes", "frames")
+# Arguments that some matchers take from the run; they are no options.
+RUN_ARGUMENTS = ("classes", "frames")
 
 __all__ = ["MATCHERS", "Matcher", "Published", "build", "option_names"]
 
@@ -37,20 +37,22 @@ __all__ = ["MATCHERS", "Matcher", "Published", "build", "option_names"]
 def build(
     name: str, channels: int, *, classes: int | None = None, frames: int = 8, **options: Any
 ) -> Matcher:
-    """The matcher called ``name`` for features of ``channels`` channels.
+    """Build the matcher called ``name`` for features of ``channels`` channels.
 
     classes: number of training classes, for the heads of matchers that classify; None builds
         no such heads.
     frames: number of frames of a video, for matchers whose weights depend on it.
-    options: as the matcher's class documents them. Raises `UserError` for an unknown name,
-        an unknown option, a value that the option does not take, or too few frames.
+    options: as the matcher's class documents them.
+
+    Raises `UserError` for an unknown name, an unknown option, a value that the option does not
+    take, or too few frames.
     """
     matcher = pick(MATCHERS, name, what="matcher")
     for option, value in options.items():
         options[option] = _checked(name, option, value)
     accepted = inspect.signature(matcher.__init__).parameters
-    facts = {"classes": classes, "frames": frames}
-    options |= {fact: facts[fact] for fact in CIRCUMSTANCES if fact in accepted}
+    of_run = {"classes": classes, "frames": frames}
+    options |= {name: of_run[name] for name in RUN_ARGUMENTS if name in accepted}
     built = matcher(channels, **options)
     if frames < built.fewest_frames:
         raise UserError(
@@ -61,17 +63,17 @@ def build(
 
 
 def option_names(name: str) -> tuple[str, ...]:
-    """What may be set of the matcher called ``name``."""
+    """Return the names of the options of the matcher called ``name``."""
     parameters = inspect.signature(pick(MATCHERS, name, what="matcher").__init__).parameters
-    fixed = ("self", "channels", *CIRCUMSTANCES)
+    fixed = ("self", "channels", *RUN_ARGUMENTS)
     return tuple(parameter for parameter in parameters if parameter not in fixed)
 
 
 def _checked(name: str, option: str, value: Any) -> Any:
-    """The value as the option's type, so that a list may stand for a tuple."""
+    """Convert a value to the option's type, so that a list may stand for a tuple."""
     if option not in option_names(name):
-        there_are = ", ".join(option_names(name)) or "none"
-        raise UserError(f"matcher {name!r} has no option {option!r}; it has: {there_are}")
+        names = ", ".join(option_names(name)) or "none"
+        raise UserError(f"matcher {name!r} has no option {option!r}; it has: {names}")
     kind = get_type_hints(MATCHERS[name].__init__, include_extras=True)[option]
     try:
         return TypeAdapter(kind).validate_python(value)

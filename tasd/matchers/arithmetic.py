@@ -18,10 +18,10 @@ def cosine_distances(
     query_norms: Float[Tensor, "episodes query query_time"] | None = None,
     support_norms: Float[Tensor, "episodes support support_time"] | None = None,
 ) -> Float[Tensor, "episodes query support query_time support_time"]:
-    """1 - <q, s> / (|q| |s| + eps) between all frames of all pairs of videos.
+    """Compute 1 - <q, s> / (|q| |s| + eps) between all frames of all pairs of videos.
 
-    The products are divided, not the features, and norms may be given: each is one pass less over
-    what is large.
+    The products are divided, not the features, and known norms may be given: each saves one pass
+    over the features.
     """
     products = torch.bmm(query.flatten(1, 2), support.flatten(1, 2).mT)
     rows = frame_norms(query) if query_norms is None else query_norms
@@ -34,7 +34,7 @@ def cosine_distances(
 def frame_norms(
     frames: Float[Tensor, "episodes videos time channels"],
 ) -> Float[Tensor, "episodes videos time"]:
-    """Euclidean norm of every frame's feature, never below a tiny floor."""
+    """Compute the Euclidean norm of every frame's feature, never below `TINY`."""
     norms: Tensor = torch.linalg.vector_norm(frames, dim=-1)
     return norms.clamp(min=TINY)
 
@@ -45,7 +45,7 @@ def class_means(
     *,
     way: int,
 ) -> Float[Tensor, "episodes way *rest"]:
-    """Mean over the shots of each class, whose numbers may differ."""
+    """Average over the shots of each class; classes may have unequal numbers of shots."""
     means = torch.bmm(_shot_weights(labels, way, values.dtype), values.flatten(2))
     return means.reshape(values.shape[0], way, *values.shape[2:])
 
@@ -56,7 +56,7 @@ def shot_means(
     *,
     way: int,
 ) -> Float[Tensor, "episodes query way"]:
-    """Mean of the values of pairs over the shots of each class."""
+    """Average the values of pairs over the shots of each class."""
     return torch.bmm(values, _shot_weights(labels, way, values.dtype).mT)
 
 
@@ -70,8 +70,8 @@ def _shot_weights(labels: Tensor, way: int, dtype: torch.dtype) -> Tensor:
 class Shots:
     """The supports of each class, in the order given; classes with fewer are filled up.
 
-    index: which support; where nothing is given, some support that must not be looked at.
-    given: whether the class has that many shots.
+    index: of each shot among the supports; where ``given`` is false, of a support to be ignored.
+    given: true where the class has that many shots.
     """
 
     index: Int64[Tensor, "episodes way shots"]
@@ -80,13 +80,13 @@ class Shots:
     def of(
         self, supports: Float[Tensor, "episodes support *rest"]
     ) -> Float[Tensor, "episodes way shots *rest"]:
-        """The supports, class by class."""
+        """Gather the supports class by class."""
         episodes = torch.arange(supports.shape[0], device=supports.device)
         return supports[episodes[:, None, None], self.index]
 
 
 def shots_by_class(labels: Int64[Tensor, "episodes support"], *, way: int) -> Shots:
-    """Groups the supports of each episode by class."""
+    """Group the supports of each episode by class."""
     own = labels[:, None, :] == torch.arange(way, device=labels.device)[:, None]
     # A stable sort puts the class's own supports first and keeps their order.
     index = torch.sort((~own).long(), dim=2, stable=True).indices
@@ -96,6 +96,6 @@ def shots_by_class(labels: Int64[Tensor, "episodes support"], *, way: int) -> Sh
 
 
 def frame_tuples(time: int, cardinality: int, *, like: Tensor) -> Int64[Tensor, "tuples frames"]:
-    """All increasing choices of ``cardinality`` of ``time`` frames, in lexicographic order."""
+    """List all increasing choices of ``cardinality`` of ``time`` frames, in lexicographic order."""
     chosen = list(combinations(range(time), cardinality))
     return torch.tensor(chosen, dtype=torch.int64, device=like.device)

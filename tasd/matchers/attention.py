@@ -1,4 +1,4 @@
-"""Positions and attention, as the matchers of this field build them."""
+"""Position encodings and attention layers that several matchers share."""
 
 import math
 
@@ -13,7 +13,7 @@ BASE = 10_000.0
 def waves(
     positions: int, exponents: Float[Tensor, " channels"]
 ) -> Float[Tensor, "positions channels"]:
-    """sin(p / 10000^e) in the even channels, cos in the odd, for p = 0, 1, 2 ..."""
+    """Compute sin(p / 10000^e) in the even channels, cos in the odd, for p = 0, 1, 2 ..."""
     steps = torch.arange(positions, dtype=exponents.dtype, device=exponents.device)
     angles = steps[:, None] * torch.exp(-math.log(BASE) * exponents)
     even = torch.arange(len(exponents), device=exponents.device) % 2 == 0
@@ -21,7 +21,7 @@ def waves(
 
 
 class PairedPositions(nn.Module):
-    """x + scale * waves(p, 2j / channels), a sine and a cosine for each frequency; dropout."""
+    """Positions x + scale * waves(p, 2j / channels): two channels share a frequency; dropout."""
 
     def __init__(self, channels: int, *, scale: float = 0.1, dropout: float = 0.1) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class PairedPositions(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "*videos time channels"]) -> Float[Tensor, "..."]:
-        """Tokens with their places, as they came in shape."""
+        """Add the positions to the tokens; their shape stays."""
         channel = torch.arange(self.channels, dtype=x.dtype, device=x.device)
         table = waves(x.shape[-2], (channel - channel % 2) / self.channels)
         marked: Tensor = self.dropout(x + self.scale * table)
@@ -38,10 +38,10 @@ class PairedPositions(nn.Module):
 
 
 class ScaledPositions(nn.Module):
-    """x sqrt(channels / a) + b * waves(p, 2c / channels); dropout.
+    """Positions x sqrt(channels / a) + b * waves(p, 2c / channels); dropout.
 
     The exponents are twice the usual ones, so that each channel has a frequency of its own. The
-    factor on x is what tells the published settings apart.
+    published settings differ in a and b.
     """
 
     def __init__(self, channels: int, *, a: float, b: float, dropout: float = 0.1) -> None:
@@ -51,7 +51,7 @@ class ScaledPositions(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "*videos time channels"]) -> Float[Tensor, "..."]:
-        """Tokens with their places, as they came in shape."""
+        """Add the positions to the tokens; their shape stays."""
         channel = torch.arange(self.channels, dtype=x.dtype, device=x.device)
         table = waves(x.shape[-2], 2 * channel / self.channels)
         marked: Tensor = self.dropout(x * math.sqrt(self.channels / self.a) + self.b * table)
@@ -59,7 +59,7 @@ class ScaledPositions(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """x + Wo MHA(LayerNorm(x)) + bo over the tokens of a video."""
+    """Self-attention over the tokens of a video: x + Wo MHA(LayerNorm(x)) + bo."""
 
     def __init__(self, channels: int, *, heads: int, dropout: float = 0.2) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class SelfAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "*videos time channels"]) -> Float[Tensor, "..."]:
-        """Tokens that have looked at each other, as they came in shape."""
+        """Let the tokens of each video attend to each other; their shape stays."""
         query, key, value = self.to_qkv(self.norm(x)).chunk(3, dim=-1)
         mixed = multi_head(query, key, value, heads=self.heads)
         attended: Tensor = x + self.dropout(self.to_out(mixed))
@@ -86,7 +86,7 @@ def multi_head(
     heads: int,
     dropout: float = 0.0,
 ) -> Float[Tensor, "*batch queries channels"]:
-    """Scaled dot-product attention; a head is a contiguous block of channels."""
+    """Compute scaled dot-product attention; a head is a contiguous block of channels."""
 
     def split(x: Tensor) -> Tensor:
         return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads).transpose(-2, -3)

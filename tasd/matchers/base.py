@@ -1,4 +1,4 @@
-"""What every matcher is."""
+"""The base class of all matchers, and the types of their options."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,10 +9,11 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
+from tasd.device import widened
 from tasd.errors import UserError
 from tasd.types import Features, Scores, Task
 
-# What options may be; checked by `tasd.matchers.build`.
+# Types of options, checked by `tasd.matchers.build`.
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
@@ -22,7 +23,7 @@ Cardinalities = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_len
 
 @dataclass(frozen=True)
 class Published:
-    """What a matcher's authors report; how they trained it is in `tasd.recipes`.
+    """The accuracy that a matcher's authors report; their settings are in `tasd.recipes`.
 
     accuracy: 5-way accuracy in percent, data set -> (1-shot, 5-shot), with an ImageNet
         ResNet-50 on 8 RGB frames.
@@ -33,21 +34,20 @@ class Published:
 
 
 class Matcher(nn.Module):
-    """Scores the queries of a task against its classes.
+    """Base class of matchers, which score the queries of a task against its classes.
 
-    ``matcher(task)`` is the whole of it. Cached evaluation takes the same two steps apart:
-    `prepare` reads one video at a time and is run once for each, `compare` then scores tasks of
-    prepared videos. A new matcher overrides `compare`, and `prepare` where there is something
-    to be said of a video alone.
+    ``matcher(task)`` scores a task of raw features. Cached evaluation runs the same two steps
+    apart: `prepare` once for each video, then `compare` for each task of prepared videos. A new
+    matcher overrides `compare`, and `prepare` where part of the work needs one video only.
 
-    needs_maps: reads the feature maps, not only the frames.
-    needs_pixels: a loss of its own reads the frames' pixels, in training.
-    task_level: a class's score depends on the other classes of the episode.
-    transductive: a query's scores depend on the other queries.
-    reads_norms: can use the norms of prepared frames, where they are known (`Task.query_norms`).
-    pairwise: a class's score is minus the mean of `pair_distances` over its shots.
-    loss_names: what `Scores.losses` may hold in training.
-    fewest_frames: of a video, below which there is nothing to compare.
+    needs_maps: true where the matcher reads the feature maps, not only the frames.
+    needs_pixels: true where one of its losses reads the frames' pixels in training.
+    task_level: true where a class's score depends on the other classes of the episode.
+    transductive: true where a query's scores depend on the other queries.
+    reads_norms: true where it uses known norms of prepared frames (`Task.query_norms`).
+    pairwise: true where a class's score is minus the mean of `pair_distances` over its shots.
+    loss_names: names of the losses that `Scores.losses` may hold in training.
+    fewest_frames: the smallest number of frames of a video that the matcher can compare.
     """
 
     PUBLISHED: ClassVar[Published]
@@ -65,24 +65,24 @@ class Matcher(nn.Module):
         self.channels = channels
 
     def forward(self, task: Task) -> Scores:
-        """Scores of a task of raw features, in float32 (or float64) whatever autocast says."""
+        """Score a task of raw features in float32 (or float64), under autocast too."""
         with torch.autocast(task.support.device.type, enabled=False):
-            return self.match(widened(task))
+            return self.match(_widened(task))
 
     def match(self, task: Task) -> Scores:
-        """`prepare` and `compare`; overridden by matchers whose losses read what lies between."""
+        """Run `prepare` and `compare`; overridden where a loss needs results from within."""
         return self.compare(prepared(self, task))
 
     def prepare(self, features: Features) -> Features:
-        """What this matcher can say of videos before it meets a task; by default, nothing new.
+        """Compute all that needs each video alone; by default the features stay unchanged.
 
-        The frames that come back may have another time and width, and maps that are no longer
-        needed are dropped. Takes float32 or float64, outside autocast.
+        The frames returned may have another time and width, and maps that are no longer needed
+        are dropped. The features are float32 or float64, and autocast is off.
         """
         return features
 
     def compare(self, task: Task) -> Scores:
-        """Scores of a task of prepared features, in their own precision, outside autocast."""
+        """Score a task of prepared features in their own precision, with autocast off."""
         raise NotImplementedError
 
     def pair_distances(
@@ -90,14 +90,14 @@ class Matcher(nn.Module):
         query: Float[Tensor, "episodes query query_time channels"],
         support: Float[Tensor, "episodes support support_time channels"],
     ) -> Float[Tensor, "episodes query support"]:
-        """Distances between prepared videos, for matchers that are `pairwise`."""
+        """Compute distances between prepared videos, for matchers that are `pairwise`."""
         raise NotImplementedError
 
 
 def prepared(matcher: Matcher, task: Task) -> Task:
-    """The task with its features replaced by what the matcher prepares from them.
+    """Replace the features of a task by those that the matcher prepares from them.
 
-    Pixels and norms stay behind: prepared frames may have another time and length.
+    Pixels and norms are dropped: prepared frames may have another time and length.
     """
     support = _prepare(matcher, task.support, task.support_maps)
     query = _prepare(matcher, task.query, task.query_maps)
@@ -120,23 +120,22 @@ def _prepare(matcher: Matcher, frames: Tensor, maps: Tensor | None) -> Features:
 
 
 def _of_episodes(videos: Tensor, like: Tensor) -> Tensor:
-    """(episodes * videos, ...) as (episodes, videos, ...)."""
+    """Reshape (episodes * videos, ...) to (episodes, videos, ...)."""
     return videos.reshape(*like.shape[:2], *videos.shape[1:])
 
 
-def widened(task: Task) -> Task:
-    """The task with half-precision features as float32; float32 and float64 stay."""
-    halves = (torch.float16, torch.bfloat16)
+def _widened(task: Task) -> Task:
+    """Convert half-precision features to float32; float32 and float64 stay."""
     wide: dict[str, Any] = {
-        name: value.float()
+        name: widened(value)
         for name, value in vars(task).items()
-        if isinstance(value, Tensor) and value.dtype in halves
+        if isinstance(value, Tensor) and value.is_floating_point()
     }
-    return replace(task, **wide) if wide else task
+    return replace(task, **wide)
 
 
 def check_heads(name: str, channels: int, heads: int) -> None:
-    """Attention heads share the channels evenly. Raises `UserError`."""
+    """Check that the attention heads share the channels evenly. Raises `UserError`."""
     if channels % heads:
         raise UserError(
             f"option 'heads' of matcher {name!r} is {heads}, which does not divide the backbone's "

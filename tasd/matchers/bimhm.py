@@ -1,4 +1,4 @@
-"""The bidirectional mean Hausdorff metric: each frame looks for its nearest in the other video."""
+"""Bi-MHM, the bidirectional mean Hausdorff metric: each frame is matched with its nearest."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -25,7 +25,7 @@ def bidirectional_hausdorff(
     reduction: Reduction = "sum",
     directions: Directions = "both",
 ) -> Float[Tensor, "*pairs"]:
-    """Distance of two videos from the distances of their frames: Bi-MHM of Wang et al. 2022.
+    """Compute the distance of two videos from those of their frames (Wang et al. 2022).
 
     The paper takes means over the frames, all published code takes sums: for 8 frames the
     scores, and so the sharpness of their softmax, differ by a factor of 8. Ties share the
@@ -37,19 +37,22 @@ def bidirectional_hausdorff(
 
 
 class BiMHM(Matcher):
-    """Wang, Zhang, Qing, Tang, Zuo, Gao, Jin, Sang: "Hybrid Relation Guided Set Matching for
-    Few-shot Action Recognition", CVPR 2022; the metric alone, without its relation modules.
+    """Bidirectional mean Hausdorff metric (Bi-MHM): HyRSM without its relation modules.
 
-    A video is a set of frames: every frame is compared with the nearest frame of the other
-    video, in both directions, so that order does not matter but nothing may be left unmatched.
-    It has no parameters.
+    Wang, Zhang, Qing, Tang, Zuo, Gao, Jin, Sang: "Hybrid Relation Guided Set Matching for
+    Few-shot Action Recognition", CVPR 2022.
+
+    A video is a set of frames, and every frame is compared with the nearest frame of the other
+    video. This is done in both directions, so that no frame stays unmatched, but the order of the
+    frames does not matter. It has no parameters.
 
     reduction: the nearest distances are summed, as in all published code, or averaged, as in the
     paper.
     shots: several shots are averaged frame by frame before they are compared ("prototype", the
-    published 5-shot head), or the distances to them are ("mean", the published 1-shot head).
+    published 5-shot head), or the distances to them are averaged ("mean", the published 1-shot
+    head).
     eps: added to the denominator of the cosine; 0.01 is the form in the code of MoLo.
-    directions: "query" asks only that the query's frames find a partner.
+    directions: "query" matches the query's frames only, "both" the support's too.
 
     Against the published code: one class for any number of shots, even unequal ones, where the
     code has two; the cosine divides the products, not the features, which is faster.
@@ -79,7 +82,7 @@ class BiMHM(Matcher):
         self.pairwise = shots == "mean"
 
     def compare(self, task: Task) -> Scores:
-        """Minus the distance to each class's prototype, or to its shots on average."""
+        """Score by minus the distance to each class, its prototype or its shots on average."""
         # As many supports as classes: each is its class's prototype, and nothing is averaged.
         if self.shots == "mean" or task.support.shape[1] == task.way:
             pairs = self.pair_distances(
@@ -100,7 +103,7 @@ class BiMHM(Matcher):
         query_norms: Float[Tensor, "episodes query query_time"] | None = None,
         support_norms: Float[Tensor, "episodes support support_time"] | None = None,
     ) -> Float[Tensor, "episodes query support"]:
-        """The metric between every query and every support video."""
+        """Compute the metric between every query and every support video."""
         frames = cosine_distances(
             query, support, eps=self.eps, query_norms=query_norms, support_norms=support_norms
         )

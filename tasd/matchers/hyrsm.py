@@ -1,4 +1,4 @@
-"""Hybrid relations: frames look at their video, videos at their episode, then sets are matched."""
+"""HyRSM: attention within each video, then among the videos of an episode, then set matching."""
 
 from dataclasses import dataclass, replace
 
@@ -15,7 +15,7 @@ from tasd.types import Features, Scores, Task
 
 
 class TaskRelation(nn.Module):
-    """LayerNorm(x + Wo MHA(x)) over the videos of an episode, one query at a time."""
+    """Attention over the videos of an episode, one query at a time: LayerNorm(x + Wo MHA(x))."""
 
     def __init__(self, channels: int, *, heads: int) -> None:
         super().__init__()
@@ -36,51 +36,53 @@ class TaskRelation(nn.Module):
         support: Float[Tensor, "episodes support channels"],
         query: Float[Tensor, "episodes query channels"],
     ) -> Float[Tensor, "episodes query support_and_query channels"]:
-        """For every query: the supports' tokens and its own, last, before the ReLU."""
-        # Projections first: a video's are the same whichever query it is seen with.
-        seen = (
+        """Compute the supports' tokens for every query, and last its own, before the ReLU."""
+        # Projections first: those of a support are the same for every query.
+        projected = (
             self._with_each_query(project(support), project(query))
             for project in (self.query, self.key, self.value)
         )
-        mixed = multi_head(*seen, heads=self.heads, dropout=0.1 if self.training else 0.0)
+        mixed = multi_head(*projected, heads=self.heads, dropout=0.1 if self.training else 0.0)
         tokens = self._with_each_query(support, query)
         related: Tensor = self.norm(tokens + self.dropout(self.out(mixed)))
         return related
 
     @staticmethod
     def _with_each_query(support: Tensor, query: Tensor) -> Tensor:
-        """(episodes, query, support + 1, channels)"""
+        """Put each query behind the supports: (episodes, query, support + 1, channels)."""
         supports = support[:, None].expand(-1, query.shape[1], -1, -1)
         return torch.cat([supports, query[:, :, None]], dim=2)
 
 
 @dataclass(frozen=True)
 class Related:
-    """Features that know their episode: the supports' differ from query to query."""
+    """Features specific to the episode; those of the supports differ from query to query."""
 
     support: Float[Tensor, "episodes query support time channels"]
     query: Float[Tensor, "episodes query time channels"]
 
 
 class HyRSM(Matcher):
-    """Wang, Zhang, Qing, Tang, Zuo, Gao, Jin, Sang: "Hybrid Relation Guided Set Matching for
+    """Hybrid relation guided set matching (HyRSM).
+
+    Wang, Zhang, Qing, Tang, Zuo, Gao, Jin, Sang: "Hybrid Relation Guided Set Matching for
     Few-shot Action Recognition", CVPR 2022.
 
     Attention over the frames of each video, then over the videos of the episode, makes features
     that are specific to the task; each query has its own supports. They are compared as sets of
     frames by the bidirectional mean Hausdorff metric.
 
-    heads: of both attentions; they divide the channels.
+    heads: their number in both attentions; it divides the channels.
     position_a, position_b: the features are multiplied by sqrt(channels / a) and the position
     table by b; the published settings are (10, 1) and, for Kinetics, (channels, 0.01).
-    shots: several shots are averaged before the videos look at each other ("prototype", the
+    shots: several shots are averaged before the attention over videos ("prototype", the
     published 5-shot head), or all take part and the distances are averaged ("mean", the
     published 1-shot head).
-    classes: builds the frame classifier of the loss ``classifier``.
+    classes: number of training classes, for the frame classifier of the loss ``classifier``.
 
     Against the published code: one class for any number of shots, even unequal ones. The layer
     on top of [frame, relation] is applied to the two halves apart, W [f; r] = Wf f + Wr r, so
-    that the frames' half is a matter of the video alone.
+    that the frames' half needs the video alone.
     """
 
     PUBLISHED = Published(
@@ -110,7 +112,7 @@ class HyRSM(Matcher):
         self.loss_names = () if classes is None else ("classifier",)
 
     def match(self, task: Task) -> Scores:
-        """Also the classifier's loss over the frames, where their classes are known."""
+        """Score the task; add the loss of the frames' classifier where classes are known."""
         support, query = self.within(task.support), self.within(task.query)
         packed = Task(task.way, self.pack(support), self.pack(query), task.support_labels)
         scores = self.compare(packed)
@@ -125,22 +127,22 @@ class HyRSM(Matcher):
     def within(
         self, frames: Float[Tensor, "*videos time channels"]
     ) -> Float[Tensor, "*videos time channels"]:
-        """Frames that have looked at the other frames of their video."""
+        """Let the frames of each video attend to each other."""
         return functional.relu(self.intra_video(self.positions(frames)))
 
     def pack(
         self, frames: Float[Tensor, "*videos time channels"]
     ) -> Float[Tensor, "*videos rows channels"]:
-        """The video's token, then the frames' half of the combining layer: time + 1 rows."""
+        """Return the video's token, then the frames' half of the combining layer: time + 1 rows."""
         half = functional.linear(frames, self.combine.weight[:, : self.channels])
         return torch.cat([frames.mean(dim=-2, keepdim=True), half], dim=-2)
 
     def prepare(self, features: Features) -> Features:
-        """All that does not need the episode."""
+        """Compute all that does not need the episode."""
         return Features(self.pack(self.within(features.frames)))
 
     def compare(self, task: Task) -> Scores:
-        """Minus the set distance between the query and its own version of each class."""
+        """Score by minus the set distance between the query and its own version of each class."""
         support, by_shot = task.support, self.shots == "mean"
         if not by_shot:
             support = class_means(support, task.support_labels, way=task.way)
@@ -154,19 +156,19 @@ class HyRSM(Matcher):
         support: Float[Tensor, "episodes support rows channels"],
         query: Float[Tensor, "episodes query rows channels"],
     ) -> Related:
-        """Adds to every frame what its video learns from the others."""
+        """Add to every frame the relation of its video to the others."""
         relation = functional.relu(self.task_relation(support[:, :, 0], query[:, :, 0]))
-        learnt = functional.linear(
+        learned = functional.linear(
             relation, self.combine.weight[:, self.channels :], self.combine.bias
         )
         return Related(
-            support=support[:, None, :, 1:] + learnt[:, :, :-1, None],
-            query=query[:, :, 1:] + learnt[:, :, -1, None],
+            support=support[:, None, :, 1:] + learned[:, :, :-1, None],
+            query=query[:, :, 1:] + learned[:, :, -1, None],
         )
 
     @staticmethod
     def set_distances(related: Related) -> Float[Tensor, "episodes query support"]:
-        """The metric, where each query brings its own supports."""
+        """Compute the metric between each query and its own version of the supports."""
         # (episodes * query, 1, ...) against (episodes * query, support, ...)
         own = related.query.flatten(0, 1)[:, None]
         frames = cosine_distances(own, related.support.flatten(0, 1))

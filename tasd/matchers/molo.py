@@ -1,4 +1,4 @@
-"""Motion-augmented long-short contrast: frames must tell the whole, differences the motion."""
+"""MoLo: set matching of frames and of motion, with class tokens that summarise a video."""
 
 from typing import ClassVar
 
@@ -43,33 +43,36 @@ class TokenEncoder(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "videos time channels"]
     ) -> Float[Tensor, "videos class_and_time channels"]:
-        """The class token, then the tokens, all having seen each other."""
+        """Let the class token, put in front, and the tokens attend to each other."""
         front = self.class_token.expand(tokens.shape[0], 1, -1)
         attended = self.attention(self.positions(torch.cat([front, tokens], dim=1)))
         return functional.relu(attended + self.mlp(attended))
 
 
 class MoLo(Matcher):
-    """Wang, Zhang, Qing, Gao, Zhang, Zhao, Sang: "MoLo: Motion-augmented Long-short Contrastive
+    """Motion-augmented long-short contrastive learning (MoLo).
+
+    Wang, Zhang, Qing, Gao, Zhang, Zhao, Sang: "MoLo: Motion-augmented Long-short Contrastive
     Learning for Few-shot Action Recognition", CVPR 2023.
 
-    Each video has a class token that has seen all its frames, and every frame of a matching
-    video is asked to be close to it, so that frames learn to speak for the whole. A second
-    branch does the same on differences between neighbouring feature maps, which must also
-    suffice to reconstruct the differences of the pixels.
+    A class token summarises all frames of a video, and every frame of a video of the same class
+    is trained to be close to it, so that single frames represent the whole action. A second
+    branch does the same for differences between neighbouring feature maps, from which a decoder
+    must also reconstruct the differences of the pixels.
 
-    heads: of both branches; they divide the channels.
+    heads: their number in both branches; it divides the channels.
     position_a, position_b: as for HyRSM; the Kinetics setting is (channels, 0.02).
-    motion_weight: of the motion branch's distance in the score.
+    motion_weight: weight of the motion branch's distance in the score.
     reconstruct: builds the decoder of the loss ``reconstruction``.
-    classes: builds the video classifier of the loss ``classifier``.
+    classes: number of training classes, for the video classifier of the loss ``classifier``.
 
     The losses: ``classifier``; ``contrast``, the sum of four cross-entropies (frames of the
     class against the query's token and frames of the query against the class's, in both
-    branches), each scaled by a learnt factor; ``reconstruction``, the mean squared error.
+    branches), each scaled by a learned factor; ``reconstruction``, the mean squared error.
 
     Against the published code: any size of maps and frames (what is reconstructed is resized to
-    the pixels where they differ) and any number of frames; there they are pinned to 7, 224, 8.
+    the pixels where they differ) and any number of frames; there maps have 7 x 7 cells, frames
+    224 x 224 pixels and videos 8 frames.
     """
 
     PUBLISHED = Published(
@@ -103,10 +106,10 @@ class MoLo(Matcher):
         self.reconstruction = Reconstruction(channels) if reconstruct else None
         self.needs_pixels = reconstruct
         built = {"classifier": classes is not None, "reconstruction": reconstruct}
-        self.loss_names = ("contrast", *(name for name, there in built.items() if there))
+        self.loss_names = ("contrast", *(name for name, wanted in built.items() if wanted))
 
     def match(self, task: Task) -> Scores:
-        """Also the losses, as far as the task tells what they need."""
+        """Score the task; add the losses whose labels or pixels the task holds."""
         assert task.support_maps is not None, "MoLo reads maps"
         assert task.query_maps is not None, "MoLo reads maps"
         episodes, shots = task.support.shape[:2]
@@ -127,7 +130,7 @@ class MoLo(Matcher):
         return Scores(self.compare(encoded).logits, losses)
 
     def prepare(self, features: Features) -> Features:
-        """The tokens of both branches, one after the other; the maps are not needed any more."""
+        """Compute the tokens of both branches, one after the other; the maps are dropped."""
         assert features.maps is not None, "MoLo reads maps"
         return Features(self.tokens(features.maps, self.motion(features.maps)))
 
@@ -136,17 +139,17 @@ class MoLo(Matcher):
         maps: Float[Tensor, "videos channels time height width"],
         steps: Float[Tensor, "videos steps narrow height width"],
     ) -> Float[Tensor, "videos rows channels"]:
-        """Class token, frames, class token of the motion, steps: 2 time + 1 rows."""
+        """Compute class token, frames, class token of the motion, steps: 2 time + 1 rows."""
         frames = self.of_frames(maps.mean(dim=(3, 4)).mT)
         return torch.cat([frames, self.of_steps(self.motion.tokens(steps))], dim=1)
 
     def compare(self, task: Task) -> Scores:
-        """Minus the set distance to the prototypes, frames and weighted motion."""
+        """Score by minus the set distances to the prototypes, of frames plus weighted motion."""
         distances = self.branch_distances(task)
         return Scores(-(distances["frames"] + self.motion_weight * distances["motion"]))
 
     def branch_distances(self, task: Task) -> dict[str, Float[Tensor, "episodes query way"]]:
-        """The bidirectional mean Hausdorff metric of each branch, class tokens aside."""
+        """Compute the bidirectional mean Hausdorff metric of each branch, without class tokens."""
         prototypes = class_means(task.support, task.support_labels, way=task.way)
         pairs = zip(self.branches(task.query), self.branches(prototypes), strict=True)
         distances = [
@@ -156,7 +159,7 @@ class MoLo(Matcher):
         return dict(zip(("frames", "motion"), distances, strict=True))
 
     def contrast_logits(self, task: Task) -> dict[str, Float[Tensor, "episodes query way"]]:
-        """How well the frames of one video suit the class token of the other, by branch."""
+        """Compare the frames of one video with the class token of the other, in each branch."""
         prototypes = class_means(task.support, task.support_labels, way=task.way)
         pairs = zip(self.branches(task.query), self.branches(prototypes), strict=True)
         logits = {}
@@ -170,17 +173,19 @@ class MoLo(Matcher):
         return logits
 
     def contrast(self, task: Task, encoded: Task) -> Float[Tensor, ""]:
-        """The sum of the four long-short cross-entropies."""
+        """Sum the four long-short cross-entropies."""
         assert task.query_labels is not None
         labels = task.query_labels.flatten()
-        logits = self.contrast_logits(encoded).values()
-        each = [functional.cross_entropy(those.flatten(0, 1), labels) for those in logits]
+        each = [
+            functional.cross_entropy(logits.flatten(0, 1), labels)
+            for logits in self.contrast_logits(encoded).values()
+        ]
         return torch.stack(each).sum()
 
     def class_logits(
         self, tokens: Float[Tensor, "videos rows channels"]
     ) -> Float[Tensor, "videos classes"]:
-        """Of the mean of the frame branch plus the mean of the motion branch."""
+        """Classify the mean of the frame branch plus the mean of the motion branch."""
         assert self.classifier is not None
         frames, steps = self.branches(tokens[None])
         logits: Tensor = self.classifier(frames[0].mean(dim=1) + steps[0].mean(dim=1))
@@ -188,6 +193,6 @@ class MoLo(Matcher):
 
     @staticmethod
     def branches(tokens: Float[Tensor, "episodes videos rows channels"]) -> tuple[Tensor, Tensor]:
-        """The rows of the frame branch and those of the motion branch."""
+        """Split the rows into those of the frame branch and those of the motion branch."""
         time = tokens.shape[2] // 2
         return tokens[:, :, : time + 1], tokens[:, :, time + 1 :]

@@ -1,4 +1,4 @@
-"""MoLo's view of motion: differences of feature maps, and the pixels that they must explain."""
+"""The motion branch of MoLo: differences of feature maps, and their decoding to pixels."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ REDUCTION = 8  # the motion branch works on channels / 8
 
 
 class Motion(nn.Module):
-    """Differences between what a frame is and what the next, convolved, becomes."""
+    """Differences between the map of each frame and the convolved map of the next."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class Motion(nn.Module):
     def forward(
         self, maps: Float[Tensor, "videos channels time height width"]
     ) -> Float[Tensor, "videos steps narrow height width"]:
-        """conv(r[t + 1]) - r[t] for the reduced maps r: one step fewer than frames."""
+        """Compute conv(r[t + 1]) - r[t] for the reduced maps r: one step fewer than frames."""
         assert maps.shape[2] > 1, "one frame has no motion"
         reduced = self.reduce(maps).transpose(1, 2)
         following = self.convolve(reduced[:, 1:].flatten(0, 1))
@@ -30,13 +30,13 @@ class Motion(nn.Module):
     def tokens(
         self, steps: Float[Tensor, "videos steps narrow height width"]
     ) -> Float[Tensor, "videos steps channels"]:
-        """A token for every step: widened, ReLU, mean over the map."""
+        """Compute a token for every step: widened, ReLU, mean over the map."""
         wide = functional.relu(self.widen(steps.flatten(0, 1)))
         return wide.mean(dim=(2, 3)).reshape(*steps.shape[:2], -1)
 
 
 class Reconstruction(nn.Module):
-    """Decodes steps of motion to the differences of the frames' pixels."""
+    """Decoder of steps of motion to the differences of the frames' pixels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Reconstruction(nn.Module):
         steps: Float[Tensor, "videos steps narrow height width"],
         pixels: Float[Tensor, "videos time 3 rows columns"],
     ) -> Float[Tensor, ""]:
-        """Mean squared error of the decoded differences, resized to the pixels where need be."""
+        """Compute the mean squared error of the decoded differences, resized to the pixels."""
         target = (pixels[:, 1:] - pixels[:, :-1]).flatten(0, 1)
         decoded = self.decode(steps.flatten(0, 1))
         if decoded.shape != target.shape:

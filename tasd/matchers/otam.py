@@ -1,4 +1,4 @@
-"""Ordered temporal alignment: a soft dynamic time warping with free ends."""
+"""OTAM, ordered temporal alignment: a soft dynamic time warping with free ends."""
 
 import torch
 from jaxtyping import Float
@@ -12,14 +12,14 @@ from tasd.types import Scores, Task
 def aligned_distance(
     distances: Float[Tensor, "*pairs rows columns"], *, smoothing: Positive
 ) -> Float[Tensor, "*pairs"]:
-    """Length of the soft shortest way through each matrix: gamma of Cao et al. 2020.
+    """Compute the length of the soft shortest path through each matrix: gamma of Cao et al. 2020.
 
-    A way enters and leaves at any row, free of charge. With Z = exp(-A / smoothing) the softmin
+    A path enters and leaves at any row at no cost. With Z = exp(-A / smoothing) the softmin
     of lengths A is a sum of Z, and the recursion of the published code becomes, for the columns
     1..C and the rows 0..R-1,
         first column:  Z[l] = exp(-D[l]/s) (2 + Z[l-1]),            Z[0] = exp(-D[0]/s)
         later columns: Z[l] = exp(-D[l]/s) (Z'[l-1] + Z'[l]),       Z[0] = exp(-D[0]/s) Z'[0]
-        the way out:   Z[0] + Z[R-1] + 2 (Z[1] + ... + Z[R-2]) + Z[0]    of the last column
+        the exit:      Z[0] + Z[R-1] + 2 (Z[1] + ... + Z[R-2]) + Z[0]    of the last column
     with Z' the column before. All of a column is computed at once, in logarithms, so that
     float32 neither under- nor overflows.
     """
@@ -35,7 +35,7 @@ def aligned_distance(
 
 
 def _first_column(costs: Float[Tensor, "rows pairs"]) -> Float[Tensor, "rows pairs"]:
-    """Every row but the first is entered from the left in two ways, and from the row above."""
+    """Compute the first column; below the first row it is entered twice from the left."""
     entered = torch.log(costs.new_tensor(2.0))
     cells = [costs[0]]
     for cost in costs[1:]:
@@ -44,21 +44,24 @@ def _first_column(costs: Float[Tensor, "rows pairs"]) -> Float[Tensor, "rows pai
 
 
 class OTAM(Matcher):
-    """Cao, Ji, Cao, Chang, Niebles: "Few-Shot Video Classification via Temporal Alignment",
+    """Ordered temporal alignment module (OTAM).
+
+    Cao, Ji, Cao, Chang, Niebles: "Few-Shot Video Classification via Temporal Alignment",
     CVPR 2020.
 
-    Two videos are as far apart as the cheapest way to run through both in order, where the
-    shorter action may begin and end anywhere in the longer one. The minimum is a soft one, so
-    that every alignment gets a share of the gradient. It has no parameters.
+    The distance of two videos is the cost of the cheapest alignment of their frames in order,
+    where the shorter action may begin and end anywhere in the longer one. The minimum is a soft
+    one, so that every alignment gets a share of the gradient. It has no parameters.
 
     smoothing: the lambda of the soft minimum (0.1; CLIP-FSAR uses 0.5). The soft minimum of
     equal numbers is below them, so that distances may be negative.
     eps: added to the cosine's denominator.
 
-    The authors' code is not public; this follows the reimplementation by Perrett that the field
-    uses: the first row is a plain running sum, and only the columns have free ends, hence both
-    directions are added. Its bare exponentials are infinite in float32 once a length exceeds
-    about 90 times lambda; here they are logarithms, and a whole column is computed at once.
+    Against the published code: the authors' own is not public, so this follows the
+    reimplementation by Perrett that the field uses. There the first row is a plain running sum
+    and only the columns have free ends, hence both directions are added. Its bare exponentials
+    overflow in float32 once a length exceeds about 90 times lambda; here all is computed in
+    logarithms, a whole column at once.
     """
 
     PUBLISHED = Published(
@@ -76,7 +79,7 @@ class OTAM(Matcher):
         self.eps = eps
 
     def compare(self, task: Task) -> Scores:
-        """Minus the mean distance to the shots of each class."""
+        """Score by minus the mean distance to the shots of each class."""
         pairs = self.pair_distances(
             task.query,
             task.support,
@@ -93,7 +96,7 @@ class OTAM(Matcher):
         query_norms: Float[Tensor, "episodes query query_time"] | None = None,
         support_norms: Float[Tensor, "episodes support support_time"] | None = None,
     ) -> Float[Tensor, "episodes query support"]:
-        """The alignment of query to support, plus that of support to query."""
+        """Add the alignment of query to support and that of support to query."""
         frames = cosine_distances(
             query, support, eps=self.eps, query_norms=query_norms, support_norms=support_norms
         )

@@ -1,4 +1,4 @@
-"""Prototypical networks on time averages: the simplest matcher, and the field's lower bound."""
+"""Prototypical networks on time averages: the simplest matcher, the field's lower bound."""
 
 from typing import Literal
 
@@ -13,18 +13,21 @@ Metric = Literal["cosine", "squared_l2"]
 
 
 class Prototype(Matcher):
-    """Snell, Swersky, Zemel: "Prototypical Networks for Few-shot Learning", NeurIPS 2017, on
-    the time average of the frames, which Wang et al. ("Temporal Segment Networks", ECCV 2016)
-    made the plain representation of a video.
+    """Prototypical network on the time average of the frames.
 
-    A video is one vector, and a class the mean of its videos, so that the order of the frames
-    counts for nothing. It has no parameters.
+    Snell, Swersky, Zemel: "Prototypical Networks for Few-shot Learning", NeurIPS 2017. The time
+    average is that of Wang et al., "Temporal Segment Networks", ECCV 2016.
+
+    A video is one vector, the mean of its frames, so that their order does not matter. A query is
+    compared with the mean of each class's videos, or with each of them. It has no parameters.
 
     metric: "squared_l2" scores minus the squared distance to the mean of the shots; "cosine"
     scores the mean cosine to the shots, a similarity in [-1, 1] that is used as it is.
     eps: added to the cosine's denominator (0.01 in the published code).
-    temperature: divides the scores. The published code has none (1), which leaves a softmax
-    over cosines nearly flat.
+    temperature: divides the scores.
+
+    Against the published code (Perrett's, as for OTAM): the temperature. There it is 1, which
+    leaves a softmax over cosines nearly flat.
     """
 
     PUBLISHED = Published(paper="Snell et al., Prototypical Networks, NeurIPS 2017")
@@ -44,11 +47,11 @@ class Prototype(Matcher):
         self.pairwise = metric == "cosine"
 
     def prepare(self, features: Features) -> Features:
-        """The mean over time, as a video of one frame."""
+        """Average over time, to a video of one frame."""
         return Features(features.frames.mean(dim=1, keepdim=True))
 
     def compare(self, task: Task) -> Scores:
-        """Scores of time averages."""
+        """Score by the cosine of time averages, or by minus their squared distance."""
         if self.metric == "cosine":
             pairs = -self.pair_distances(task.query, task.support)
             return Scores(shot_means(pairs, task.support_labels, way=task.way))
@@ -62,7 +65,7 @@ class Prototype(Matcher):
         query: Float[Tensor, "episodes query query_time channels"],
         support: Float[Tensor, "episodes support support_time channels"],
     ) -> Float[Tensor, "episodes query support"]:
-        """Minus the cosine of two time averages, divided by the temperature."""
+        """Compute minus the cosine of two time averages, divided by the temperature."""
         query_norms, support_norms = frame_norms(query), frame_norms(support)
         products = query.squeeze(2) @ support.squeeze(2).mT
         cosines = products / (query_norms * support_norms.mT + self.eps)

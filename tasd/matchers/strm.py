@@ -1,4 +1,4 @@
-"""Spatio-temporal relation modelling: patches, then frames are enriched before tuples match."""
+"""STRM: attention among patches and a mixer over frames, before TRX compares tuples."""
 
 from dataclasses import replace
 from typing import ClassVar
@@ -46,14 +46,14 @@ class PatchEnrichment(nn.Module):
     def forward(
         self, maps: Float[Tensor, "videos channels time height width"]
     ) -> Float[Tensor, "videos time channels"]:
-        """One enriched feature a frame. The attention is not scaled by the width."""
+        """Compute one enriched feature a frame. The attention is not scaled by the width."""
         patches = functional.adaptive_max_pool2d(maps.transpose(1, 2).flatten(0, 1), PATCHES)
         tokens = self.positions(patches.flatten(2).mT)
         attended = functional.scaled_dot_product_attention(
             self.query(tokens), self.key(tokens), self.value(tokens), scale=1.0
         )
-        looked = self.gamma * attended + tokens
-        enriched: Tensor = looked + self.mlp(looked)
+        related = self.gamma * attended + tokens
+        enriched: Tensor = related + self.mlp(related)
         return enriched.mean(dim=1).reshape(maps.shape[0], maps.shape[2], maps.shape[1])
 
 
@@ -73,7 +73,7 @@ class FrameMixer(nn.Module):
     def forward(
         self, frames: Float[Tensor, "videos time channels"]
     ) -> Float[Tensor, "videos time channels"]:
-        """Frames that know of each other."""
+        """Mix the frames of each video over time, then over channels."""
         placed = self.positions(frames)
         mixed = placed + self.over_time(placed.mT).mT
         enriched: Tensor = mixed + self.over_channels(mixed)
@@ -81,7 +81,7 @@ class FrameMixer(nn.Module):
 
 
 class TupleEmbedding(nn.Module):
-    """ReLU(Linear) of the tuples of one cardinality, whose distances are compared."""
+    """Embedding of the tuples of one cardinality for the second score: ReLU(Linear)."""
 
     def __init__(self, channels: int, *, cardinality: int, dropout: float) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class TupleEmbedding(nn.Module):
     def forward(
         self, frames: Float[Tensor, "videos time channels"]
     ) -> Float[Tensor, "videos tuples width"]:
-        """The embedding of every tuple."""
+        """Embed every tuple."""
         tuples = frame_tuples(frames.shape[1], self.cardinality, like=frames)
         return functional.relu(linear_of_tuples(self.embed, self.dropout(frames), tuples))
 
@@ -102,7 +102,7 @@ def nearest_tuple_distances(
     support: Float[Tensor, "episodes support tuples width"],
     shots: Shots,
 ) -> Float[Tensor, "episodes query way"]:
-    """Distance of a query's tuples to their nearest among all of a class, on average."""
+    """Average the distances of a query's tuples to their nearest among all of a class."""
     tuples = query.shape[2]
     distances = torch.cdist(query.flatten(1, 2), support.flatten(1, 2))
     # (episodes, support, query * tuples): the nearest tuple of each support video.
@@ -113,17 +113,19 @@ def nearest_tuple_distances(
 
 
 class STRM(Matcher):
-    """Thatipelli, Narayan, Khan, Anwer, Khan, Ghanem: "Spatio-temporal Relation Modeling for
+    """Spatio-temporal relation modelling (STRM).
+
+    Thatipelli, Narayan, Khan, Anwer, Khan, Ghanem: "Spatio-temporal Relation Modeling for
     Few-shot Action Recognition", CVPR 2022.
 
     The patches of each frame attend to each other, then the frames are mixed over time, before
     TRX compares their tuples. A second score, the distance of the tuples before the mixing to
-    their nearest in the class, makes these features discriminative themselves.
+    their nearest in the class, makes the features before the mixing discriminative as well.
 
     cardinalities, width, dropout: as for TRX.
-    post_patch: weight of the second score in the sum that is judged by; in training the two are
-    kept apart, the second being the loss ``post_patch``.
-    frames: of a video; the mixer's weights depend on it.
+    post_patch: weight of the second score in the sum at test. In training TRX's score stands
+    alone, and the second one is trained by the loss ``post_patch``.
+    frames: number of frames of a video; the mixer's weights depend on it.
 
     Against the published code: the embeddings of the second score are part of the module (there
     they lie in a plain list: never trained, never saved, their dropout on at test); a frame is
@@ -159,7 +161,7 @@ class STRM(Matcher):
         )
 
     def match(self, task: Task) -> Scores:
-        """In training the two scores are learned apart, and TRX's stands for the whole."""
+        """Score the task; in training by TRX alone, with the second score as a loss."""
         ready = prepared(self, task)
         first, second = self.trx_scores(ready), self.post_patch_scores(ready)
         logits = first if self.training else first + self.post_patch * second
@@ -169,7 +171,7 @@ class STRM(Matcher):
         return Scores(logits, {"post_patch": loss})
 
     def prepare(self, features: Features) -> Features:
-        """All tuples, each with its key and value for TRX and its embedding, side by side."""
+        """Compute key and value for TRX and the embedding of every tuple, side by side."""
         assert features.maps is not None, "STRM reads maps"
         frames = self.patches(features.maps)
         tuples = self.trx.prepare(Features(self.mixer(frames))).frames
@@ -177,17 +179,17 @@ class STRM(Matcher):
         return Features(torch.cat([tuples, embedded], dim=2))
 
     def compare(self, task: Task) -> Scores:
-        """TRX's scores and a share of the second ones."""
+        """Add TRX's scores and the weighted second ones."""
         return Scores(self.trx_scores(task) + self.post_patch * self.post_patch_scores(task))
 
     def trx_scores(self, task: Task) -> Float[Tensor, "episodes query way"]:
-        """Those of TRX, on frames that have been mixed."""
+        """Compute the scores of TRX on the mixed frames."""
         both = 2 * self.width
         own = replace(task, support=task.support[..., :both], query=task.query[..., :both])
         return self.trx.compare(own).logits
 
     def post_patch_scores(self, task: Task) -> Float[Tensor, "episodes query way"]:
-        """Minus the distance to the nearest tuples, averaged over the cardinalities."""
+        """Compute minus the distance to the nearest tuples, averaged over the cardinalities."""
         counts = tuple_counts(task.query.shape[2], self.trx.cardinalities)
         queries, supports = (
             torch.split(x[..., 2 * self.width :], counts, dim=2) for x in (task.query, task.support)

@@ -1,4 +1,4 @@
-"""Two-stage action alignment: first in time within a video, then in time and space in a pair."""
+"""TA2N: alignment in time within a video, then in time and space between two videos."""
 
 import math
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Reference = Literal["mean", "first"]
 
 @dataclass(frozen=True)
 class Halves:
-    """The maps of supports and queries as the offsets' first convolution leaves them."""
+    """The maps of supports and queries after the first convolution of the offsets."""
 
     support: Float[Tensor, "episodes way half time height width"]
     query: Float[Tensor, "episodes query half time height width"]
@@ -39,7 +39,9 @@ class Aligned:
 
 
 class TA2N(Matcher):
-    """Li, Liu, Qian, Li, See, Fei, Yu, Lin: "TA2N: Two-Stage Action Alignment Network for
+    """Two-stage action alignment network (TA2N).
+
+    Li, Liu, Qian, Li, See, Fei, Yu, Lin: "TA2N: Two-Stage Action Alignment Network for
     Few-Shot Action Recognition", AAAI 2022.
 
     A video is first warped to the duration of its action. In each pair, attention then brings
@@ -48,8 +50,8 @@ class TA2N(Matcher):
 
     reference: the shots of a class are brought into the order of frames of the first of them
     ("first", as published), or of their mean ("mean"), which does not depend on the order in
-    which the support is written. With one shot there is nothing to bring.
-    dropout: on the maps, in training.
+    which the support is written. With one shot it has no effect.
+    dropout: its rate on the maps, in training.
 
     Against the published code: the default ``reference``; labels are read (there the supports
     must come sorted); classes may have unequal shots; maps of any size. The nine masks are
@@ -79,11 +81,11 @@ class TA2N(Matcher):
         return [nn.Linear(self.channels, self.channels, bias=False) for _ in range(3)]
 
     def match(self, task: Task) -> Scores:
-        """As `prepare` and `compare`, without the convolutions that several shots cannot use."""
+        """Score as `prepare` and `compare` do; with several shots, without unused convolutions."""
         return _scores(self.align(task))
 
     def align(self, task: Task) -> Aligned:
-        """What is compared, from raw maps."""
+        """Compute the aligned frames of every pair from raw maps."""
         assert task.support_maps is not None, "TA2N reads maps"
         assert task.query_maps is not None, "TA2N reads maps"
         support, query = (
@@ -93,7 +95,7 @@ class TA2N(Matcher):
         return self._aligned(task, support, query)
 
     def prepare(self, features: Features) -> Features:
-        """The warped maps, and behind them what the offsets' first convolution makes of them."""
+        """Compute the warped maps and, behind them, those after the offsets' first convolution."""
         assert features.maps is not None, "TA2N reads maps"
         maps = self._warped(features.maps)
         halves = (self.offsets.convolved(maps, "support"), self.offsets.convolved(maps, "query"))
@@ -101,7 +103,7 @@ class TA2N(Matcher):
         return Features(packed.mean(dim=(3, 4)).mT, packed)
 
     def compare(self, task: Task) -> Scores:
-        """Minus the distance of the aligned pairs."""
+        """Score by minus the distance of the aligned pairs."""
         assert task.support_maps is not None, "TA2N reads maps"
         assert task.query_maps is not None, "TA2N reads maps"
         support, as_support, _ = self._unpacked(task.support_maps)
@@ -118,7 +120,7 @@ class TA2N(Matcher):
     def _aligned(
         self, task: Task, support: Tensor, query: Tensor, halves: Halves | None = None
     ) -> Aligned:
-        """From warped maps (episodes, videos, channels, time, height, width)."""
+        """Align warped maps (episodes, videos, channels, time, height, width)."""
         if support.shape[1] == task.way:  # one shot: its video is the class
             order = shots_by_class(task.support_labels, way=task.way)
             support = order.of(support).squeeze(2)
@@ -135,13 +137,13 @@ class TA2N(Matcher):
         return half.reshape(*maps.shape[:2], *half.shape[1:])
 
     def _fuse_values(self, maps: Tensor) -> Tensor:
-        """A 1x1 convolution of (episodes, videos, channels, time, height, width)."""
+        """Apply a 1x1 convolution to (episodes, videos, channels, time, height, width)."""
         return (self.fuse_value.weight @ maps.flatten(3)).reshape(maps.shape)
 
     def _fused(self, task: Task, support: Tensor) -> Tensor:
-        """One map a class: each shot brought into the reference's order of frames, the mean.
+        """Compute one map a class: the mean of its shots, each in the reference's order of frames.
 
-        The values are linear and do not look across frames: they are taken of the mean.
+        The values are linear and mix no frames, so they are computed from the mean.
         """
         labels, way = task.support_labels, task.way
         means = support.mean(dim=(4, 5)).mT
@@ -161,7 +163,7 @@ class TA2N(Matcher):
         )
 
     def _coordinated(self, support: Tensor, query: Tensor) -> Pairs:
-        """Attention from each frame of a class to the frames of each query."""
+        """Compute the attention from each frame of a class to the frames of each query."""
         of_support, of_query = support.mean(dim=(4, 5)).mT, query.mean(dim=(4, 5)).mT
         match = self.key(of_support)[:, :, None] @ self.query(of_query)[:, None].mT
         return Pairs(
@@ -174,9 +176,9 @@ class TA2N(Matcher):
 
 
 def _pooled(pairs: Pairs, offsets: Tensor) -> Aligned:
-    """Both maps pooled around the offsets, the query's in the opposite direction.
+    """Pool both maps around the offsets, the query's in the opposite direction.
 
-    The masks sum to 1, so that what a pair adds to all cells of a map is added afterwards.
+    The masks sum to 1, so what a pair adds to all cells of a map is added after the pooling.
     """
     support = pooled(pairs.support_maps, offsets) + pairs.support_added[:, :, None]
     query = pooled(pairs.query_maps, -offsets.transpose(1, 2)).transpose(1, 2)
@@ -184,7 +186,7 @@ def _pooled(pairs: Pairs, offsets: Tensor) -> Aligned:
 
 
 def _scores(aligned: Aligned) -> Scores:
-    """Minus the cosine distances, summed over the frames."""
+    """Score by minus the cosine distances, summed over the frames."""
     support = functional.normalize(aligned.support, dim=4, eps=TINY)
     query = functional.normalize(aligned.query, dim=4, eps=TINY)
     distances = (1 - (support * query).sum(dim=4)).sum(dim=3)

@@ -1,4 +1,4 @@
-"""TA2N's second stage in space: where in the two maps of a pair the action is."""
+"""The second stage of TA2N in space: offsets to the action in the two maps of a pair."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from tasd.matchers.ta2n_warp import pool_by_two
 
-REACH = 0.75  # the largest offset, in halves of the map
+REACH = 0.75  # the largest offset, as a fraction of half the map
 HALF = 128  # channels of the first convolution
 SHIFTS = (-0.2, 0.0, 0.2)  # the masks of nine shifted offsets are averaged
 
@@ -19,9 +19,9 @@ Side = Literal["support", "query"]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Maps of all pairs of a class n and a query m, taken apart.
+    """Maps of all pairs of a class n and a query m, kept in parts.
 
-    What a pair adds to the two maps is the same in all cells, so that it is kept as a vector:
+    What a pair adds to the two maps is the same in all cells, so it is kept as a vector:
     the class's map is ``support_maps[n] + support_added[n]``, the query's is
     ``query_maps[m] + attention[n, m] @ query_values[m]`` frame by frame.
     """
@@ -34,11 +34,11 @@ class Pairs:
 
 
 class SpatialOffsets(nn.Module):
-    """Offsets (x, y) of every frame of every pair, from the two maps side by side.
+    """Network that predicts (x, y) offsets of every frame of every pair from its two maps.
 
-    The first convolution reads 2 x channels for each pair. It is linear, so it is applied to
-    each map once and to what a pair adds as the vector that it is: for 5 classes and 5 queries
-    50 such convolutions become 10.
+    The first convolution reads 2 x channels for each pair. It is linear, so it is applied once to
+    each map, and to what a pair adds as a vector: for 5 classes and 5 queries 50 such
+    convolutions become 10.
     """
 
     def __init__(self, channels: int) -> None:
@@ -57,11 +57,11 @@ class SpatialOffsets(nn.Module):
     def convolved(
         self, maps: Float[Tensor, "videos channels time height width"], side: Side
     ) -> Float[Tensor, "videos half time height width"]:
-        """The first convolution of a map as a class's or as a query's."""
+        """Apply the first convolution to maps of classes or to maps of queries."""
         return functional.conv3d(maps, self._weight(side), padding=1)
 
     def _weight(self, side: Side) -> Tensor:
-        """The class's map comes first in a pair."""
+        """Return the kernel of one side: the class's map comes first in a pair."""
         channels = self.channels
         return (
             self.conv1.weight[:, :channels]
@@ -75,26 +75,26 @@ class SpatialOffsets(nn.Module):
         support_half: Float[Tensor, "episodes way half time height width"],
         query_half: Float[Tensor, "episodes query half time height width"],
     ) -> Float[Tensor, "episodes way query time 2"]:
-        """Offsets, as fractions of half the map."""
+        """Predict the offsets, as fractions of half the map."""
         height, width = support_half.shape[4:]
         added = self._added(pairs, height, width)
         first = support_half[:, :, None] + query_half[:, None] + added
         assert self.conv1.bias is not None
         flat = first.flatten(0, 2) + self.conv1.bias[:, None, None, None]
-        seen = functional.relu(pool_by_two(self.norm1(flat), over_time=False))
-        seen = functional.relu(pool_by_two(self.norm2(self.conv2(seen)), over_time=False))
-        hidden = functional.relu(self.hidden(seen.amax(dim=(3, 4))))
+        maps = functional.relu(pool_by_two(self.norm1(flat), over_time=False))
+        maps = functional.relu(pool_by_two(self.norm2(self.conv2(maps)), over_time=False))
+        hidden = functional.relu(self.hidden(maps.amax(dim=(3, 4))))
         offsets = REACH * torch.tanh(self.out(hidden)).mT
         return offsets.reshape(*pairs.attention.shape[:4], 2)
 
     def _added(self, pairs: Pairs, height: int, width: int) -> Tensor:
-        """The first convolution of what a pair adds: (e, n, m, 128, time, height, width)."""
+        """Convolve what a pair adds: (e, n, m, 128, time, height, width)."""
         rows, columns = _taps_inside(height, pairs), _taps_inside(width, pairs)
         inside = torch.einsum("pi,qj->pqij", rows, columns).flatten(2).flatten(0, 1)
         support_taps = self._taps(pairs.support_added, "support", inside)
         query_taps = self._taps(pairs.query_values, "query", inside)
-        # Output t sums the three taps k over the frames t + k - 1, which are the support's own
-        # and, for the query, those that attention brings there from its frames y.
+        # Output frame t sums the taps k = 0, 1, 2 of the frames t + k - 1: the support's own
+        # frames and, of the query, those that attention brings there from its frames y.
         frames = torch.eye(pairs.attention.shape[3], dtype=inside.dtype, device=inside.device)
         own = torch.einsum("kty,enykx->entx", _neighbours(frames), support_taps)
         brought = torch.einsum("enmkty,emykx->enmtx", _neighbours(pairs.attention), query_taps)
@@ -104,10 +104,10 @@ class SpatialOffsets(nn.Module):
         return cells.movedim(3, 4)
 
     def _taps(self, vectors: Tensor, side: Side, inside: Tensor) -> Tensor:
-        """What a map that is the vector in all its cells becomes, tap by tap in time.
+        """Convolve maps that hold one vector in all cells, each tap in time by itself.
 
-        The kernel is summed over the cells that it finds inside the map, once for each place
-        that differs in this: (e, videos, frames, 3 taps, 128 * places).
+        The kernel is summed over its cells that lie inside the map. The sum differs only between
+        first, middle and last rows and columns: (e, videos, frames, 3 taps, 128 * places).
         """
         kernel = self._weight(side).permute(2, 0, 3, 4, 1).flatten(2, 3)
         summed = inside @ kernel  # (3 taps, 128, places, channels)
@@ -116,26 +116,26 @@ class SpatialOffsets(nn.Module):
 
 
 def _taps_inside(cells: int, like: Pairs) -> Tensor:
-    """(places, 3): which taps lie inside a row at its first cell, in its middle, at its last."""
+    """Mark the taps that lie inside a row at its first, middle and last cell: (places, 3)."""
     places = range(min(cells, 3))
     inside = [[float(0 <= place + tap - 1 < len(places)) for tap in range(3)] for place in places]
     return like.support_added.new_tensor(inside)
 
 
 def _neighbours(rows: Tensor) -> Tensor:
-    """(..., frames, x) -> (..., 3, frames, x): the frame before, itself, the next; or zeros."""
+    """Stack the frame before, itself and the next, or zeros: (..., 3, frames, x)."""
     padded = functional.pad(rows, (0, 0, 1, 1))
     frames = rows.shape[-2]
     return torch.stack([padded[..., k : k + frames, :] for k in range(3)], dim=-3)
 
 
 def _place_of_cells(cells: int) -> list[int]:
-    """Which of first, middle, last each cell of a row is; the only two are first and last."""
+    """Number each cell of a row: 0 the first, 1 the middle ones, 2 the last (1 of two cells)."""
     return [min(cell, 1) + (cell > 1 and cell == cells - 1) for cell in range(cells)]
 
 
 def axis_masks(offsets: Float[Tensor, "*frames"], *, cells: int) -> Float[Tensor, "*frames cells"]:
-    """How much each cell of a row counts when the row is moved by an offset; sums to 1.
+    """Weigh the cells of a row that is moved by an offset; the weights sum to 1.
 
     Cells that stay inside count fully, those outside less by their distance. Nine shifted
     offsets (three an axis) are averaged; the masks of rows and columns are multiplied, so that
@@ -153,7 +153,7 @@ def pooled(
     maps: Float[Tensor, "episodes videos channels time height width"],
     offsets: Float[Tensor, "episodes videos others time 2"],
 ) -> Float[Tensor, "episodes videos others time channels"]:
-    """The frames of a map around its offsets, for each of the videos that it is paired with."""
+    """Pool the frames of a map around its offsets, for each video that it is paired with."""
     columns = axis_masks(offsets[..., 0], cells=maps.shape[5])
     rows = axis_masks(offsets[..., 1], cells=maps.shape[4])
     masks = (rows[..., :, None] * columns[..., None, :]).flatten(4)

@@ -1,4 +1,4 @@
-"""TA2N's first stage: each video is stretched and shifted in time to where its action is."""
+"""The first stage of TA2N: each video is stretched and shifted in time to its action."""
 
 import torch
 from jaxtyping import Float
@@ -7,14 +7,14 @@ from torch.nn import functional
 
 
 def pool_by_two(maps: Tensor, *, over_time: bool) -> Tensor:
-    """Max pool of stride 2, left out along a dimension that has only one cell."""
+    """Max-pool with stride 2, except along a dimension that has only one cell."""
     time, height, width = maps.shape[-3:]
     kernel = (min(2, time) if over_time else 1, min(2, height), min(2, width))
     return functional.max_pool3d(maps, kernel)
 
 
 class TemporalTransform(nn.Module):
-    """Predicts (a, b) for each video and samples its maps at the times a t + b."""
+    """Network that predicts (a, b) for each video and samples its maps at the times a t + b."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -32,27 +32,27 @@ class TemporalTransform(nn.Module):
     def forward(
         self, maps: Float[Tensor, "videos channels time height width"]
     ) -> Float[Tensor, "videos channels time height width"]:
-        """The warped maps."""
+        """Warp the maps."""
         return warped(maps, self.parameters_of(maps))
 
     def parameters_of(
         self, maps: Float[Tensor, "videos channels time height width"]
     ) -> Float[Tensor, "videos 2"]:
-        """Scale a and shift b, in (-1, 1)."""
-        seen = functional.relu(pool_by_two(self.norm1(self.conv1(maps)), over_time=True))
-        seen = functional.relu(pool_by_two(self.norm2(self.conv2(seen)), over_time=True))
-        hidden = functional.relu(self.hidden(seen.amax(dim=(2, 3, 4))))
+        """Predict scale a and shift b, in (-1, 1)."""
+        maps = functional.relu(pool_by_two(self.norm1(self.conv1(maps)), over_time=True))
+        maps = functional.relu(pool_by_two(self.norm2(self.conv2(maps)), over_time=True))
+        hidden = functional.relu(self.hidden(maps.amax(dim=(2, 3, 4))))
         return torch.tanh(self.out(hidden))
 
 
 def warped(
     maps: Float[Tensor, "videos channels time height width"], warp: Float[Tensor, "videos 2"]
 ) -> Float[Tensor, "videos channels time height width"]:
-    """Frame i at time a u_i + b for u_i from -1 to 1, linear between frames, zero outside."""
+    """Sample frame i at time a u_i + b, u_i from -1 to 1; linear between frames, zero outside."""
     time = maps.shape[2]
     steps = torch.arange(time, dtype=maps.dtype, device=maps.device)
     spread = 2 * steps / max(time - 1, 1) - 1
     places = ((warp[:, :1] * spread + warp[:, 1:] + 1) / 2 * (time - 1))[:, :, None]
-    # (videos, 1, time out, time in): a hat around each place.
+    # (videos, 1, time out, time in): weights fall linearly to 0 one frame from each place.
     weights = (1 - (places - steps).abs()).clamp(min=0)[:, None]
     return (weights @ maps.flatten(3)).reshape(maps.shape)

@@ -1,4 +1,4 @@
-"""Temporal-relational cross-transformers: tuples of frames look for their like in a class."""
+"""TRX: the tuples of a query's frames are matched by attention with those of each class."""
 
 import itertools
 import math
@@ -19,7 +19,7 @@ def linear_of_tuples(
     frames: Float[Tensor, "videos time channels"],
     tuples: Int64[Tensor, "tuples cardinality"],
 ) -> Float[Tensor, "videos tuples width"]:
-    """``linear`` of the concatenated frames of every tuple.
+    """Apply ``linear`` to the concatenated frames of every tuple.
 
     W [a; b] = W1 a + W2 b: each frame is multiplied once for each place that it can take in a
     tuple, not once for each tuple that it is in.
@@ -33,12 +33,12 @@ def linear_of_tuples(
 
 
 def tuple_counts(total: int, cardinalities: tuple[int, ...]) -> list[int]:
-    """How many tuples of each cardinality there are, if there are ``total`` in all."""
+    """Return the number of tuples of each cardinality, given that of all, ``total``."""
     for time in itertools.count(max(cardinalities)):
         counts = [math.comb(time, cardinality) for cardinality in cardinalities]
         if sum(counts) >= total:
             break
-    assert sum(counts) == total, f"{total} tuples are not those of any number of frames"
+    assert sum(counts) == total, f"no number of frames has {total} tuples"
     return counts
 
 
@@ -56,7 +56,7 @@ class TupleAttention(nn.Module):
     def forward(
         self, frames: Float[Tensor, "videos time channels"]
     ) -> Float[Tensor, "videos tuples keys_and_values"]:
-        """Key and value of every tuple, side by side."""
+        """Compute key and value of every tuple, side by side."""
         assert frames.shape[1] >= self.cardinality, "a video has fewer frames than a tuple"
         tuples = frame_tuples(frames.shape[1], self.cardinality, like=frames)
         placed = self.positions(frames)
@@ -69,17 +69,19 @@ def cross_distances(
     support: Float[Tensor, "episodes support tuples keys_and_values"],
     shots: Shots,
 ) -> Float[Tensor, "episodes query way"]:
-    """Squared distance of a query's values to the prototypes that its keys pick from a class.
+    """Compute the squared distance of a query's values to the prototypes that its keys select.
 
-    Each query tuple has its own prototype: the values of all tuples of all shots of the class,
-    weighed by the softmax over how well their keys match. Mean over the query's tuples.
+    Each query tuple has its own prototype in a class: the values of all tuples of all its shots,
+    weighted by a softmax over the products of the keys. Mean over the query's tuples.
     """
     tuples = query.shape[2]
     query_keys, query_values = query.flatten(1, 2).chunk(2, dim=2)
     distances = []
     # Class by class: the prototypes of all at once would be the largest tensor by far.
-    for shown, given in zip(shots.of(support).unbind(1), shots.given.unbind(1), strict=True):
-        keys, values = shown.flatten(1, 2).chunk(2, dim=2)
+    for tuples_of_shots, given in zip(
+        shots.of(support).unbind(1), shots.given.unbind(1), strict=True
+    ):
+        keys, values = tuples_of_shots.flatten(1, 2).chunk(2, dim=2)
         match = query_keys @ keys.mT / math.sqrt(keys.shape[2])
         absent = ~given.repeat_interleave(tuples, dim=1)[:, None]
         prototypes = match.masked_fill(absent, -math.inf).softmax(dim=2) @ values
@@ -88,16 +90,18 @@ def cross_distances(
 
 
 class TRX(Matcher):
-    """Perrett, Masullo, Burghardt, Mirmehdi, Damen: "Temporal-Relational CrossTransformers for
+    """Temporal-relational cross-transformer (TRX).
+
+    Perrett, Masullo, Burghardt, Mirmehdi, Damen: "Temporal-Relational CrossTransformers for
     Few-Shot Action Recognition", CVPR 2021.
 
-    Ordered pairs and triples of frames are the units of an action. Every such tuple of the query
-    attends to the tuples of all shots of a class at once, and the class is as near as the
-    prototypes that it can build of them.
+    An action is compared by ordered pairs and triples of frames. Every such tuple of the query
+    attends to the tuples of all shots of a class at once, and its distance to the class is that to
+    the prototype which this attention makes of them.
 
     cardinalities: sizes of the tuples; the scores of several are averaged.
-    width: of keys and values.
-    dropout: after the positions, in training.
+    width: number of channels of keys and values.
+    dropout: its rate after the positions, in training.
 
     Against the published code: the layer norm of the values, which it stores and never uses, is
     left out; a frame is projected once for each place in a tuple instead of once for each tuple,
@@ -125,11 +129,11 @@ class TRX(Matcher):
         )
 
     def prepare(self, features: Features) -> Features:
-        """Keys and values of all tuples, one cardinality after the other."""
+        """Compute keys and values of all tuples, one cardinality after the other."""
         return Features(torch.cat([each(features.frames) for each in self.attentions], 1))
 
     def compare(self, task: Task) -> Scores:
-        """Minus the distance to the query's own prototypes, averaged over the cardinalities."""
+        """Score by minus the distance to the query's own prototypes, mean over cardinalities."""
         shots = shots_by_class(task.support_labels, way=task.way)
         counts = tuple_counts(task.query.shape[2], self.cardinalities)
         queries, supports = (torch.split(x, counts, dim=2) for x in (task.query, task.support))

@@ -90,7 +90,7 @@ def test_batchnorm_is_frozen_with_pretrained_weights_alone(source, batchnorm, fr
 
 
 def test_random_frozen_statistics_are_refused():
-    with pytest.raises(UserError, match="would silence the network"):
+    with pytest.raises(UserError, match="would never learn its statistics"):
         weights.frozen("none", "frozen")
 
 
@@ -105,7 +105,7 @@ def test_gradient_checkpointing_changes_no_gradient_and_no_statistic(name, froze
     checkpointed.gradient_checkpointing = True
     clips = torch.randn(2, 2, 3, 32, 32)
     for backbone in (plain, checkpointed):
-        for _ in range(2):  # a second pass sees what the first left behind
+        for _ in range(2):  # the second pass reads the statistics that the first left
             backbone(clips).square().mean().backward()
     for (place, one), other in zip(
         plain.named_parameters(), checkpointed.parameters(), strict=True

@@ -1,4 +1,4 @@
-"""Slow twins of the paper's equations: plain loops over numbers, and how two results compare."""
+"""Slow twins of the paper's equations in plain loops, and the comparison of two results."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ Map = list[list[list[list[float]]]]
 
 
 def agrees(actual: Tensor, expected: Tensor | float | Sequence, tolerance: float = 1e-10) -> bool:
-    """Same shape, finite, and nowhere further apart than the tolerance."""
+    """True where shapes are equal, all is finite and differences are within the tolerance."""
     expected = torch.as_tensor(expected, dtype=torch.float64)
     if actual.shape != expected.shape or not actual.isfinite().all():
         return False
@@ -19,7 +19,7 @@ def agrees(actual: Tensor, expected: Tensor | float | Sequence, tolerance: float
 
 
 def random_maps(seed: int, *, pairs: int = 2) -> Tensor:
-    """Maps whose sizes all differ, so that a wrong axis shows: 3 channels, 4 frames, 5 x 2."""
+    """Draw maps whose sizes all differ, so that a wrong axis shows: 3 channels, 4 frames, 5 x 2."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(pairs, 3, 4, 5, 2, generator=generator, dtype=torch.float64)
 
@@ -110,7 +110,7 @@ def imitation_squares(student: Map, teacher: Map, temperature: float) -> float:
 
 
 def norm(squares: Sequence[float], elements: int, *, form: str, root: str) -> float:
-    """The four ways of taking a root that the losses offer, epsilon on the per-element mean."""
+    """Compute the norm in each of its four forms, with epsilon on the per-element mean."""
     epsilon = 1e-6
     if root == "batch":
         squares, elements = [sum(squares)], elements * len(squares)

@@ -1,4 +1,4 @@
-"""What the three losses on feature maps have in common: Eqs 9, 10 and 11."""
+"""Common properties of the three losses on feature maps: Eqs 9, 10 and 11."""
 
 import pytest
 import torch
@@ -52,7 +52,7 @@ def test_the_teacher_is_a_constant(loss):
     loss(student, teacher).backward()
     assert teacher.grad is None
     assert student.grad.abs().sum() > 0
-    # The formula is symmetric: with the places changed a gradient would have reached it.
+    # The formula is symmetric: as the first argument the teacher gets a gradient.
     loss(teacher, student).backward()
     assert teacher.grad.abs().sum() > 0
 
@@ -103,7 +103,7 @@ def test_the_gradient_is_that_of_finite_differences(loss, form, root):
 @pytest.mark.parametrize("form", ["mean", "sum"])
 @pytest.mark.parametrize("root", ["pair", "batch"])
 def test_the_gradient_of_imitation_is_that_of_finite_differences(form, root, monkeypatch):
-    # Masks are constants to the gradient: they are held still while the differences are taken.
+    # The gradient treats masks as constants, so the finite differences must too.
     for name in ("spatial_mask", "temporal_mask", "channel_mask"):
         still = getattr(mask, name)(random_maps(12), random_maps(13))
         monkeypatch.setattr(mask, name, lambda *maps, temperature, still=still: still)

@@ -132,7 +132,7 @@ def test_masks_that_pass_a_gradient_are_told_apart():
 
 
 class NewTensors(TorchDispatchMode):
-    """Counts the storages of at least so many elements that come into being within."""
+    """Counter of new storages that have at least so many elements."""
 
     def __init__(self, elements):
         super().__init__()
@@ -149,7 +149,7 @@ class NewTensors(TorchDispatchMode):
 
 
 def large_tensors(loss):
-    """What a loss keeps and makes at the size of its maps: kept, forward, backward."""
+    """List tensors of the size of the maps: kept, made in forward, made in backward."""
     student, kept = STUDENT.clone().requires_grad_(), []
     own = {student.untyped_storage()._cdata, TEACHER.untyped_storage()._cdata}
 
@@ -170,7 +170,7 @@ def large_tensors(loss):
 def test_neither_forward_nor_backward_stores_a_product_of_masks():
     kept, forward, backward = large_tensors(masked_imitation)
     assert kept == []
-    # Forward: six attentions take absolute values, the difference is made once.
+    # Forward: six attentions take absolute values, and one difference is computed.
     assert len(forward) == 6 + 1
     assert sum("abs" in name for name in forward) == 6
     assert len(backward) == 1

@@ -17,7 +17,7 @@ def random_frames(seed):
 
 
 def unit(**options):
-    """A small unit in eval mode, whose every weight and statistic is random."""
+    """Build a small unit in eval mode with random weights and statistics."""
     glore = GloRe(6, states=4, nodes=5, **options).double().eval()
     generator = torch.Generator().manual_seed(30)
     for tensor in [*glore.parameters(), glore.norm.running_mean, glore.norm.running_var]:
@@ -35,7 +35,7 @@ def layer(linear, vector):
 
 
 def glore_by_loops(glore, frame, *, fixed=None):
-    """One frame (channels, positions) through the unit, as section 3.3 and Chen et al. tell it."""
+    """Run one frame (channels, positions) through the unit of section 3.3 and Chen et al."""
     positions = len(frame[0])
     pixels = [[channel[p] for channel in frame] for p in range(positions)]
     states = [layer(glore.state, pixel) for pixel in pixels]

@@ -1,4 +1,4 @@
-"""Golden numbers of published implementations, and how ours are held to them."""
+"""Golden numbers of published implementations, and their comparison with ours."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from torch import Tensor
 from tasd.types import Task
 
 INPUTS = ("support", "query", "support_labels", "query_labels", "k1_index")
-# How far the reference in float32 is from itself in float64.
+# Largest difference of the reference in float32 from itself in float64.
 FLOAT32_DEVIATION = {
     "otam": 1e-6,
     "meanpool": 3e-7,
@@ -39,11 +39,11 @@ class Golden:
         return float(self.arrays[key])
 
     def supports(self, which: str) -> Tensor:
-        """Which supports make up an episode: "k1", one a class, or "kn", all."""
+        """Indices of an episode's supports: "k1", one a class, or "kn", all."""
         return self["k1_index"] if which == "k1" else torch.arange(len(self["support"]))
 
     def task(self, which: str) -> Task:
-        """The episode; where the file holds maps, the frames are their means."""
+        """Build the episode; where the file holds maps, the frames are their means."""
         chosen = self.supports(which)
         support, query = self["support"][chosen], self["query"]
         maps: dict[str, Tensor] = {}
@@ -55,7 +55,7 @@ class Golden:
         return Task(5, support[None], query[None], labels, **maps)
 
     def weights(self, names: Mapping[str, str]) -> dict[str, Tensor]:
-        """The published state dict under our names; 1x1 convolutions become linear layers.
+        """Rename the published state dict to our names; 1x1 convolutions become linear layers.
 
         ``names`` maps modules, or single tensors, from theirs to ours.
         """
@@ -69,7 +69,7 @@ class Golden:
         return renamed
 
     def assert_all_match(self, ours: Mapping[str, Tensor], *, others: Sequence[str] = ()) -> None:
-        """Every array is there and equal; ``others`` are inputs of this file alone."""
+        """Assert that all outputs equal ours; ``others`` are further inputs of this file."""
         tolerance = 1e-8 if self.dtype == torch.float64 else 10 * FLOAT32_DEVIATION[self.name]
         outputs = {key for key in self.arrays if not key.startswith(("w/", "w1d/", "meta/"))}
         assert outputs - {*INPUTS, *others} == set(ours)

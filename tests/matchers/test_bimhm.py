@@ -1,4 +1,4 @@
-"""BiMHM against published numbers and against plain loops, which are then broken on purpose."""
+"""BiMHM against published numbers and plain loops, and the loops against broken metrics."""
 
 import math
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def cosine_distance(a: list[float], b: list[float]) -> float:
 
 
 def by_loops(query: Video, support: Video) -> float:
-    """For each frame of one video the nearest of the other, in both directions, summed."""
+    """Sum the distance of each frame to the nearest of the other video, in both directions."""
     total = 0.0
     for frame in query:
         total += min(cosine_distance(frame, other) for other in support)
@@ -49,7 +49,7 @@ def by_loops(query: Video, support: Video) -> float:
 
 
 def agrees_with_loops(metric: Callable[[Tensor], Tensor]) -> bool:
-    """Whether a metric on (query_time, support_time) is that of the loops, for unequal times."""
+    """True where a metric on (query_time, support_time) is that of the loops, for unequal times."""
     generator = torch.Generator().manual_seed(3)
     for query_time, support_time in ((8, 8), (5, 3), (1, 4)):
         query = torch.randn(query_time, 6, generator=generator, dtype=torch.float64)
@@ -88,12 +88,12 @@ def test_the_matcher_is_the_loops_over_prototypes_and_shots():
     task = Task(2, support, query, labels)
     for shots in ("prototype", "mean"):
         logits = build("bimhm", 6, shots=shots)(task).logits[0]
-        for asked in range(2):
+        for video in range(2):
             for name in range(2):
                 own = support[0, labels[0] == name]
-                videos = [own.mean(dim=0)] if shots == "prototype" else list(own)
-                each = [by_loops(query[0, asked].tolist(), video.tolist()) for video in videos]
-                assert logits[asked, name].item() == pytest.approx(-sum(each) / len(each))
+                shown = [own.mean(dim=0)] if shots == "prototype" else list(own)
+                each = [by_loops(query[0, video].tolist(), other.tolist()) for other in shown]
+                assert logits[video, name].item() == pytest.approx(-sum(each) / len(each))
 
 
 def test_means_are_sums_divided_by_the_frames(shared: Path):

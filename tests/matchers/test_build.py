@@ -1,4 +1,4 @@
-"""Choosing a matcher and its options by name, and what is published of each."""
+"""Building a matcher by its name and options, and the published numbers of each."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A matcher that breaks one promise of the contract is caught by that promise's test."""
+"""A matcher that breaks one rule of the contract fails that rule's test."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from tests.matchers import test_matcher_contract as contract
 
 
 class Honest(Matcher):
-    """Products of a learnt view of each video with its mean in each class."""
+    """A correct matcher: products of learned features of each video with the class means."""
 
     PUBLISHED = Published(paper="none")
 

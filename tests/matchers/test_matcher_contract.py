@@ -1,4 +1,4 @@
-"""What every matcher promises; a new one is tested by its line in the table."""
+"""The contract of every matcher; a new one is tested by its line in the table."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ from tasd.matchers.base import prepared
 from tasd.types import Scores, Task
 
 CHANNELS, FRAMES, CLASSES = 16, 4, 9
-# Smaller than published; and the forms that have a code path of their own.
+# Smaller than published, and the options that take another path through the code.
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "bimhm": [{}, {"shots": "mean", "reduction": "mean", "eps": 0.01}],
     "prototype": [{}, {"metric": "squared_l2"}],
@@ -32,7 +32,7 @@ SHOTS = (2, 1, 3)
 
 @pytest.fixture(params=FORMS, ids=[f"{name}-{form}" for form, (name, _) in enumerate(FORMS)])
 def matcher(request: pytest.FixtureRequest) -> Matcher:
-    """In float64, in evaluation, with weights that leave no branch at zero."""
+    """Build it in float64 and evaluation mode, with weights that leave no branch at zero."""
     name, options = request.param
     torch.manual_seed(0)
     built = build(name, CHANNELS, classes=CLASSES, frames=FRAMES, **options).double().eval()
@@ -45,7 +45,7 @@ def matcher(request: pytest.FixtureRequest) -> Matcher:
 def task(
     *, shots: Sequence[int] = SHOTS, episodes: int = 2, queries: int = 4, training: bool = False
 ) -> Task:
-    """Random features of every kind; the supports of each episode in an order of their own."""
+    """Draw random features of every kind; each episode has its own order of supports."""
     generator = torch.Generator().manual_seed(sum(shots) + queries)
 
     def random(*shape: int) -> Tensor:
@@ -69,7 +69,7 @@ def task(
 
 
 def select(task: Task, part: str, index: Any) -> Task:
-    """The task with some of its ``support_...`` or ``query_...`` videos, in this order."""
+    """Keep some ``support_...`` or ``query_...`` videos of the task, in this order."""
     chosen = {
         name: value[:, index]
         for name, value in vars(task).items()
@@ -79,7 +79,7 @@ def select(task: Task, part: str, index: Any) -> Task:
 
 
 def mapped(task: Task, change: Any) -> Task:
-    """The task with a change to every tensor of features."""
+    """Apply a change to every tensor of features of the task."""
     floats = {
         name: change(value)
         for name, value in vars(task).items()

@@ -70,12 +70,12 @@ def published(golden: Golden) -> MoLo:
 
 
 def pixels(images: Tensor) -> Tensor:
-    """Each of 14 x 14 pixels repeated to 16 x 16."""
+    """Repeat each of 14 x 14 pixels to 16 x 16."""
     return images.repeat_interleave(16, dim=-1).repeat_interleave(16, dim=-2)
 
 
 def tokens(matcher: MoLo, task: Task) -> dict[str, Tensor]:
-    """Tokens of prototypes and queries in both branches, class tokens first."""
+    """Compute tokens of prototypes and queries in both branches, class tokens first."""
     ready = prepared(matcher, task)
     prototypes = class_means(ready.support, ready.support_labels, way=5)
     proto, proto_motion = matcher.branches(prototypes)
@@ -89,7 +89,7 @@ def tokens(matcher: MoLo, task: Task) -> dict[str, Tensor]:
 
 
 def scores(matcher: MoLo, task: Task) -> dict[str, Tensor]:
-    """All that is compared."""
+    """Compute all scores that the golden file holds."""
     ready, own = prepared(matcher, task), tokens(matcher, task)
     frames = cosine_distances(
         own["query_tokens"][None, :, 1:], own["proto_tokens"][None, :, 1:], eps=EPS
@@ -107,7 +107,7 @@ def scores(matcher: MoLo, task: Task) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def reconstruction(golden: Golden, matcher: MoLo) -> dict[str, Tensor]:
-    """Decoded motion at some pixels, and its loss; one video at a time, to spare memory."""
+    """Decode motion at some pixels, and its loss, one video at a time to save memory."""
     assert matcher.reconstruction is not None
     shots = len(golden["support"])
     videos = torch.cat([golden["support"], golden["query"]]).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""OTAM against published numbers, where they are infinite too, and against plain loops."""
+"""OTAM against published numbers, also those that overflowed, and against plain loops."""
 
 import math
 from pathlib import Path
@@ -23,7 +23,7 @@ def both_ways(distances: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
 
 
 def gradients(golden: Golden) -> dict[str, Tensor]:
-    """Cross-entropy of the scores and its gradient at the features."""
+    """Compute the cross-entropy of the scores and its gradient at the features."""
     task = golden.task("kn")
     inputs = (task.support.requires_grad_(), task.query.requires_grad_())
     logits = build("otam", 32)(task).logits[0]
@@ -71,7 +71,7 @@ def test_far_videos_are_finite_in_float32_where_bare_exponentials_are_not(shared
 
 
 def by_loops(distances: list[list[float]], smoothing: float) -> float:
-    """The recursion cell by cell, with a zero column on either side."""
+    """Run the recursion cell by cell, with a zero column on either side."""
     rows, columns = len(distances), len(distances[0])
     padded = [[0.0, *row, 0.0] for row in distances]
     length = [[0.0] * (columns + 2) for _ in range(rows)]

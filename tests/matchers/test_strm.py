@@ -75,8 +75,8 @@ def test_the_second_score_is_the_distance_to_the_nearest_tuple_of_the_class():
     labels = torch.tensor([[1, 0, 1, 1, 0]])
     shots = shots_by_class(labels, way=2)
     distances = nearest_tuple_distances(query, support, shots)
-    for asked in range(2):
+    for video in range(2):
         for name in range(2):
             tuples = support[0, labels[0] == name].flatten(0, 1)
-            each = [min((mine - other).norm() for other in tuples) for mine in query[0, asked]]
-            torch.testing.assert_close(distances[0, asked, name], torch.stack(each).mean())
+            each = [min((mine - other).norm() for other in tuples) for mine in query[0, video]]
+            torch.testing.assert_close(distances[0, video, name], torch.stack(each).mean())

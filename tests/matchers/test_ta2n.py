@@ -78,16 +78,16 @@ def test_the_default_reference_is_that_of_one_shot_and_forgets_the_order_of_seve
 
 
 def explicit_offsets(offsets: SpatialOffsets, pairs: Pairs) -> Tensor:
-    """The same network on the maps of every pair, put side by side."""
+    """Run the same network on the maps of every pair, put side by side."""
     brought = pairs.attention @ pairs.query_values[:, None]
     query = pairs.query_maps[:, None] + brought.mT[..., None, None]
     support = pairs.support_maps + pairs.support_added.mT[..., None, None]
     both = torch.cat([support[:, :, None].expand_as(query), query], dim=3).flatten(0, 2)
-    seen = functional.relu(pool_by_two(offsets.norm1(offsets.conv1(both)), over_time=False))
-    seen = functional.relu(pool_by_two(offsets.norm2(offsets.conv2(seen)), over_time=False))
-    hidden = functional.relu(offsets.hidden(seen.amax(dim=(3, 4))))
-    found = 0.75 * torch.tanh(offsets.out(hidden)).mT
-    return found.reshape(*pairs.attention.shape[:4], 2)
+    maps = functional.relu(pool_by_two(offsets.norm1(offsets.conv1(both)), over_time=False))
+    maps = functional.relu(pool_by_two(offsets.norm2(offsets.conv2(maps)), over_time=False))
+    hidden = functional.relu(offsets.hidden(maps.amax(dim=(3, 4))))
+    predicted = 0.75 * torch.tanh(offsets.out(hidden)).mT
+    return predicted.reshape(*pairs.attention.shape[:4], 2)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 5), (1, 4), (7, 7)])

@@ -9,7 +9,7 @@ from tests.matchers.golden import Golden
 
 
 def names(module: int, ours: str) -> dict[str, str]:
-    """Theirs to ours, of one cardinality."""
+    """Map published names to ours, for one cardinality."""
     theirs = f"transformers.{module}"
     return {
         f"{theirs}.k_linear": f"{ours}.key",
