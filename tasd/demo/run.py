@@ -120,7 +120,7 @@ def _config(scale: Scale, seed: int) -> Config:
         [
             ("training.episodes", scale.episodes),
             ("training.validation_every", scale.validation_every),
-            ("training.checkpoint_every", scale.episodes),  # and one before training
+            ("training.checkpoint_every", scale.episodes),  # and before training
             ("training.seed", seed),
         ],
     )

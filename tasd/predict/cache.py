@@ -23,7 +23,7 @@ class SupportFeatures:
     """Features of the support clips.
 
     features: of each clip that could be read. problems: the reason for each of the others.
-    cache_hits: how many of the features were cached.
+    cache_hits: number of clips whose features were cached.
     """
 
     features: Mapping[Path, Features]

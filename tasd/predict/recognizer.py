@@ -1,4 +1,4 @@
-"""A recogniser that is fit on a few clips of each class and labels new ones."""
+"""The recogniser, which is fit on a few clips of each class and labels new ones."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,14 +27,14 @@ QUERIES_PER_TASK = 16
 
 
 class FewShotRecognizer:
-    """Labels clips by a few examples of each class, with the interface of scikit-learn.
+    """A classifier of clips by a few examples of each class, with scikit-learn's interface.
 
         recognizer = FewShotRecognizer.from_run("runs/mine").fit("my-actions")
         labels = recognizer.predict(["new1.mp4", "new2.mp4"])
 
     After `fit`: classes_: the class names, sorted. support_: the clips of each class that could
-    be read. problems_: the reason for each of the others. cache_hits_: how many of the support
-    clips had cached features. threshold_: the least score to accept a class, with ``reject``.
+    be read. problems_: the reason for each of the others. cache_hits_: number of support
+    clips with cached features. threshold_: the least score to accept a class, with ``reject``.
     """
 
     classes_: tuple[str, ...]

@@ -20,7 +20,7 @@ from tasd.runs.folder import Run
 from tasd.runs.stores import find_store
 from tasd.store import Store
 
-SETTINGS = "predict.json"  # in a run: what labelling clips needs beside the checkpoint
+SETTINGS_FILE = "predict.json"  # in a run
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Threshold:
     way, shot: of the episodes that it was found with. score: the threshold itself.
     true_accept: share of the queries of an episode's classes that it accepts.
     false_accept: share of the queries of other classes that it accepts.
-    episodes: how many. classes: how many validation classes they were drawn from.
-    fewest: videos of the smallest of these classes.
+    episodes: number of episodes. classes: number of validation classes they were drawn from.
+    fewest: number of videos of the smallest of these classes.
     """
 
     way: int
@@ -79,7 +79,7 @@ def trained_network(run: Run, *, store: Path | None = None) -> TrainedNetwork:
 
     store: read in place of the one that the run was trained on. Raises `UserError`.
     """
-    run.config()  # its message says so where the folder is not a run
+    run.config()  # refuses a folder that is not a run
     saved = checkpoint.load(run.best)
     refuse_features(run.path, saved.config)
     identity = checkpoint.file_hash(run.best)
@@ -102,7 +102,7 @@ def trained_network(run: Run, *, store: Path | None = None) -> TrainedNetwork:
 def write_settings(trained: TrainedNetwork) -> None:
     """Write frame settings and thresholds into the run. Raises `UserError`."""
     content = {"version": 1, "checkpoint": trained.identity, **settings_as_json(trained)}
-    write_text(trained.path / SETTINGS, json.dumps(content, indent=1) + "\n")
+    write_text(trained.path / SETTINGS_FILE, json.dumps(content, indent=1) + "\n")
 
 
 def settings_as_json(trained: TrainedNetwork) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def _frames_of(store: Path | None, saved: Checkpoint) -> FrameSettings:
 def _read_settings(run: Run, identity: str) -> tuple[FrameSettings, tuple[Threshold, ...]] | None:
     """Read the run's settings; None where it has none, or only those of an older checkpoint."""
     try:
-        content = json.loads((run.path / SETTINGS).read_text("utf-8"))
+        content = json.loads((run.path / SETTINGS_FILE).read_text("utf-8"))
         return settings_from_json(content) if content["checkpoint"] == identity else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
