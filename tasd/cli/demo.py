@@ -1,4 +1,4 @@
-"""``tasd demo``: the whole way on generated clips."""
+"""``tasd demo``: the whole pipeline on generated videos."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,12 +7,16 @@ import typer
 
 
 def demo(
-    quick: Annotated[bool, typer.Option("--quick", help="About a minute, weaker result.")] = False,
-    out: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(help="Seed of clips and training.")] = 0,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Train for about a minute; the result is weaker.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="New folder for videos, store, run and report.")] = Path(
+        "demo"
+    ),
+    seed: Annotated[int, typer.Option(help="Seed of videos and training.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
-    """Show the whole way on generated clips; no data needed."""
+    """Run the whole pipeline on generated videos; no data needed."""
     from rich.console import Console
 
     from tasd.demo.run import demo as run_demo

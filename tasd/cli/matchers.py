@@ -1,4 +1,4 @@
-"""``tasd matchers``: what there is to compare videos with."""
+"""``tasd matchers``: the matchers, which compare videos."""
 
 import json
 from typing import Annotated
@@ -7,14 +7,14 @@ import typer
 
 
 def matchers(
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """List the matchers: papers, published accuracies, recipes."""
     from tasd.matchers import MATCHERS
     from tasd.recipes import of_matcher
 
     if as_json:
-        told = {
+        document = {
             name: {
                 "paper": matcher.PUBLISHED.paper,
                 "published": matcher.PUBLISHED.accuracy,
@@ -23,7 +23,7 @@ def matchers(
             }
             for name, matcher in MATCHERS.items()
         }
-        typer.echo(json.dumps(told, indent=2))
+        typer.echo(json.dumps(document, indent=2))
         return
     for name, matcher in MATCHERS.items():
         scores = ", ".join(
@@ -32,4 +32,6 @@ def matchers(
         typer.echo(f"{name:<10} {matcher.PUBLISHED.paper}")
         typer.echo(f"{'':<10} 5-way 1-shot / 5-shot: {scores or 'none published'}")
         typer.echo(f"{'':<10} tasd train --recipe {of_matcher(name)}")
-    typer.echo("with the distillation of this paper: --set distill=tasd; the recipe tasd has it")
+    typer.echo(
+        "for the distillation of this paper add --set distill=tasd; the recipe tasd has it on"
+    )

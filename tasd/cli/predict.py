@@ -1,4 +1,4 @@
-"""``tasd predict``: a person's own actions, from a few clips of each."""
+"""``tasd predict``: labels for a person's own clips, from a few examples of each class."""
 
 import json
 import time
@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from tasd.predict import Answer, FewShotRecognizer
-    from tasd.predict.formats import Lines
+    from tasd.predict.formats import AnswerFormat
     from tasd.predict.windows import Windows
 
 
@@ -27,42 +27,48 @@ def predict(
         typer.Option(help="A run or an export; default: the newest run with a best checkpoint."),
     ] = None,
     reject: Annotated[
-        bool, typer.Option("--reject", help="Answer 'none of these' below a threshold.")
+        bool, typer.Option("--reject", help="Answer 'none of these' where no class fits.")
     ] = False,
     watch: Annotated[
-        Path | None, typer.Option(help="Label the clips of this folder as they arrive.")
+        Path | None, typer.Option(help="Label the clips that arrive in this folder, until Ctrl-C.")
     ] = None,
     window: Annotated[
-        float | None, typer.Option(help="Long videos: seconds of each window over them.")
+        float | None, typer.Option(help="Label long videos in windows of this many seconds.")
     ] = None,
     stride: Annotated[
-        float | None, typer.Option(help="Seconds between windows; default: half of --window.")
+        float | None, typer.Option(help="Seconds from window to window; default: half of --window.")
     ] = None,
     timeline: Annotated[
-        Path | None, typer.Option(help="With --window: draw what is seen when (PNG).")
+        Path | None, typer.Option(help="With --window: draw the labels over time (PNG).")
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="For scripts; a line a clip with --watch.")
+        bool,
+        typer.Option(
+            "--json", help="Print JSON, for scripts; with --watch one line for each clip."
+        ),
     ] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="A line a clip, for tables.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print CSV, one line for each clip.")
+    ] = False,
     store: Annotated[
-        Path | None, typer.Option(help="The store it was trained on, where it is not found.")
+        Path | None, typer.Option(help="The run's store, where it is not under $TASD_HOME.")
     ] = None,
     cache: Annotated[
-        bool, typer.Option(help="Keep what the network says of support clips.")
+        bool, typer.Option(help="Keep the features of support clips in the run.")
     ] = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
     """Label clips by a few examples of each class.
 
-    Nothing is trained. The classes are yours: folders of one clip or more each. A clip that
-    cannot be read is reported and the rest answered; exit code 1 where none could be.
+    Nothing is trained. The classes are your own: a folder of one clip or more for each. A clip
+    that cannot be read is reported, and the others are labelled. The exit code is 1 where no clip
+    could be read.
     """
-    from tasd.predict.arrivals import clips_among
+    from tasd.predict.arrivals import find_clips
     from tasd.predict.recognizer import FewShotRecognizer
 
     windows = _windows(window, stride, timeline, watch)
-    clips = clips_among(videos or [])
+    clips = find_clips(videos or [])
     _check(clips, watch, as_json=as_json, as_csv=as_csv)
     recognizer = FewShotRecognizer.from_run(
         run, reject=reject, store=store, device=device, cache=cache
@@ -72,12 +78,13 @@ def predict(
         _watch(recognizer, watch, as_json=as_json, as_csv=as_csv)
         return
     began = time.monotonic()
-    answers = _shown(recognizer.answers(clips, windows=windows), clips)
-    found = list(
-        _told(answers, _lines(recognizer, as_json=False, as_csv=True)) if as_csv else answers
-    )
+    answers = _with_progress(recognizer.answers(clips, windows=windows), clips)
+    if as_csv:
+        answers = _printed(answers, _line_format(recognizer, as_json=False, as_csv=True))
+    found = list(answers)
     seconds = time.monotonic() - began
-    _print(recognizer, found, seconds=seconds, as_json=as_json, as_csv=as_csv)
+    if not as_csv:
+        _print(recognizer, found, seconds=seconds, as_json=as_json)
     each = f", {seconds / len(clips):.2f} s each" if len(clips) > 1 else ""
     _say(f"{len(clips)} clip{'s' if each else ''} in {seconds:.1f} s{each}")
     if not any(answer.scores for answer in found):
@@ -91,17 +98,17 @@ def predict(
 def _windows(
     window: float | None, stride: float | None, timeline: Path | None, watch: Path | None
 ) -> "Windows | None":
-    """The windows that the options ask for. Raises `UserError`."""
+    """Windows of --window and --stride; None without --window. Raises `UserError`."""
     from tasd.errors import UserError
     from tasd.predict.windows import Windows
 
     if window is None:
         for name, value in (("--stride", stride), ("--timeline", timeline)):
             if value is not None:
-                raise UserError(f"{name} {value} has no effect without --window; give one")
+                raise UserError(f"{name} {value} has no effect without --window; add --window")
         return None
     if watch is not None:
-        raise UserError("--watch labels whole clips; leave out --window, or --watch")
+        raise UserError("--watch labels whole clips; leave out --window or --watch")
     return Windows(window, window / 2 if stride is None else stride)
 
 
@@ -111,15 +118,17 @@ def _check(clips: list[Path], watch: Path | None, *, as_json: bool, as_csv: bool
     if as_json and as_csv:
         raise UserError("--json and --csv exclude one another; give one of them")
     if watch is None and not clips:
-        raise UserError("no clip to label; name some after the options, or a folder of them")
+        raise UserError("no clip to label; name clips or a folder of clips after the options")
     if watch is not None and clips:
-        raise UserError(f"--watch {watch} labels what arrives there; leave out {clips[0]}")
+        raise UserError(
+            f"--watch {watch} labels only the clips of that folder; leave out {clips[0]}"
+        )
     if watch is not None and not watch.is_dir():
         raise UserError(f"--watch {watch} is not a folder; make it first")
 
 
 def _fit(recognizer: "FewShotRecognizer", support: Path, *, named: bool) -> None:
-    """Fit, and say what of the support was taken."""
+    """Fit the recogniser and print what it took from the support."""
     if not named:
         _say(f"the newest run with a best checkpoint: {recognizer.trained.path}")
     began = time.monotonic()
@@ -129,28 +138,28 @@ def _fit(recognizer: "FewShotRecognizer", support: Path, *, named: bool) -> None
     counts = [len(paths) for paths in recognizer.support_.values()]
     shots = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
     _say(
-        f"{len(counts)} classes of {shots} clips, {recognizer.cache_hits_} of {sum(counts)} "
-        f"known from before, {time.monotonic() - began:.1f} s"
+        f"{len(counts)} classes of {shots} clips, features of {recognizer.cache_hits_} of "
+        f"{sum(counts)} from the cache, {time.monotonic() - began:.1f} s"
     )
     if recognizer.threshold_ is not None:
-        _say(recognizer.threshold_.told)
+        _say(recognizer.threshold_.summary)
 
 
 def _watch(recognizer: "FewShotRecognizer", folder: Path, *, as_json: bool, as_csv: bool) -> None:
-    """Label what arrives until Ctrl-C or SIGTERM."""
-    from tasd.predict.arrivals import arrivals
+    """Label the clips that arrive until Ctrl-C or SIGTERM."""
+    from tasd.predict.arrivals import watch_folder
     from tasd.training.signals import StopSignals
 
-    lines = _lines(recognizer, as_json=as_json, as_csv=as_csv)
-    _say(f"watching {folder}; Ctrl-C ends it")
+    line_format = _line_format(recognizer, as_json=as_json, as_csv=as_csv)
+    _say(f"watching {folder}; Ctrl-C stops")
     with StopSignals() as stop:
-        for clips in arrivals(folder, stop=lambda: bool(stop.exit_code)):
-            for _ in _told(recognizer.answers(clips), lines):
+        for clips in watch_folder(folder, stop=lambda: bool(stop.exit_code)):
+            for _ in _printed(recognizer.answers(clips), line_format):
                 if stop.exit_code:
                     return
 
 
-def _lines(recognizer: "FewShotRecognizer", *, as_json: bool, as_csv: bool) -> "Lines":
+def _line_format(recognizer: "FewShotRecognizer", *, as_json: bool, as_csv: bool) -> "AnswerFormat":
     from tasd.predict.formats import CsvLines, json_line, plain_line
 
     if as_csv:
@@ -158,43 +167,40 @@ def _lines(recognizer: "FewShotRecognizer", *, as_json: bool, as_csv: bool) -> "
     return json_line if as_json else plain_line
 
 
-def _told(answers: "Iterable[Answer]", lines: "Lines") -> "Iterator[Answer]":
-    """Each answer is written as soon as it is known."""
+def _printed(answers: "Iterable[Answer]", line_format: "AnswerFormat") -> "Iterator[Answer]":
+    """Print each answer as soon as it is known, and pass it on."""
     for answer in answers:
-        typer.echo(lines(answer), nl=False)
+        typer.echo(line_format(answer), nl=False)
         yield answer
 
 
 def _print(
-    recognizer: "FewShotRecognizer",
-    found: "Sequence[Answer]",
-    *,
-    seconds: float,
-    as_json: bool,
-    as_csv: bool,
+    recognizer: "FewShotRecognizer", found: "Sequence[Answer]", *, seconds: float, as_json: bool
 ) -> None:
-    from tasd.predict.formats import as_document, stretch_lines, table
+    """Print all answers as one JSON document or as a table."""
+    from tasd.predict.formats import predictions_document, segment_lines, table_lines
 
     if as_json:
-        typer.echo(json.dumps(as_document(recognizer, found, seconds=seconds), indent=1))
-    elif not as_csv:
-        through_windows = any(answer.span is not None for answer in found)
-        lines = stretch_lines(found) if through_windows else table(recognizer.classes_, found)
-        typer.echo("\n".join(lines))
+        document = predictions_document(recognizer, found, seconds=seconds)
+        typer.echo(json.dumps(document, indent=1))
+    elif any(answer.span is not None for answer in found):
+        typer.echo("\n".join(segment_lines(found)))
+    else:
+        typer.echo("\n".join(table_lines(recognizer.classes_, found)))
 
 
-def _shown(answers: "Iterator[Answer]", clips: list[Path]) -> "Iterator[Answer]":
-    """Progress counts clips; of several windows of one the first counts."""
+def _with_progress(answers: "Iterator[Answer]", clips: list[Path]) -> "Iterator[Answer]":
+    """Show how many clips are done; of the windows of one clip the first counts."""
     from tasd.progress import track
 
-    seen: set[Path] = set()
+    counted: set[Path] = set()
 
-    def new(answer: "Answer") -> int:
-        fresh = answer.video not in seen
-        seen.add(answer.video)
-        return int(fresh)
+    def count(answer: "Answer") -> int:
+        new = answer.video not in counted
+        counted.add(answer.video)
+        return int(new)
 
-    return track(answers, total=len(clips), what="labels", unit="clips", count=new)
+    return track(answers, total=len(clips), what="labels", unit="clips", count=count)
 
 
 def _say(text: str) -> None:

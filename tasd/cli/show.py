@@ -1,4 +1,4 @@
-"""``tasd show``: what a store or a run holds."""
+"""``tasd show``: the contents of a store or a run."""
 
 import json
 from pathlib import Path
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 def show(
     what: Annotated[Path, typer.Argument(help="A store or a run.", metavar="STORE|RUN")],
     video: Annotated[
-        str | None, typer.Option(help="Draw this video of the store: class/name.")
+        str | None, typer.Option(help="Draw the frames of this video of the store: class/name.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Where to draw it (PNG).")] = None,
+    out: Annotated[Path | None, typer.Option(help="File of the drawing (PNG).")] = None,
 ) -> None:
-    """Show what a store or a run holds, or draw a video of it."""
+    """Show the contents of a store or a run, or draw a video of a store."""
     if (what / "config.json").exists() and video is None:
         from tasd.runs.folder import Run
 
@@ -45,8 +45,9 @@ def show_run(run: "Run") -> None:
     typer.echo(f"{done:,} of {config.training.episodes:,} episodes done")
     for line in lines:
         if line["kind"] == "validation":
-            told = (f"{n} {line[n]['accuracy']:.1%}" for n in ("student", "teacher") if n in line)
-            typer.echo(f"  validation after {line['episode']:>6,}: {', '.join(told)}")
+            networks = {name: line[name] for name in ("student", "teacher") if name in line}
+            accuracies = ", ".join(f"{n} {r['accuracy']:.1%}" for n, r in networks.items())
+            typer.echo(f"  validation after {line['episode']:>6,}: {accuracies}")
     for path in sorted(run.checkpoints.glob("*.pt")):
         typer.echo(f"  {path.relative_to(run.path)}  {path.stat().st_size / 2**20:.0f} MiB")
     for path in sorted(run.evaluation.glob("*.json")):
@@ -55,4 +56,4 @@ def show_run(run: "Run") -> None:
 
 def _accuracies(text: str) -> str:
     networks = json.loads(text).get("networks", {})
-    return ", ".join(f"{name} {said['accuracy']:.2%}" for name, said in networks.items())
+    return ", ".join(f"{name} {result['accuracy']:.2%}" for name, result in networks.items())

@@ -1,1 +1,1 @@
-"""A small data set of moving shapes, and the whole pipeline run on it."""
+"""A small data set of moving shapes, and a run of the whole pipeline on it."""

@@ -1,12 +1,12 @@
-"""The action classes of the demo: how a shape moves, never what it looks like.
+"""The action classes of the demo, which differ in how a shape moves, never in its looks.
 
-Everything that a frame shows - place, angle, size, filling, hue - is a level on a circle:
-a start drawn uniformly, plus what the action adds over time, modulo one. At any one frame every
-level is therefore uniform and independent of the others, whatever the action, so a single frame
-says nothing about its class; only the change from frame to frame does.
+A frame shows five levels: place, angle, size, filling and hue. A level is a start drawn
+uniformly, plus what the action adds over time, modulo one. At any one frame every level is
+therefore uniform and independent of the others, whatever the action. A single frame carries no
+information about the class; only the change from frame to frame does.
 
-Actions are closed under mirroring, since training flips videos: there is "slides", to the left
-or to the right, and "rises", but no class that a mirror would turn into another.
+Training flips videos, so no class is the mirror image of another one: "slides" is to the left or
+to the right.
 """
 
 from collections.abc import Callable
@@ -24,43 +24,43 @@ Path = Callable[[Floats, Random], Floats]  # time -> (frames, 2): right, down, i
 
 
 def steady(time: Floats, random: Random) -> Floats:
-    """At constant speed."""
+    """Move at constant speed."""
     return time
 
 
 def faster(time: Floats, random: Random) -> Floats:
-    """Slow at first, then faster and faster."""
+    """Move slowly at first, then faster and faster."""
     return time**2.5
 
 
 def slower(time: Floats, random: Random) -> Floats:
-    """Fast at first, then slower and slower."""
+    """Move fast at first, then slower and slower."""
     return 1 - np.clip(1 - time, 0, 1) ** 2.5
 
 
 def stop_and_go(time: Floats, random: Random) -> Floats:
-    """Two rests, as long as the moves between them."""
+    """Move and rest in turn, for equal times; two rests in a video."""
     cycle = 2 * time + random.random()
     return (np.floor(cycle) + np.minimum(2 * (cycle % 1), 1)) / 2
 
 
 def triangle(cycles: Floats) -> Floats:
-    """Up from 0 to 1 and down again in each cycle; keeps a uniform level uniform."""
+    """Rise from 0 to 1 and fall again in each cycle; a uniform level stays uniform."""
     return np.asarray(1 - np.abs(2 * (cycles % 1) - 1))
 
 
 def stay(time: Floats, random: Random) -> Floats:
-    """No path at all."""
+    """Stay at one place."""
     return np.zeros((len(time), 2))
 
 
 def line(right: float, down: float, pace: Pace = steady) -> Path:
-    """Straight on."""
+    """Make a straight path."""
     return lambda time, random: np.outer(pace(time, random), (right, down))
 
 
 def swing(right: float, down: float, cycles: float) -> Path:
-    """To and fro on a straight line."""
+    """Make a path to and fro on a straight line."""
 
     def path(time: Floats, random: Random) -> Floats:
         return np.outer(np.sin(2 * np.pi * (cycles * time + random.random())), (right, down))
@@ -69,7 +69,7 @@ def swing(right: float, down: float, cycles: float) -> Path:
 
 
 def circle(turns: float, *, start: float = 0.24, end: float = 0.24) -> Path:
-    """Round and round, the radius going from ``start`` to ``end``."""
+    """Make a circular path whose radius goes from ``start`` to ``end``."""
 
     def path(time: Floats, random: Random) -> Floats:
         angle = 2 * np.pi * (turns * time + random.random())
@@ -80,7 +80,7 @@ def circle(turns: float, *, start: float = 0.24, end: float = 0.24) -> Path:
 
 
 def eight(wide: float, tall: float) -> Path:
-    """A figure eight that lies (``wide`` is swung once) or stands (``tall`` is)."""
+    """Make a figure eight that lies where ``wide`` is above ``tall``, and else stands."""
 
     def path(time: Floats, random: Random) -> Floats:
         angle = 2 * np.pi * (1.2 * time + random.random())
@@ -92,7 +92,7 @@ def eight(wide: float, tall: float) -> Path:
 
 
 def polygon(corners: int, radius: float = 0.28) -> Path:
-    """Once round the edge of a regular polygon."""
+    """Make a path once round the edge of a regular polygon."""
 
     def path(time: Floats, random: Random) -> Floats:
         angles = 2 * np.pi * (np.arange(corners + 1) + 0.5) / corners + np.pi / 2
@@ -105,7 +105,7 @@ def polygon(corners: int, radius: float = 0.28) -> Path:
 
 
 def zigzag(right: float, down: float, width: float = 0.36, teeth: float = 2.0) -> Path:
-    """Straight on, while going from side to side."""
+    """Make a straight path with a motion from side to side."""
 
     def path(time: Floats, random: Random) -> Floats:
         aside = width * triangle(teeth * time + random.random())
@@ -116,7 +116,7 @@ def zigzag(right: float, down: float, width: float = 0.36, teeth: float = 2.0) -
 
 
 def hops(right: float, height: float, count: float = 2.0) -> Path:
-    """Sideways in jumps, as a ball bounces."""
+    """Make a sideways path in jumps, as of a bouncing ball."""
 
     def path(time: Floats, random: Random) -> Floats:
         lift = np.abs(np.sin(np.pi * (count * time + random.random())))
@@ -126,7 +126,7 @@ def hops(right: float, height: float, count: float = 2.0) -> Path:
 
 
 def stairs(right: float, down: float) -> Path:
-    """A step sideways, a step up or down, and again."""
+    """Make a path of steps sideways and steps up or down in turn."""
 
     def path(time: Floats, random: Random) -> Floats:
         start = random.random()
@@ -139,7 +139,7 @@ def stairs(right: float, down: float) -> Path:
 
 
 def leaps(count: float) -> Path:
-    """Gone from one place, to appear at another one."""
+    """Make a path of jumps to random places, ``count`` in a video."""
 
     def path(time: Floats, random: Random) -> Floats:
         places = random.random((32, 2))
@@ -149,16 +149,16 @@ def leaps(count: float) -> Path:
 
 
 def tremble(width: float) -> Path:
-    """Never quite at the same place."""
+    """Make a path of small random steps around one place."""
     return lambda time, random: width * (random.random((len(time), 2)) - 0.5)
 
 
 @dataclass(frozen=True)
 class Action:
-    """One class: a path, and how often the other levels go round in one video.
+    """An action class: a path, and the changes of the other levels in one video.
 
-    spin: turns. rock: turns to either side, once there and back.
-    swell: times it grows from small to large (negative: shrinks), starting again from small.
+    spin: turns. rock: share of a turn that it rocks to either side.
+    swell: times it grows from small to large and starts again from small (negative: shrinks).
     breathe: times it grows and shrinks back. blink: times it goes from filled to hollow and
     back. recolour: times through all hues.
     """
@@ -176,7 +176,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Levels:
-    """What each frame of one video shows; all in 0..1, each uniform at each frame."""
+    """The levels of each frame of one video; all in 0..1, each uniform at each frame."""
 
     place: Floats  # (frames, 2): right, down; the edges of the frame are joined
     angle: Floats
@@ -186,7 +186,7 @@ class Levels:
 
 
 def levels(action: Action, *, frames: int, random: Random) -> Levels:
-    """One performance of ``action``: its own start, speed (within 15 %) and mirroring."""
+    """Draw the levels of one video of ``action``: random start, speed (within 15 %) and mirror."""
     starts = random.random(6)
     speed, mirror = random.uniform(0.85, 1.15), random.choice([-1.0, 1.0])
     time = np.arange(frames) / frames
@@ -204,7 +204,7 @@ def levels(action: Action, *, frames: int, random: Random) -> Levels:
 
 
 ACTIONS = (
-    # straight on
+    # straight paths
     Action("slides slowly", "train", line(0.5, 0.0)),
     Action("slides fast", "train", line(1.5, 0.0)),
     Action("rises slowly", "train", line(0.0, -0.5)),
@@ -225,7 +225,7 @@ ACTIONS = (
     Action("bobs slowly", "test", swing(0.0, 0.3, 1.0)),
     Action("bobs fast", "train", swing(0.0, 0.3, 2.3)),
     Action("swings aslant", "train", swing(0.22, 0.22, 1.3)),
-    # round and round
+    # round paths
     Action("circles slowly", "train", circle(0.8)),
     Action("circles fast", "test", circle(2.0)),
     Action("spirals out", "train", circle(1.6, start=0.04, end=0.36)),
@@ -234,7 +234,7 @@ ACTIONS = (
     Action("draws a standing eight", "val", eight(0.2, 0.34)),
     Action("walks round a square", "train", polygon(4)),
     Action("walks round a triangle", "train", polygon(3)),
-    # bent ways
+    # bent paths
     Action("zigzags sideways", "train", zigzag(0.8, 0.0)),
     Action("zigzags upwards", "train", zigzag(0.0, -0.8)),
     Action("zigzags downwards", "test", zigzag(0.0, 0.8)),
@@ -257,7 +257,7 @@ ACTIONS = (
     Action("blinks fast", "test", blink=2.5),
     Action("changes colour slowly", "train", recolour=0.6),
     Action("changes colour fast", "val", recolour=1.8),
-    # two things at once
+    # two changes at once
     Action("rises spinning", "train", line(0.0, -0.9), spin=1.0),
     Action("falls blinking", "train", line(0.0, 0.9), blink=2.0),
     Action("slides breathing", "train", line(0.9, 0.0), breathe=1.5),

@@ -1,10 +1,9 @@
-"""Levels and scenes -> a folder of video files, ``<class>/<number>.mp4``, and its split.
+"""A folder of generated video files, ``<class>/<number>.mp4``, and its split.
 
-Each frame is coded by itself at a fixed quality, so that not even the traces of compression
-carry motion into a single frame.
+Each frame is coded by itself at a fixed quality. Compression artefacts of a single frame
+therefore hold no trace of its motion.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from tasd.demo.actions import ACTIONS, Action, levels
 from tasd.demo.render import frames, scene
 from tasd.episodes.sampler import generator
+from tasd.files import write_json
 
 SIDE, FRAMES, RATE = 72, 24, 12  # pixels, frames, frames a second
 SPLIT_FILE = "split.json"
@@ -28,7 +28,7 @@ CODING = {"vcodec": "libx264", "preset": "veryfast", "g": 1, "qp": 18, "pix_fmt"
 
 @dataclass(frozen=True)
 class Generated:
-    """Where the videos lie; ``split`` is what `tasd prep folder --split-file` takes."""
+    """The folder of videos, and the split file for `tasd prep folder --split-file`."""
 
     root: Path
     split: Path
@@ -39,38 +39,38 @@ class Generated:
 def generate(
     folder: Path, *, per_class: int, seed: int, done: Callable[[], None] = lambda: None
 ) -> Generated:
-    """Write ``per_class`` videos of every action; the same bytes for the same seed.
+    """Write ``per_class`` videos of every action; the same seed gives the same bytes.
 
-    ``done`` is called after each video. An earlier folder of videos is replaced.
+    done: called after each video. An earlier folder of videos is replaced.
     """
     root, split = folder / "videos", folder / SPLIT_FILE
     shutil.rmtree(root, ignore_errors=True)
     for action in ACTIONS:
         (root / action.name).mkdir(parents=True)
 
-    def one(job: tuple[Action, int]) -> None:
+    def write_video(job: tuple[Action, int]) -> None:
         action, number = job
-        pixels = perform(action, seed=seed, number=number)
+        pixels = draw_video(action, seed=seed, number=number)
         encode(pixels, root / action.name / f"{number:03d}.mp4")
         done()
 
     jobs = [(action, number) for action in ACTIONS for number in range(per_class)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(one, jobs))
-    split.write_text(json.dumps(split_classes(), indent=2) + "\n", encoding="utf-8")
+        list(pool.map(write_video, jobs))
+    write_json(split, split_classes(), indent=2)
     return Generated(root, split, len(ACTIONS), len(jobs))
 
 
 def split_classes() -> dict[str, list[str]]:
-    """The names of the classes for training, for validation, and those never seen before."""
+    """Return the class names of train, val and test."""
     return {
         split: [action.name for action in ACTIONS if action.split == split]
         for split in ("train", "val", "test")
     }
 
 
-def perform(action: Action, *, seed: int, number: int) -> NDArray[np.uint8]:
-    """The pixels of one video: looks and motion from two streams that share nothing."""
+def draw_video(action: Action, *, seed: int, number: int) -> NDArray[np.uint8]:
+    """Draw the pixels of one video; looks and motion have independent random streams."""
     looks = scene(pixels=SIDE, random=generator(seed, number, f"demo looks/{action.name}"))
     motion = generator(seed, number, f"demo motion/{action.name}")
     return frames(looks, levels(action, frames=FRAMES, random=motion))

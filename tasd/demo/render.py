@@ -1,4 +1,4 @@
-"""Levels -> pixels: what a shape and its background look like, never how they move.
+"""Pixels of a shape and its background from the levels of each frame.
 
 A frame is a function of the scene and of that frame's levels alone: no motion blur, no trail.
 """
@@ -19,7 +19,7 @@ EDGE = 0.5  # pixels on either side of an outline over which it fades
 
 @dataclass(frozen=True)
 class Scene:
-    """The looks of one video, drawn without knowing its action."""
+    """The looks of one video, drawn independently of its action."""
 
     shape: str
     texture: str
@@ -29,7 +29,7 @@ class Scene:
 
 
 def scene(*, pixels: int, random: Random) -> Scene:
-    """A shape, a texture, colours and a background at random."""
+    """Draw a shape, a texture, colours and a background at random."""
     return Scene(
         shape=SHAPES[random.integers(len(SHAPES))],
         texture=TEXTURES[random.integers(len(TEXTURES))],
@@ -40,7 +40,7 @@ def scene(*, pixels: int, random: Random) -> Scene:
 
 
 def frames(scene: Scene, shown: Levels) -> NDArray[np.uint8]:
-    """The video: (frames, height, width, 3) RGB."""
+    """Draw the frames of a video: (frames, height, width, 3) RGB."""
     side = len(scene.background)
     x, y = _offsets(shown.place, side)
     radius = SMALLEST * (LARGEST / SMALLEST) ** shown.size[:, None, None]
@@ -70,7 +70,7 @@ def _offsets(place: Floats, side: int) -> tuple[Floats, Floats]:
 
 
 def _outline(shape: str, around: Floats) -> Floats:
-    """How far the edge lies from the centre in each direction; 1 at the tips."""
+    """Distance of the edge from the centre in each direction; 1 at the tips."""
     if shape in CORNERS:
         slice_ = 2 * np.pi / CORNERS[shape]
         return np.asarray(np.cos(slice_ / 2) / np.cos(around % slice_ - slice_ / 2))
@@ -85,7 +85,7 @@ def _outline(shape: str, around: Floats) -> Floats:
 
 
 def _texture(texture: str, distance: Floats, around: Floats) -> NDArray[np.bool_]:
-    """Which pixels have the second colour; distances are in radii, so it turns and grows along."""
+    """True at pixels of the second colour; distances are in radii, so it grows with the shape."""
     x, y = distance * np.cos(around), distance * np.sin(around)
     if texture == "halves":
         return x > 0
@@ -112,6 +112,6 @@ def _background(side: int, random: Random) -> Floats:
 
 
 def _rgb(hue: Floats, saturation: float) -> Floats:
-    """(frames, 3) bright colours of these hues."""
+    """Bright colours of these hues: (frames, 3)."""
     thirds = np.abs((hue[:, None] + np.array([0, 2 / 3, 1 / 3])) % 1 * 6 - 3) - 1
     return np.asarray(1 - saturation * (1 - np.clip(thirds, 0, 1)))

@@ -1,4 +1,4 @@
-"""``tasd demo``: videos -> store -> training -> accuracy on actions never seen, and pictures."""
+"""``tasd demo``: generated videos, a store, training, accuracy on unseen classes, and pictures."""
 
 import os
 import time
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -15,13 +14,14 @@ from prep.clip import frame_settings
 from prep.ffmpeg_process import find_ffmpeg
 from prep.prepare import prepare
 from prep.progress import ProgressBar
-from prep.shard import PrepSettings as PrepSettings
+from prep.shard import PrepSettings
 from prep.sources import find_sources, split_rule
 from tasd import recipes
 from tasd.config import Config, replace
 from tasd.datasets import DATASETS
 from tasd.demo.generate import FRAMES, SIDE, generate
 from tasd.demo.sheet import Strip, contact_sheet
+from tasd.device import pick_device
 from tasd.episodes import View, evaluation_view
 from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
@@ -46,7 +46,7 @@ TEST_EPISODES = 10_000
 
 @dataclass(frozen=True)
 class Scale:
-    """How large the demo is."""
+    """Videos of each class, and training episodes, of a demo."""
 
     per_class: int
     episodes: int
@@ -59,7 +59,7 @@ QUICK = Scale(per_class=12, episodes=40, validation_every=20)
 
 @dataclass(frozen=True)
 class Outcome:
-    """Accuracies on the unseen actions, by what was tested."""
+    """Accuracies on the unseen actions by the name of what was tested, and the best network."""
 
     accuracies: Mapping[str, Interval]
     best: str
@@ -70,11 +70,13 @@ def demo(out: Path, *, quick: bool, seed: int, device: str, console: Console) ->
     """Run the whole demo in the folder ``out``. Raises `UserError`."""
     scale, began = QUICK if quick else FULL, time.monotonic()
     if (out / "run").exists():
-        raise UserError(f"{out} holds a demo already; give another --out, or delete it first")
+        raise UserError(f"{out} already holds a demo; name another folder with --out, or delete it")
     console.print("1. generating videos of moving shapes", highlight=False)
-    made = generate(out, per_class=scale.per_class, seed=seed)
-    console.print(f"2. preparing {made.videos} videos of {made.classes} actions", highlight=False)
-    store = _prepared(made.root, made.split, out / "store", console)
+    generated = generate(out, per_class=scale.per_class, seed=seed)
+    console.print(
+        f"2. preparing {generated.videos} videos of {generated.classes} actions", highlight=False
+    )
+    store = _prepare(generated.root, generated.split, out / "store", console)
     console.print(
         f"3. training from scratch on {len(store.classes('train'))} of them", highlight=False
     )
@@ -86,29 +88,29 @@ def demo(out: Path, *, quick: bool, seed: int, device: str, console: Console) ->
     console.print(
         f"4. evaluating on {len(store.classes('test'))} actions never seen", highlight=False
     )
-    outcome = _evaluated(trained.run, store, out, device)
+    outcome = _evaluate(trained.run, store, out, device)
     console.print(_table(outcome, quick=quick))
-    written = write_report([trained.run.path], out / "report", Look(store=Path(store.path)))
-    for path in (outcome.sheet, *written.files):
+    report = write_report([trained.run.path], out / "report", Look(store=Path(store.path)))
+    for path in (outcome.sheet, *report.files):
         console.print(str(path), highlight=False, soft_wrap=True)
     minutes = (time.monotonic() - began) / 60
     console.print(f"all of it took {minutes:.1f} minutes", highlight=False)
     return outcome
 
 
-def _prepared(root: Path, split: Path, folder: Path, console: Console) -> Store:
+def _prepare(root: Path, split: Path, folder: Path, console: Console) -> Store:
     kind = DATASETS["folder"]
     deal = split_rule(kind, counts=dict.fromkeys(("train", "val", "test")), file=split, seed=0)
-    recipe = PrepSettings(
+    prep_settings = PrepSettings(
         root=root.absolute(),
         store=folder.absolute(),
         dataset="folder",
         settings=frame_settings(frames=str(FRAMES), fps=None, resize="square", size=SIDE),
         tool=find_ffmpeg(None),
     )
-    with ProgressBar(console) as watch:
-        wanted = find_sources(kind, root, [], deal=deal, say=watch.say)
-        prepare(wanted, recipe, watch, workers=os.cpu_count() or 1)
+    with ProgressBar(console) as bar:
+        sources = find_sources(kind, root, [], deal=deal, say=bar.say)
+        prepare(sources, prep_settings, bar, workers=os.cpu_count() or 1)
     return Store(folder)
 
 
@@ -118,14 +120,14 @@ def _config(scale: Scale, seed: int) -> Config:
         [
             ("training.episodes", scale.episodes),
             ("training.validation_every", scale.validation_every),
-            ("training.checkpoint_every", scale.episodes),  # the untrained one is kept too
+            ("training.checkpoint_every", scale.episodes),  # and before training
             ("training.seed", seed),
         ],
     )
 
 
-def _evaluated(run: Run, store: Store, out: Path, device: str) -> Outcome:
-    device = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+def _evaluate(run: Run, store: Store, out: Path, device: str) -> Outcome:
+    device = str(pick_device(device))
     saved = checkpoint.load(run.best)
     candidate = of_run(run, saved, store, Extraction(device=device), source=run.best)
     tested = evaluate(
@@ -136,30 +138,32 @@ def _evaluated(run: Run, store: Store, out: Path, device: str) -> Outcome:
     trained = checkpoint.networks(saved)[candidate.chosen]
     first = checkpoint.load(run.checkpoints / "episode-000000.pt")
     untrained = checkpoint.networks(first)["student"]
-    still = f"{candidate.chosen}, one frame shown eight times"
+    one_frame = f"{candidate.chosen}, one frame shown eight times"
     every = {
-        "untrained": _scored(untrained, store, tested.episodes, out, device),
+        "untrained": _score(untrained, store, tested.episodes, out, device),
         **results,
-        still: _scored(trained, store, tested.episodes, out, device, still=True),
+        one_frame: _score(trained, store, tested.episodes, out, device, one_frame=True),
     }
-    sheet = _sheet(results[candidate.chosen], store, out / "episode.png", saved.config.data.crop)
+    sheet = _draw_episode(
+        results[candidate.chosen], store, out / "episode.png", saved.config.data.crop
+    )
     accuracies = {name: episode_interval(result.accuracy) for name, result in every.items()}
     return Outcome(accuracies, candidate.chosen, sheet)
 
 
-def _scored(
+def _score(
     network: Model,
     store: Store,
     episodes: EpisodeTable,
     out: Path,
     device: str,
     *,
-    still: bool = False,
+    one_frame: bool = False,
 ) -> Result:
-    """Score one network; ``still`` shows it the middle frame of each video eight times."""
+    """Score one network; with ``one_frame`` on the middle frame of each video, eight times."""
 
     def view(video: str) -> View:
-        return View(video, positions=(0.5,) * 8) if still else evaluation_view(video, 8)
+        return View(video, positions=(0.5,) * 8) if one_frame else evaluation_view(video, 8)
 
     path = out / "features.h5"
     features = extract(
@@ -176,17 +180,17 @@ def _scored(
     return score(features, episodes, network.matcher, device=device)
 
 
-def _sheet(result: Result, store: Store, path: Path, crop: int) -> Path:
-    """One episode, a query of each class: the first whose accuracy is the median's."""
-    typical = float(np.median(result.accuracy))
-    index = int(np.argmin(np.abs(result.accuracy - typical)))
+def _draw_episode(result: Result, store: Store, path: Path, crop: int) -> Path:
+    """Draw the first of the episodes whose accuracy is nearest to the median."""
+    median = float(np.median(result.accuracy))
+    index = int(np.argmin(np.abs(result.accuracy - median)))
     table = result.episodes
     members = [*table.support[index].ravel(), *table.query[index].ravel()]
     views = [evaluation_view(table.videos[row], 8) for row in members]
     pixels = next(iter(open_views(store, [views], size=crop, device="cpu", kind="torch")))
     truth = [table.classes[table.video_class[row]] for row in members]
-    said = [None] * table.way + [table.classes[c] for c in result.predicted[index]]
-    strips = [Strip(*strip) for strip in zip(pixels.numpy(), truth, said, strict=True)]
+    predicted = [None] * table.way + [table.classes[c] for c in result.predicted[index]]
+    strips = [Strip(*strip) for strip in zip(pixels.numpy(), truth, predicted, strict=True)]
     title = "five actions never seen in training, one example of each"
     contact_sheet(strips[: table.way], strips[table.way :], title=title).save(path)
     return path

@@ -1,4 +1,4 @@
-"""The contact sheet: one episode on one picture, with what the network said of each query."""
+"""The contact sheet: a picture of one episode with the predicted class of each query."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class Strip:
 
 
 def contact_sheet(support: Sequence[Strip], query: Sequence[Strip], *, title: str) -> Image.Image:
-    """Support on the left, one row a video; queries on the right with tick or cross.
+    """Draw the support on the left and the queries on the right, a row for each video.
 
-    The queries stand as they come: in the order of an episode each is beside its own class.
+    A query has a tick or a cross. In the order of an episode, each query is beside its class.
     """
     time = len(support[0].frames)
     half = time * (CELL + GAP) - GAP + LABEL
@@ -50,16 +50,16 @@ def _strip(sheet: Image.Image, strip: Strip, *, left: int, top: int) -> None:
     if strip.predicted is None:
         draw.text((x, y), strip.truth, INK, _font(14), anchor="lm")
         return
-    good = strip.predicted == strip.truth
-    _mark(draw, x, y - (0 if good else 9), good=good)
-    draw.text((x + 20, y - (0 if good else 9)), strip.predicted, INK, _font(14), anchor="lm")
-    if not good:
+    correct = strip.predicted == strip.truth
+    _mark(draw, x, y - (0 if correct else 9), correct=correct)
+    draw.text((x + 20, y - (0 if correct else 9)), strip.predicted, INK, _font(14), anchor="lm")
+    if not correct:
         draw.text((x + 20, y + 9), f"is: {strip.truth}", GREY, _font(13), anchor="lm")
 
 
-def _mark(draw: ImageDraw.ImageDraw, x: int, y: int, *, good: bool) -> None:
-    """A tick or a cross, drawn, since fonts differ in what they have."""
-    if good:
+def _mark(draw: ImageDraw.ImageDraw, x: int, y: int, *, correct: bool) -> None:
+    """Draw a tick or a cross as lines, since not every font has them."""
+    if correct:
         draw.line([(x, y), (x + 4, y + 5), (x + 13, y - 6)], RIGHT, 3, joint="curve")
     else:
         draw.line([(x + 1, y - 5), (x + 11, y + 5)], WRONG, 3)

@@ -1,4 +1,4 @@
-"""A person's own actions from a few clips of each: a trained network, used.
+"""Labels for a person's own clips, from a trained network and a few clips of each class.
 
 from tasd.predict import FewShotRecognizer
 

@@ -1,4 +1,4 @@
-"""What is said of one clip."""
+"""The scores and the label of one clip."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +11,12 @@ NONE_OF_THESE = "none of these"
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said of one clip, or of one window of it.
+    """The scores and the label of one clip, or of one window of it.
 
-    video: as it was given. scores: of each class, higher is likelier; empty where the clip could
-    not be read, and ``problem`` says why. accepted: False for none of these.
-    note: what the decoder had to say. span: start and end of a window in seconds.
+    video: the path as it was given. scores: of each class, higher is likelier; empty where the
+    clip could not be read, and ``problem`` says why. accepted: False for none of these.
+    note: a remark of the decoder on a clip that it could read. span: start and end of a window
+    in seconds.
     """
 
     video: Path
@@ -27,7 +28,7 @@ class Answer:
 
     @property
     def best(self) -> str | None:
-        """The class with the highest score, accepted or not; None where there is none."""
+        """The class with the highest score, accepted or not; None without scores."""
         return max(self.scores, key=lambda name: self.scores[name]) if self.scores else None
 
     @property

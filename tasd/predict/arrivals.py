@@ -1,4 +1,4 @@
-"""Clips that arrive in a folder while it is watched."""
+"""Clips in folders: all of them, or those that arrive while a folder is watched."""
 
 import contextlib
 import time
@@ -7,39 +7,39 @@ from pathlib import Path
 
 from tasd.datasets.base import FRAME_SUFFIXES, VIDEO_SUFFIXES
 
-Stamp = tuple[int, int]
+SizeAndTime = tuple[int, int]  # bytes; nanoseconds of the last change
 
 
-def arrivals(
+def watch_folder(
     folder: Path, *, stop: Callable[[], bool], seconds: float = 1.0
 ) -> Iterator[list[Path]]:
-    """The clips that are there, then those that arrive, each once; again when its file changes.
+    """Yield the clips in ``folder``, then those that arrive; a clip that changes comes again.
 
-    A clip has arrived when its size and time are the same at two looks, ``seconds`` apart.
-    Ends when ``stop`` says so.
+    The folder is read every ``seconds``. A clip is complete once its size and time are the same
+    in two readings. Ends when ``stop`` returns True.
     """
-    done: dict[Path, Stamp] = {}
-    before: dict[Path, Stamp] = {}
+    yielded: dict[Path, SizeAndTime] = {}
+    previous: dict[Path, SizeAndTime] = {}
     while not stop():
-        now = _stamps(folder)
-        settled = [
+        current = _sizes_and_times(folder)
+        complete = [
             path
-            for path, stamp in now.items()
-            if stamp == before.get(path) and stamp != done.get(path) and stamp[0] > 0
+            for path, state in current.items()
+            if state == previous.get(path) and state != yielded.get(path) and state[0] > 0
         ]
-        done |= {path: now[path] for path in settled}
-        before = now
-        if settled:
-            yield settled
+        yielded |= {path: current[path] for path in complete}
+        previous = current
+        if complete:
+            yield complete
         _wait(seconds, stop)
 
 
-def _stamps(folder: Path) -> dict[Path, Stamp]:
+def _sizes_and_times(folder: Path) -> dict[Path, SizeAndTime]:
     found = {}
-    for path in clips_among([folder]):
-        if path.is_dir():  # of frames: nothing tells when it is complete
+    for path in find_clips([folder]):
+        if path.is_dir():  # a folder of frames: nothing shows when it is complete
             continue
-        with contextlib.suppress(OSError):  # gone between the two
+        with contextlib.suppress(OSError):  # removed since the folder was listed
             status = path.stat()
             found[path] = (status.st_size, status.st_mtime_ns)
     return found
@@ -51,8 +51,8 @@ def _wait(seconds: float, stop: Callable[[], bool]) -> None:
         time.sleep(min(0.1, left))
 
 
-def clips_among(paths: Sequence[Path]) -> list[Path]:
-    """Files as they are named; of a folder every video below it, in the order of names.
+def find_clips(paths: Sequence[Path]) -> list[Path]:
+    """List files as they are named, and every video below each folder, sorted by name.
 
     A folder of JPEG frames is a video.
     """

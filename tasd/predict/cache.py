@@ -1,10 +1,8 @@
-"""What the network said of a support clip, kept under a name that tells all it depends on."""
+"""Features of support clips, cached in files whose names hash all that the features depend on."""
 
 import contextlib
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,41 +12,49 @@ from safetensors.torch import load_file, save_file
 
 from prep.ffmpeg_process import Ffmpeg
 from prep.shard import fingerprint
-from tasd.predict.clips import clip_features, source_of, whole
+from tasd.files import replacing
+from tasd.predict.clips import clip_features, source_of, whole_clip
 from tasd.predict.trained import TrainedNetwork
 from tasd.types import Features
 
 
 @dataclass(frozen=True)
-class SupportSeen:
-    """Features of the clips that could be read, why not of the others, how many were known."""
+class SupportFeatures:
+    """Features of the support clips.
 
-    known: Mapping[Path, Features]
+    features: of each clip that could be read. problems: the reason for each of the others.
+    cache_hits: number of clips whose features were cached.
+    """
+
+    features: Mapping[Path, Features]
     problems: Mapping[str, str]
-    hits: int
+    cache_hits: int
 
 
 def support_features(
     trained: TrainedNetwork, clips: Mapping[str, Sequence[Path]], tool: Ffmpeg, *, keep: bool
-) -> SupportSeen:
-    """Features of the clips of all classes, from what is kept beside the network or computed."""
+) -> SupportFeatures:
+    """Read the features of the clips of all classes from the cache, and compute the others.
+
+    keep: use the cache in the folder of the network; False computes all and stores nothing.
+    """
     cache = SupportCache(trained.path / "features" / "support" if keep else None, trained, tool)
-    paths = list(dict.fromkeys(path for own in clips.values() for path in own))
-    known = {path: found for path in paths if (found := cache.get(path)) is not None}
-    hits, problems = len(known), {}
-    rest = [path for path in paths if path not in known]
-    views_of = whole(trained.config.data.frames)
-    for clip in clip_features(trained, rest, tool, settings=trained.frames, views_of=views_of):
+    paths = list(dict.fromkeys(path for of_class in clips.values() for path in of_class))
+    features = {path: cached for path in paths if (cached := cache.get(path)) is not None}
+    cache_hits, problems = len(features), {}
+    missing = [path for path in paths if path not in features]
+    views_of = whole_clip(trained.config.data.frames)
+    for clip in clip_features(trained, missing, tool, settings=trained.frames, views_of=views_of):
         if clip.features is None:
             problems[str(clip.path)] = clip.problem
         else:
-            known[clip.path] = clip.features
+            features[clip.path] = clip.features
             cache.put(clip.path, clip.features)
-    return SupportSeen(known, problems, hits)
+    return SupportFeatures(features, problems, cache_hits)
 
 
 class SupportCache:
-    """Features of clips, a file each, below ``folder``; nothing is kept where that is None."""
+    """Features of clips, a file for each, below ``folder``; None caches nothing."""
 
     def __init__(self, folder: Path | None, trained: TrainedNetwork, tool: Ffmpeg) -> None:
         self.folder = folder
@@ -65,30 +71,27 @@ class SupportCache:
         }
 
     def get(self, clip: Path) -> Features | None:
-        """What is known of a clip with this content; None where nothing is."""
+        """The cached features of a clip with this content; None where there are none."""
         if self.folder is None:
             return None
         try:
             found = load_file(self._file(clip), device=str(self._device))
             return Features(found["frames"], found.get("maps"))
-        except (OSError, SafetensorError, KeyError):  # not there, or not whole
+        except (OSError, SafetensorError, KeyError):  # missing or damaged
             return None
 
     def put(self, clip: Path, features: Features) -> None:
-        """Keep it; where the folder cannot be written to, it is computed again next time."""
+        """Cache the features of a clip; does nothing where the folder cannot be written to."""
         if self.folder is None:
             return
         tensors = {"frames": features.frames.cpu().contiguous()}
         if features.maps is not None:
             tensors["maps"] = features.maps.cpu().contiguous()
-        file = self._file(clip)
-        temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
-        with contextlib.suppress(OSError, SafetensorError):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        with (
+            contextlib.suppress(OSError, SafetensorError),
+            replacing(self._file(clip)) as temporary,
+        ):
             save_file(tensors, temporary)
-            os.replace(temporary, file)
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
     def _file(self, clip: Path) -> Path:
         assert self.folder is not None

@@ -1,4 +1,4 @@
-"""Video files in, what the network says of them out: decoded as for training, never kept."""
+"""Features of video files: decoded as for training, passed through the network, not stored."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,18 +15,18 @@ from prep.shard import PrepSettings, ShardJob, groups, write_shard
 from tasd.datasets import SourceVideo
 from tasd.episodes import View, evaluation_view
 from tasd.errors import UserError
-from tasd.loader import open_views
+from tasd.extraction.forward import forward_views, in_batches
 from tasd.predict.trained import TrainedNetwork
 from tasd.store import Manifest, Store, write_manifest
 from tasd.types import Features
 
-VIEWS_AT_ONCE = 4
-CLASS = "clip"
+VIEWS_PER_BATCH = 4
+CLASS = "clip"  # of all clips, in the temporary store that they are decoded into
 
 
 @dataclass(frozen=True)
 class ClipView:
-    """One look at a clip; start and end in seconds where it is a window of it."""
+    """One view of a clip; ``span`` is start and end in seconds where it is a window of it."""
 
     view: View
     span: tuple[float, float] | None = None
@@ -34,10 +34,10 @@ class ClipView:
 
 @dataclass(frozen=True)
 class ClipFeatures:
-    """A clip as the network sees it.
+    """The features of one clip.
 
-    features: of each look; None where the clip could not be read, and ``problem`` says why.
-    note: what the decoder has to say of a clip that it could read.
+    features: of each view; None where the clip could not be read, and ``problem`` says why.
+    note: a remark of the decoder on a clip that it could read.
     """
 
     path: Path
@@ -47,12 +47,12 @@ class ClipFeatures:
     note: str = ""
 
 
-# From an open store and the id of a clip in it, how to look at it. Raises `UserError`.
+# From an open store and the id of a clip in it to the views of that clip. Raises `UserError`.
 ViewsOf = Callable[[Store, str], tuple[ClipView, ...]]
 
 
-def whole(frames: int) -> ViewsOf:
-    """One look at the whole of a clip, as in a test."""
+def whole_clip(frames: int) -> ViewsOf:
+    """Return a function that gives one view of the whole clip, as in evaluation."""
     return lambda store, clip: (ClipView(evaluation_view(clip, frames)),)
 
 
@@ -65,14 +65,15 @@ def clip_features(
     views_of: ViewsOf,
     limits: Limits | None = None,
 ) -> Iterator[ClipFeatures]:
-    """Decode and look at each clip, in order, a few files at a time. No path comes twice.
+    """Compute the features of each clip, in order, a few files at a time.
 
-    A path may be a folder of JPEG frames. What cannot be read is told in its `ClipFeatures`.
+    paths: each once; a path may be a folder of JPEG frames. The `ClipFeatures` of a clip that
+    cannot be read holds the reason.
     """
     sources = [source_of(path, str(number)) for number, path in enumerate(paths)]
     for group in groups(sources):
         with tempfile.TemporaryDirectory(prefix="tasd-predict-") as folder:
-            recipe = PrepSettings(
+            prep_settings = PrepSettings(
                 root=Path("/"),
                 store=Path(folder),
                 dataset="folder",
@@ -81,19 +82,19 @@ def clip_features(
                 limits=limits or Limits(),
             )
             clips = {source.id: paths[int(source.name)] for source in group}
-            yield from _see(trained, group, clips, recipe, views_of)
+            yield from _group_features(trained, group, clips, prep_settings, views_of)
 
 
-def _see(
+def _group_features(
     trained: TrainedNetwork,
     group: list[SourceVideo],
     paths: Mapping[str, Path],
-    recipe: PrepSettings,
+    prep_settings: PrepSettings,
     views_of: ViewsOf,
 ) -> Iterator[ClipFeatures]:
-    """One pass of decoder and network over a few clips."""
-    problems, notes = _prepared(group, recipe)
-    store = Store(recipe.store)
+    """Decode a few clips together and compute their features."""
+    problems, notes = _write_store(group, prep_settings)
+    store = Store(prep_settings.store)
     views: dict[str, tuple[ClipView, ...]] = {}
     for clip in [clip for clip in paths if clip not in problems]:
         try:
@@ -109,28 +110,28 @@ def _see(
 
 
 def source_of(path: Path, name: str) -> SourceVideo:
-    """A clip as prep knows it: a file, or a folder of frames."""
+    """Describe a clip, a file or a folder of frames, as a source of prep."""
     size = path.stat().st_size if path.is_file() else 0
-    where = str(path.absolute())
-    return SourceVideo(CLASS, name, where, size, "frames" if path.is_dir() else "video")
+    absolute = str(path.absolute())
+    return SourceVideo(CLASS, name, absolute, size, "frames" if path.is_dir() else "video")
 
 
-def _prepared(
-    group: list[SourceVideo], recipe: PrepSettings
+def _write_store(
+    group: list[SourceVideo], prep_settings: PrepSettings
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Write a store of these clips; what keeps some out of it, and what is said of others."""
-    report = write_shard(ShardJob(0, tuple(group)), recipe)
+    """Write a store of these clips; return the problems of those left out, and notes on others."""
+    report = write_shard(ShardJob(0, tuple(group)), prep_settings)
     manifest = Manifest(
-        dataset=recipe.dataset,
+        dataset=prep_settings.dataset,
         ffmpeg=report.ffmpeg,
-        settings=recipe.as_json(),
+        settings=prep_settings.as_json(),
         shards=(report.entry,),
         splits={"train": (), "val": (), "test": (CLASS,)},
     )
-    write_manifest(recipe.store, manifest)
-    lost = {r.video: _reason(r) for r in report.remarks if r.kind == "unreadable"}
-    worth_saying = [r for r in report.remarks if r.kind in ("too short", "damaged")]
-    return lost, {remark.video: remark.reason for remark in worth_saying}
+    write_manifest(prep_settings.store, manifest)
+    problems = {r.video: _reason(r) for r in report.remarks if r.kind == "unreadable"}
+    notes = {r.video: r.reason for r in report.remarks if r.kind in ("too short", "damaged")}
+    return problems, notes
 
 
 def _reason(remark: Remark) -> str:
@@ -140,23 +141,23 @@ def _reason(remark: Remark) -> str:
 def _features(
     trained: TrainedNetwork, store: Store, views: Mapping[str, Sequence[ClipView]]
 ) -> dict[str, Features]:
-    """What the network says of each look at each clip."""
+    """Features of the views of each clip."""
     data, model = trained.config.data, trained.model
-    every = [look.view for own in views.values() for look in own]
-    batches = [every[i : i + VIEWS_AT_ONCE] for i in range(0, len(every), VIEWS_AT_ONCE)]
-    pixels = open_views(
-        store,
-        batches,
-        size=data.crop,
-        device=model.mean.device,
-        kind=data.loader,
-        threads=data.threads,
+    flat = [clip_view.view for of_clip in views.values() for clip_view in of_clip]
+    batches = list(
+        forward_views(
+            model,
+            store,
+            in_batches(flat, VIEWS_PER_BATCH),
+            size=data.crop,
+            device=model.mean.device,
+            kind=data.loader,
+            threads=data.threads,
+        )
     )
-    with torch.inference_mode():
-        said = [model(batch) for batch in pixels]
-    counts = [len(own) for own in views.values()]
-    frames = torch.cat([part.frames for part in said]).split(counts)
-    keep = model.matcher.needs_maps
-    kept = [part.maps.float() for part in said if keep and part.maps is not None]
-    maps = torch.cat(kept).split(counts) if kept else [None] * len(counts)
+    counts = [len(of_clip) for of_clip in views.values()]
+    frames = torch.cat([batch.frames for batch in batches]).split(counts)
+    needed = model.matcher.needs_maps
+    parts = [batch.maps.float() for batch in batches if needed and batch.maps is not None]
+    maps = torch.cat(parts).split(counts) if parts else [None] * len(counts)
     return {clip: Features(*both) for clip, *both in zip(views, frames, maps, strict=True)}

@@ -1,10 +1,9 @@
-"""An export: the one network that labels clips, in two files that need nothing beside them.
+"""Exports: the one network that labels clips, in two files that need no others.
 
 model.safetensors holds the weights of backbone, encoder and matcher; config.json all else.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +12,34 @@ from safetensors.torch import load_file, save_file
 
 from tasd.config import Config, validate
 from tasd.errors import UserError
-from tasd.files import write_text
+from tasd.files import read_json, replacing, write_text
 from tasd.model import build_model
-from tasd.predict.trained import TrainedNetwork, as_json, from_json
+from tasd.predict.trained import TrainedNetwork, settings_as_json, settings_from_json
 from tasd.runs.checkpoint import fill
 
 FORMAT, VERSION = "tasd-export", 1
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
-# What a network has for training alone.
+# Prefixes of the weights that serve training alone.
 TRAINING_ONLY = ("projection.", "relation.")
 
 
 def write_export(trained: TrainedNetwork, folder: Path) -> list[Path]:
-    """Write both files, the config last: its presence means a whole export. Raises `UserError`."""
+    """Write both files, the config last: a folder with it is complete. Raises `UserError`."""
     weights, config = folder / WEIGHTS, folder / CONFIG
     if config.exists():
-        raise UserError(f"{folder} holds a {CONFIG} already; name another folder with --out")
+        raise UserError(f"{folder} already holds a {CONFIG}; name another folder with --out")
     state = {
         name: value.detach().cpu().contiguous()
         for name, value in trained.model.state_dict().items()
         if not name.startswith(TRAINING_ONLY)
     }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = weights.with_name(f".{WEIGHTS}.writing")
-        save_file(state, temporary, metadata={"format": "pt"})
-        os.replace(temporary, weights)
+        with replacing(weights) as temporary:
+            save_file(state, temporary, metadata={"format": "pt"})
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{weights} cannot be written ({error}); name another --out") from None
+        raise UserError(
+            f"{weights} cannot be written ({error}); name another folder with --out"
+        ) from None
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -48,14 +47,15 @@ def write_export(trained: TrainedNetwork, folder: Path) -> list[Path]:
         "network": trained.network,
         "trained_on": list(trained.classes),
         "config": trained.config.model_dump(),
-        **as_json(trained),
+        **settings_as_json(trained),
     }
+    # Escaped to ASCII, which `tasd.files.write_json` is not.
     write_text(config, json.dumps(content, indent=1) + "\n")
     return [weights, config]
 
 
 def is_export(folder: Path) -> bool:
-    """Whether a folder holds an export rather than a run."""
+    """True where a folder holds an export rather than a run."""
     try:
         return bool(json.loads((folder / CONFIG).read_text("utf-8")).get("format") == FORMAT)
     except (OSError, ValueError, AttributeError):
@@ -63,16 +63,18 @@ def is_export(folder: Path) -> bool:
 
 
 def read_export(folder: Path) -> TrainedNetwork:
-    """What `write_export` wrote. Raises `UserError`."""
-    content = json.loads((folder / CONFIG).read_text("utf-8"))
-    if content.get("version") != VERSION:
-        raise UserError(
-            f"{folder} is an export of version {content.get('version')}, this tasd reads "
-            f"{VERSION}; export it with this release"
-        )
+    """Read the network that `write_export` wrote. Raises `UserError`."""
+    path = folder / CONFIG
+    content = read_json(
+        path,
+        format=FORMAT,
+        version=VERSION,
+        what="an export of tasd",
+        way_out="export the run again with this tasd",
+    )
     try:
-        frames, thresholds = from_json(content)
-        config = validate(content["config"], source=str(folder / CONFIG))
+        frames, thresholds = settings_from_json(content)
+        config = validate(content["config"], source=str(path))
         trained = TrainedNetwork(
             path=folder,
             identity=content["checkpoint"],
@@ -86,7 +88,7 @@ def read_export(folder: Path) -> TrainedNetwork:
             thresholds=thresholds,
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder / CONFIG} is damaged ({error!r}); export it again") from None
+        raise UserError(f"{path} is damaged ({error!r}); export the run again") from None
     fill(trained.model, _weights(folder), source=str(folder / WEIGHTS))
     trained.model.eval().requires_grad_(False)
     return trained
@@ -102,7 +104,7 @@ def _weights(folder: Path) -> dict[str, Any]:
 
 
 def _without_heads(config: Config) -> Config:
-    """The config of a network without what `TRAINING_ONLY` names."""
+    """The config of a network without the modules that `TRAINING_ONLY` names."""
     tree = config.model_dump()
     tree["distill"] |= dict.fromkeys(("ce", "at", "am", "pr"), 0.0)
     return validate(tree, source="the export")

@@ -1,4 +1,4 @@
-"""Answers as a table, as JSON and as CSV."""
+"""Answers as text for people, as JSON and as CSV."""
 
 import csv
 import io
@@ -10,44 +10,44 @@ from typing import Any
 
 from tasd.predict.answer import Answer
 from tasd.predict.recognizer import FewShotRecognizer
-from tasd.predict.windows import stretches
+from tasd.predict.windows import segments
 
-# What writes answers as they come: one in, its lines out.
-Lines = Callable[[Answer], str]
+# From an answer to its lines of text, for output that is written answer by answer.
+AnswerFormat = Callable[[Answer], str]
 
-# Classes whose shares stand in the table, the likeliest first.
-SHOWN = 3
+LIKELIEST = 3  # classes whose shares are printed
 
 
-def table(classes: Sequence[str], answers: Sequence[Answer]) -> list[str]:
-    """A line for each answer: the clip, its class, the shares of the likeliest classes."""
+def table_lines(classes: Sequence[str], answers: Sequence[Answer]) -> list[str]:
+    """Return a line for each answer: clip, class and the shares of the likeliest classes."""
     names = [str(answer.video) for answer in answers]
     labels = [answer.label or "not read" for answer in answers]
-    wide = max(map(len, [*names, "clip"]))
-    broad = max(map(len, [*labels, "class"]))
-    lines = [f"{'clip':<{wide}}  {'class':<{broad}}  share of each class"]
+    name_width = max(map(len, [*names, "clip"]))
+    label_width = max(map(len, [*labels, "class"]))
+    lines = [f"{'clip':<{name_width}}  {'class':<{label_width}}  share of each class"]
     for name, label, answer in zip(names, labels, answers, strict=True):
-        lines.append(f"{name:<{wide}}  {label:<{broad}}  {_rest(answer, len(classes))}")
+        shares = _shares(answer, len(classes))
+        lines.append(f"{name:<{name_width}}  {label:<{label_width}}  {shares}")
     return lines
 
 
-def stretch_lines(answers: Sequence[Answer]) -> list[str]:
-    """For each video looked at through windows, a line for each stretch with one label."""
+def segment_lines(answers: Sequence[Answer]) -> list[str]:
+    """Return a line for each video, then one for each of its segments with one label."""
     by_video: dict[Path, list[Answer]] = {}
     for answer in answers:
         by_video.setdefault(answer.video, []).append(answer)
     lines = []
-    for video, told in by_video.items():
-        lines.append(f"{video}{''.join(f'  {answer.problem}' for answer in told)}")
-        for part in stretches(told):
-            lines.append(f"  {part.start:8.1f} - {part.end:8.1f} s  {part.label}")
+    for video, of_video in by_video.items():
+        lines.append(f"{video}{''.join(f'  {answer.problem}' for answer in of_video)}")
+        for segment in segments(of_video):
+            lines.append(f"  {segment.start:8.1f} - {segment.end:8.1f} s  {segment.label}")
     return lines
 
 
-def as_document(
+def predictions_document(
     recognizer: FewShotRecognizer, answers: Sequence[Answer], *, seconds: float
 ) -> dict[str, Any]:
-    """All that was asked and answered, as plain data."""
+    """Return network, support, threshold and answers as plain data."""
     trained, threshold = recognizer.trained, recognizer.threshold_
     return {
         "format": "tasd-predictions",
@@ -69,7 +69,7 @@ def as_document(
 
 
 def answer_document(answer: Answer) -> dict[str, Any]:
-    """One answer as plain data."""
+    """Return one answer as plain data."""
     document: dict[str, Any] = {"video": str(answer.video), "class": answer.label}
     if answer.span is not None:
         document |= {"start": answer.span[0], "end": answer.span[1]}
@@ -83,40 +83,41 @@ def answer_document(answer: Answer) -> dict[str, Any]:
 
 
 def json_line(answer: Answer) -> str:
-    """One answer as a line of JSON."""
+    """Return one answer as a line of JSON."""
     return json.dumps(answer_document(answer)) + "\n"
 
 
 def plain_line(answer: Answer) -> str:
-    """One answer as a line to read."""
-    return f"{answer.video}: {answer.label or 'not read'}  {_rest(answer, len(answer.scores))}\n"
+    """Return one answer as a line for people."""
+    return f"{answer.video}: {answer.label or 'not read'}  {_shares(answer, len(answer.scores))}\n"
 
 
 class CsvLines:
-    """Answers as lines of one CSV file, each with its end; the first brings the head along."""
+    """Answers as lines of one CSV file, each with its newline; the header precedes the first."""
 
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = classes
-        self._head: list[object] = ["video", "start", "end", "class", "problem"]
-        self._head += [f"score {name}" for name in classes]
-        self._begun = False
+        self._header: list[object] = ["video", "start", "end", "class", "problem"]
+        self._header += [f"score {name}" for name in classes]
+        self._header_written = False
 
     def __call__(self, answer: Answer) -> str:
-        """The lines of one answer."""
+        """Return the lines of one answer."""
         start, end = answer.span or ("", "")
         row: list[object] = [str(answer.video), start, end, answer.label or "", answer.problem]
         row += [answer.scores.get(name, "") for name in self.classes]
-        rows = [row] if self._begun else [self._head, row]
-        self._begun = True
+        rows = [row] if self._header_written else [self._header, row]
+        self._header_written = True
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
         return text.getvalue()
 
 
-def _rest(answer: Answer, classes: int) -> str:
+def _shares(answer: Answer, classes: int) -> str:
+    """The shares of the likeliest classes and the note, or the problem."""
     if answer.problem:
         return answer.problem
     shares = sorted(answer.probabilities.items(), key=lambda pair: -pair[1])
-    told = ", ".join(f"{name} {share:.0%}" for name, share in shares[:SHOWN])
-    more = f", {classes - SHOWN} more" if classes > SHOWN else ""
-    return told + more + (f" ({answer.note})" if answer.note else "")
+    likeliest = ", ".join(f"{name} {share:.0%}" for name, share in shares[:LIKELIEST])
+    more = f", {classes - LIKELIEST} more" if classes > LIKELIEST else ""
+    return likeliest + more + (f" ({answer.note})" if answer.note else "")

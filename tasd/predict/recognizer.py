@@ -1,4 +1,4 @@
-"""The recogniser: fit on a few clips of each action, then asked about new ones."""
+"""The recogniser, which is fit on a few clips of each class and labels new ones."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,27 +14,27 @@ from tasd.device import pick_device
 from tasd.errors import UserError
 from tasd.predict.answer import Answer
 from tasd.predict.cache import support_features
-from tasd.predict.clips import ClipFeatures, clip_features, whole
+from tasd.predict.clips import ClipFeatures, clip_features, whole_clip
 from tasd.predict.export import is_export, read_export
 from tasd.predict.reject import threshold_for
 from tasd.predict.support import PathLike, Support, support_clips
-from tasd.predict.trained import Threshold, TrainedNetwork, of_run, ready
+from tasd.predict.trained import Threshold, TrainedNetwork, on_device, trained_network
 from tasd.predict.windows import Windows
 from tasd.runs.folder import Run, newest
 from tasd.types import Features, Task
 
-QUERIES_AT_ONCE = 16
+QUERIES_PER_TASK = 16
 
 
 class FewShotRecognizer:
-    """Labels clips by a few examples of each class, in scikit-learn's manners.
+    """A classifier of clips by a few examples of each class, with scikit-learn's interface.
 
         recognizer = FewShotRecognizer.from_run("runs/mine").fit("my-actions")
         labels = recognizer.predict(["new1.mp4", "new2.mp4"])
 
-    classes_: the class names, sorted, once it is fit. support_: the clips of each class that
-    could be read. problems_: those that could not, and why. cache_hits_: how many of them were
-    known from an earlier fit. threshold_: below which no class is believed, with ``reject``.
+    After `fit`: classes_: the class names, sorted. support_: the clips of each class that could
+    be read. problems_: the reason for each of the others. cache_hits_: number of support
+    clips with cached features. threshold_: the least score to accept a class, with ``reject``.
     """
 
     classes_: tuple[str, ...]
@@ -52,7 +52,7 @@ class FewShotRecognizer:
         device: str = "auto",
         cache: bool = True,
     ) -> None:
-        self.trained = ready(trained, str(pick_device(device)))
+        self.trained = on_device(trained, pick_device(device))
         self.reject, self.store, self.cache = reject, store, cache
         self.tool = find_ffmpeg()
 
@@ -66,21 +66,21 @@ class FewShotRecognizer:
         device: str = "auto",
         cache: bool = True,
     ) -> "FewShotRecognizer":
-        """From a run's best checkpoint, or an export; by default from the newest run.
+        """Open a run's best checkpoint, or an export; by default the newest run.
 
         reject: answer "none of these" below a threshold, which is found on the validation classes
-        of the run's store and remembered. store: the one that the run was trained on, where it is
-        not found by itself; it is asked how its frames were made, once. cache: keep what the
-        network says of support clips.
+        of the run's store and kept in the run. store: the one that the run was trained on, where
+        it is not found under $TASD_HOME; it is read once, to learn how the frames were made.
+        cache: keep the features of support clips.
 
         Raises `UserError`.
         """
-        of = None if store is None else Path(store)
-        trained = open_trained(None if path is None else Path(path), store=of)
-        return cls(trained, reject=reject, store=of, device=device, cache=cache)
+        store = None if store is None else Path(store)
+        trained = open_trained(None if path is None else Path(path), store=store)
+        return cls(trained, reject=reject, store=store, device=device, cache=cache)
 
     def fit(self, support: Support, labels: Sequence[str] | None = None) -> "FewShotRecognizer":
-        """Learn the classes: returns the recogniser itself.
+        """Learn the classes from their clips; return the recogniser itself.
 
         support: a folder ``<class>/<clips>``, or the clips of each class, or clips whose classes
         are ``labels``. Classes may have unequal numbers of clips.
@@ -91,26 +91,26 @@ class FewShotRecognizer:
         clips, self.problems_ = support_clips(support, labels)
         if len(clips) < 2:
             raise UserError(
-                f"the support has {len(clips)} class ({', '.join(clips)}); to tell apart there "
-                "must be two or more, each with a clip or more"
+                f"the support has {len(clips)} class ({', '.join(clips)}); it must have two "
+                "classes or more, each with a clip or more"
             )
-        looked = support_features(self.trained, clips, self.tool, keep=self.cache)
-        known, self.cache_hits_ = looked.known, looked.hits
-        self.problems_ |= looked.problems
-        support_ = {name: tuple(p for p in clips[name] if p in known) for name in sorted(clips)}
-        for name, found in support_.items():
-            if not found:
-                why = [f"{path}: {self.problems_[str(path)]}" for path in clips[name][:1]]
+        found = support_features(self.trained, clips, self.tool, keep=self.cache)
+        features, self.cache_hits_ = found.features, found.cache_hits
+        self.problems_ |= found.problems
+        support_ = {name: tuple(p for p in clips[name] if p in features) for name in sorted(clips)}
+        for name, readable in support_.items():
+            if not readable:
+                reasons = [f"{path}: {self.problems_[str(path)]}" for path in clips[name][:1]]
                 raise UserError(
-                    f"no clip of the class {name!r} can be read ({(why or ['it has none'])[0]}); "
-                    "give it one that can, or leave the class out"
+                    f"no clip of the class {name!r} can be read ({(reasons or ['it has none'])[0]}"
+                    "); add a clip that can be read, or leave out the class"
                 )
         self.classes_, self.support_ = tuple(support_), support_
-        shown = [known[path] for paths in support_.values() for path in paths]
-        self._support = _joined([self._prepared(features) for features in shown])
+        in_order = [features[path] for paths in support_.values() for path in paths]
+        self._support = _concatenated([self._prepared(of_clip) for of_clip in in_order])
         self.threshold_ = None
         if self.reject:
-            shot = round(len(shown) / len(clips))
+            shot = round(len(in_order) / len(clips))
             self.trained, self.threshold_ = threshold_for(
                 self.trained, way=len(clips), shot=shot, store=self.store
             )
@@ -119,57 +119,57 @@ class FewShotRecognizer:
     def answers(
         self, videos: Sequence[PathLike], *, windows: Windows | None = None
     ) -> Iterator[Answer]:
-        """What is said of each clip, in order, as soon as it is known.
+        """Yield the answers for each clip, in order, as soon as they are known.
 
-        windows: look at long videos through these; each window is answered for itself.
+        windows: of long videos; each window has an answer.
         """
         self._check_fit()
         paths, trained = [Path(video) for video in videos], self.trained
         frames = trained.config.data.frames
-        once = list(dict.fromkeys(paths))
+        distinct = list(dict.fromkeys(paths))
         if windows is None:
-            seen = clip_features(
-                trained, once, self.tool, settings=trained.frames, views_of=whole(frames)
+            features = clip_features(
+                trained, distinct, self.tool, settings=trained.frames, views_of=whole_clip(frames)
             )
         else:
-            seen = clip_features(
+            features = clip_features(
                 trained,
-                once,
+                distinct,
                 self.tool,
                 settings=windows.settings(trained.frames, frames),
                 views_of=windows.views_of(frames),
                 limits=windows.limits,
             )
-        told: dict[Path, list[Answer]] = {}
+        answers: dict[Path, list[Answer]] = {}
         for path in paths:  # a path that is given twice is answered twice
-            while path not in told:
-                clip = next(seen)
-                told[clip.path] = self._of_clip(clip)
-            yield from told[path]
+            while path not in answers:
+                clip = next(features)
+                answers[clip.path] = self._of_clip(clip)
+            yield from answers[path]
 
     def predict(self, videos: Sequence[PathLike]) -> list[str | None]:
-        """The class of each clip.
+        """Return the class of each clip.
 
-        None for a clip that cannot be read, with a warning that says why.
+        None for a clip that cannot be read, with a warning that gives the reason.
         """
         return [answer.label for answer in self._warned(videos)]
 
     def decision_function(self, videos: Sequence[PathLike]) -> Float[np.ndarray, "videos classes"]:
-        """The score of each class, in the order of ``classes_``; NaN where unreadable."""
+        """Return the score of each class, in the order of ``classes_``; NaN where unreadable."""
         return self._table([answer.scores for answer in self._warned(videos)])
 
     def predict_proba(self, videos: Sequence[PathLike]) -> Float[np.ndarray, "videos classes"]:
-        """Shares of the classes, in the order of ``classes_``; NaN where unreadable."""
+        """Return the share of each class, in the order of ``classes_``; NaN where unreadable."""
         found = self._warned(videos)
         return self._table([answer.probabilities if answer.scores else {} for answer in found])
 
     def score(self, videos: Sequence[PathLike], labels: Sequence[str]) -> float:
-        """The share of clips that get their label; one that cannot be read does not."""
-        told = self.predict(videos)
-        return float(np.mean([said == truth for said, truth in zip(told, labels, strict=True)]))
+        """Return the share of clips with the right label; an unreadable clip counts as wrong."""
+        pairs = zip(self.predict(videos), labels, strict=True)
+        return float(np.mean([predicted == label for predicted, label in pairs]))
 
     def _of_clip(self, clip: ClipFeatures) -> list[Answer]:
-        """An answer for each look at a clip."""
+        """An answer for each view of a clip."""
         if clip.features is None:
             return [Answer(clip.path, {}, problem=clip.problem)]
         scores = self._scores(clip.features)
@@ -180,16 +180,16 @@ class FewShotRecognizer:
                 dict(zip(self.classes_, row.tolist(), strict=True)),
                 accepted=bool(row.max() >= least),
                 note=clip.note,
-                span=look.span,
+                span=view.span,
             )
-            for row, look in zip(scores, clip.views, strict=True)
+            for row, view in zip(scores, clip.views, strict=True)
         ]
 
-    def _scores(self, features: Features) -> Float[np.ndarray, "looks classes"]:
-        """Each look is a task of its own where the matcher would see the others."""
+    def _scores(self, features: Features) -> Float[np.ndarray, "views classes"]:
+        """Scores of each view; a transductive matcher compares one view at a time."""
         queries = self._prepared(features)
         matcher = self.trained.model.matcher
-        size = 1 if matcher.transductive else QUERIES_AT_ONCE
+        size = 1 if matcher.transductive else QUERIES_PER_TASK
         found = []
         for start in range(0, len(queries.frames), size):
             maps = None if queries.maps is None else queries.maps[None, start : start + size]
@@ -211,7 +211,7 @@ class FewShotRecognizer:
         return torch.arange(len(counts)).repeat_interleave(counts).to(self._support.frames.device)
 
     def _prepared(self, features: Features) -> Features:
-        """What the matcher says of clips alone; the same steps as in `tasd.evaluation.score`."""
+        """Compute what the matcher needs of each clip, as `tasd.evaluation.score` does."""
         with torch.inference_mode():
             return self.trained.model.matcher.prepare(features)
 
@@ -231,14 +231,14 @@ class FewShotRecognizer:
             raise UserError("this recogniser knows no classes yet; call fit(support) first")
 
 
-def _joined(parts: Sequence[Features]) -> Features:
+def _concatenated(parts: Sequence[Features]) -> Features:
     maps = [part.maps for part in parts if part.maps is not None]
     frames = torch.cat([part.frames for part in parts])
     return Features(frames, torch.cat(maps) if maps else None)
 
 
 def open_trained(path: Path | None, *, store: Path | None = None) -> TrainedNetwork:
-    """The network of a run, by default of the newest, or of an export. Raises `UserError`."""
+    """Load the network of an export or a run, by default the newest run. Raises `UserError`."""
     if path is not None and is_export(path):
         return read_export(path)
-    return of_run(newest() if path is None else Run(path), store=store)
+    return trained_network(newest() if path is None else Run(path), store=store)

@@ -1,8 +1,8 @@
-"""When none of the classes is believed: a threshold found on the validation classes.
+"""Thresholds for answering "none of these", found on the validation classes.
 
-In each of some hundred episodes the queries of its classes are to be accepted, and a query of a
-class that is not among them is to be rejected. The threshold is the score of the best class that
-95 of 100 of the former reach; how many of the latter reach it is what it costs.
+In each of 500 episodes the queries of its classes should be accepted, and a query of another class
+should be rejected. The threshold is the score of the best class that 95 of 100 of the former
+reach. The share of the latter that reach it too are the false accepts.
 """
 
 from dataclasses import replace
@@ -17,7 +17,7 @@ from tasd.errors import UserError
 from tasd.evaluation.score import score
 from tasd.extraction.run import Extraction, cached_features
 from tasd.features.store import FeatureStore
-from tasd.predict.trained import Threshold, TrainedNetwork, remember, with_threshold
+from tasd.predict.trained import Threshold, TrainedNetwork, with_threshold, write_settings
 from tasd.runs import checkpoint
 from tasd.runs.folder import Run
 from tasd.runs.stores import find_store
@@ -30,11 +30,11 @@ SEED = 2_000_003
 def threshold_for(
     trained: TrainedNetwork, *, way: int, shot: int, store: Path | None = None
 ) -> tuple[TrainedNetwork, Threshold]:
-    """The threshold for a support of this shape, and the network that knows it from now on.
+    """Return the threshold for a support of this way and shot, and the network that includes it.
 
-    Found on the validation classes of the run's store where it is not known, and remembered.
-    What they cannot fill is found with fewer classes or shots. Of an export the threshold whose
-    shape is nearest is taken.
+    A threshold that the run does not have yet is found on the validation classes of its store and
+    written into the run. Where these classes cannot fill such episodes, way or shot is smaller.
+    An export has no store: of its thresholds the nearest in way and shot is taken.
 
     Raises `UserError`.
     """
@@ -47,18 +47,18 @@ def threshold_for(
     counts = [len(videos) for videos in features.classes("val").values()]
     if len(counts) < 3 or min(counts) < 2:
         raise UserError(
-            f"a threshold needs three validation classes of two videos or more, and "
-            f"{trained.path} was trained with {len(counts)}; leave --reject out, or export with "
-            "--no-reject"
+            "a threshold needs three validation classes or more of two videos or more each, and "
+            f"{trained.path} was trained with {len(counts)} classes; leave out --reject, or export "
+            "with --no-reject"
         )
     way, shot = min(way, len(counts) - 1), min(shot, min(counts) - 1)
-    found = calibrated(trained, features, way=way, shot=shot)
+    found = calibrate(trained, features, way=way, shot=shot)
     trained = replace(trained, thresholds=with_threshold(trained.thresholds, found))
-    remember(trained)
+    write_settings(trained)
     return trained, found
 
 
-def calibrated(
+def calibrate(
     trained: TrainedNetwork,
     features: FeatureStore,
     *,
@@ -66,7 +66,7 @@ def calibrated(
     shot: int,
     episodes: int = EPISODES,
 ) -> Threshold:
-    """The threshold on episodes of the validation classes. Raises `UserError`."""
+    """Find the threshold on episodes of the validation classes. Raises `UserError`."""
     table = _episodes(features, way=way, shot=shot, count=episodes)
     model = trained.model
     best = score(features, table, model.matcher, device=model.mean.device).logits.max(axis=2)
@@ -85,13 +85,13 @@ def calibrated(
 
 
 def least_accepted(scores: Float[np.ndarray, " queries"]) -> float:
-    """The highest threshold that `TRUE_ACCEPT` of the scores reach."""
+    """Return the highest score that a share `TRUE_ACCEPT` of the scores reach."""
     ordered = np.sort(scores)
     return float(ordered[int((1 - TRUE_ACCEPT) * len(ordered) + 1e-9)])
 
 
 def _episodes(features: FeatureStore, *, way: int, shot: int, count: int) -> EpisodeTable:
-    """Episodes with a query of each of their classes, and one of a class that they do not have."""
+    """Draw episodes with a query of each of their classes, and one of another class."""
     sampler = EpisodeSampler(
         videos=features.classes("val"),
         way=way + 1,
@@ -106,7 +106,7 @@ def _episodes(features: FeatureStore, *, way: int, shot: int, count: int) -> Epi
 
 
 def _validation(trained: TrainedNetwork, store: Path | None) -> FeatureStore:
-    """Features of the validation videos, shared with tasd evaluate --split val."""
+    """Read or compute the same feature file that tasd evaluate --split val uses."""
     run, model = Run(trained.path), trained.model
     saved = checkpoint.load(run.best)
     how = Extraction(split="val", device=str(model.mean.device))
@@ -122,7 +122,7 @@ def _validation(trained: TrainedNetwork, store: Path | None) -> FeatureStore:
 def _nearest(trained: TrainedNetwork, way: int, shot: int) -> Threshold:
     if not trained.thresholds:
         raise UserError(
-            f"{trained.path} was exported without a threshold for --reject; export it with one "
-            "(tasd export, where the run's store is at hand), or leave --reject out"
+            f"{trained.path} was exported without a threshold for --reject; export the run again "
+            "without --no-reject, which needs its store, or leave out --reject"
         )
     return min(trained.thresholds, key=lambda t: (abs(t.shot - shot), abs(t.way - way)))

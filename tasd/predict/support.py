@@ -1,4 +1,4 @@
-"""Which clips stand for which class, in whatever form they are given."""
+"""The support: clips of each class, from a folder, a mapping or a list with labels."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ Support = PathLike | Mapping[str, Sequence[PathLike]] | Sequence[PathLike]
 def support_clips(
     support: Support, labels: Sequence[str] | None
 ) -> tuple[dict[str, list[Path]], dict[str, str]]:
-    """The clips of each class, and what could not be taken as one, with the reason.
+    """Return the clips of each class, and the reason for each clip that is left out.
 
     support: a folder ``<class>/<clips>``, or the clips of each class, or clips whose classes are
     ``labels``. Raises `UserError`.
@@ -36,16 +36,19 @@ def support_clips(
 
 def _in_folder(root: Path) -> tuple[dict[str, list[Path]], dict[str, str]]:
     if not root.is_dir():
-        raise UserError(f"the support {root} is not a folder; it holds a folder of clips a class")
+        raise UserError(
+            f"the support {root} is not a folder; give one that has a folder of clips for each "
+            "class"
+        )
     found = scan(DATASETS["folder"], root)
     if not found.videos:
         raise UserError(
             f"the support {root} holds {len(found.loose)} clips, but none in a class folder; put "
-            "those of each class into a folder of its name"
+            "the clips of each class into a folder with its name"
         )
     clips: dict[str, list[Path]] = {}
     for video in found.videos:
         clips.setdefault(video.class_name, []).append(root / video.path)
     problems = {str(root / problem.path): problem.reason for problem in found.problems}
-    problems |= {str(root / video.path): "it lies in no class folder" for video in found.loose}
+    problems |= {str(root / video.path): "it is in no class folder" for video in found.loose}
     return clips, problems

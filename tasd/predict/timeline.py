@@ -1,4 +1,4 @@
-"""A picture of long videos: what is seen when, and how surely."""
+"""A picture of the labels and shares over the time of long videos."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,17 +11,17 @@ from matplotlib.patches import Patch
 
 from tasd.errors import UserError
 from tasd.predict.answer import NONE_OF_THESE, Answer
-from tasd.predict.windows import stretches
+from tasd.predict.windows import segments
 from tasd.report.style import COLOURS, GREY, PAGE, light_grid, new_figure, style
 
 MOST_LINES = len(COLOURS)
-ROW = 1.8  # inches for one video
+PANEL_HEIGHT = 1.8  # inches
 
 
 def draw_timeline(classes: Sequence[str], answers: Sequence[Answer], path: Path) -> Path:
-    """A panel for each video, one below the other: labels as a band, shares as lines.
+    """Draw a panel for each video, one below the other: labels as a band, shares as lines.
 
-    Classes that never come first where there are more than seven are left to the JSON.
+    Of more than seven classes, the seven that most often have the highest score are drawn.
     Raises `UserError` where there is nothing to draw, or ``path`` cannot be written.
     """
     by_video: dict[Path, list[Answer]] = {}
@@ -30,13 +30,13 @@ def draw_timeline(classes: Sequence[str], answers: Sequence[Answer], path: Path)
             by_video.setdefault(answer.video, []).append(answer)
     if not by_video:
         raise UserError("there is no timeline to draw: no video could be read")
-    shown = _shown(classes, answers)
-    colours = {name: COLOURS[place] for place, name in enumerate(shown)}
+    drawn = _drawn_classes(classes, answers)
+    colours = {name: COLOURS[index] for index, name in enumerate(drawn)}
     with style():
-        figure = new_figure(PAGE, 0.5 + ROW * len(by_video))
+        figure = new_figure(PAGE, 0.5 + PANEL_HEIGHT * len(by_video))
         grid = figure.subplots(len(by_video), squeeze=False)
-        for axes, (video, told) in zip(grid[:, 0], by_video.items(), strict=True):
-            _panel(axes, video, told, colours)
+        for axes, (video, of_video) in zip(grid[:, 0], by_video.items(), strict=True):
+            _panel(axes, video, of_video, colours)
         grid[-1, 0].set_xlabel("seconds")
         _legend(figure, colours, grid[0, 0], none=any(not answer.accepted for answer in answers))
         try:
@@ -47,8 +47,8 @@ def draw_timeline(classes: Sequence[str], answers: Sequence[Answer], path: Path)
     return path
 
 
-def _shown(classes: Sequence[str], answers: Sequence[Answer]) -> list[str]:
-    """All classes, or where these are too many those that come first most often."""
+def _drawn_classes(classes: Sequence[str], answers: Sequence[Answer]) -> list[str]:
+    """All classes, or of too many those that most often have the highest score."""
     if len(classes) <= MOST_LINES:
         return list(classes)
     first = [answer.best for answer in answers if answer.best is not None]
@@ -60,11 +60,12 @@ def _panel(axes: Axes, video: Path, answers: Sequence[Answer], colours: dict[str
     middles = spans.mean(axis=1)
     for name, colour in colours.items():
         shares = [answer.probabilities[name] for answer in answers]
-        alone = "." if len(answers) == 1 else None
-        axes.plot(middles, shares, color=colour, label=name, marker=alone)
-    for part in stretches(answers):
-        axes.axvspan(part.start, part.end, 1.06, 1.2, clip_on=False, **_look(part.label, colours))
-        _caption(axes, part.label, part.start, part.end, spans[-1, 1])
+        marker = "." if len(answers) == 1 else None  # a line through one point is invisible
+        axes.plot(middles, shares, color=colour, label=name, marker=marker)
+    for segment in segments(answers):
+        band = _band_style(segment.label, colours)
+        axes.axvspan(segment.start, segment.end, 1.06, 1.2, clip_on=False, **band)
+        _caption(axes, segment.label, segment.start, segment.end, spans[-1, 1])
     axes.set_title(video.name, pad=22)
     axes.set_xlim(0, spans[-1, 1])
     axes.set_ylim(0, 1.02)
@@ -72,7 +73,7 @@ def _panel(axes: Axes, video: Path, answers: Sequence[Answer], colours: dict[str
     light_grid(axes)
 
 
-def _look(label: str, colours: dict[str, str]) -> dict[str, Any]:
+def _band_style(label: str, colours: dict[str, str]) -> dict[str, Any]:
     """Colour and hatch of a label's band."""
     none = label == NONE_OF_THESE
     hatch = {"hatch": "////", "edgecolor": "white"} if none else {}
@@ -80,14 +81,13 @@ def _look(label: str, colours: dict[str, str]) -> dict[str, Any]:
 
 
 def _caption(axes: Axes, label: str, start: float, end: float, duration: float) -> None:
-    """The label in its band, where there is room for it."""
-    if (end - start) / duration * 95 > len(label):
-        where = axes.get_xaxis_transform()
+    """Write the label into its band where it fits."""
+    if (end - start) / duration * 95 > len(label):  # a panel is about 95 letters wide
         axes.text(
             (start + end) / 2,
             1.13,
             label,
-            transform=where,
+            transform=axes.get_xaxis_transform(),
             ha="center",
             va="center",
             size=6,
@@ -99,6 +99,6 @@ def _caption(axes: Axes, label: str, start: float, end: float, duration: float) 
 def _legend(figure: Figure, colours: dict[str, str], axes: Axes, *, none: bool) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if none:
-        handles.append(Patch(**_look(NONE_OF_THESE, colours)))
+        handles.append(Patch(**_band_style(NONE_OF_THESE, colours)))
         labels.append(NONE_OF_THESE)
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))

@@ -1,4 +1,4 @@
-"""What labels new clips: a network with its matcher, and how the frames were made for it."""
+"""The trained network that labels new clips, and the settings of the frames that it reads."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,17 +20,18 @@ from tasd.runs.folder import Run
 from tasd.runs.stores import find_store
 from tasd.store import Store
 
-MEMORY = "predict.json"
+SETTINGS_FILE = "predict.json"  # in a run
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """The least score of the best class that is believed, and what that costs.
+    """The least score of the best class with which a clip is accepted, and its error rates.
 
-    way, shot: shape of the episodes that it was found with. score: the threshold itself.
-    true_accept: share of queries of the episode's classes that it lets through, of those of
-    other classes false_accept. episodes: how many, of so many validation ``classes`` with
-    ``fewest`` videos or more.
+    way, shot: of the episodes that it was found with. score: the threshold itself.
+    true_accept: share of the queries of an episode's classes that it accepts.
+    false_accept: share of the queries of other classes that it accepts.
+    episodes: number of episodes. classes: number of validation classes they were drawn from.
+    fewest: number of videos of the smallest of these classes.
     """
 
     way: int
@@ -43,12 +44,12 @@ class Threshold:
     fewest: int
 
     @property
-    def told(self) -> str:
-        """In words."""
+    def summary(self) -> str:
+        """The threshold and its error rates in a sentence."""
         return (
-            f"threshold {self.score:.4g} for {self.way}-way {self.shot}-shot: lets through "
-            f"{self.true_accept:.0%} of clips of the classes and {self.false_accept:.0%} of clips "
-            f"of others ({self.episodes} episodes of {self.classes} validation classes)"
+            f"threshold {self.score:.4g} for {self.way}-way {self.shot}-shot: accepts "
+            f"{self.true_accept:.0%} of the clips of the classes and {self.false_accept:.0%} of "
+            f"other clips ({self.episodes} episodes of {self.classes} validation classes)"
         )
 
 
@@ -57,8 +58,8 @@ class TrainedNetwork:
     """A network from a run or an export, in eval mode.
 
     path: the folder. identity: sha256 of its checkpoint. network: student or teacher.
-    classes: those it was trained on. frames: how its frames were made from videos.
-    thresholds: known so far, see `tasd.predict.reject`.
+    classes: those it was trained on. frames: how its frames are made from videos.
+    thresholds: those found so far, see `tasd.predict.reject`.
     """
 
     path: Path
@@ -71,58 +72,63 @@ class TrainedNetwork:
     thresholds: tuple[Threshold, ...] = ()
 
 
-def of_run(run: Run, *, store: Path | None = None) -> TrainedNetwork:
-    """The best checkpoint of a run, its better network.
+def trained_network(run: Run, *, store: Path | None = None) -> TrainedNetwork:
+    """Load the better network of a run's best checkpoint.
 
-    The first time, its store is opened to learn how its frames were made; the run remembers.
+    The first call reads from the store how the frames were made, and writes that into the run.
 
-    store: in place of the one it was trained on. Raises `UserError`.
+    store: read in place of the one that the run was trained on. Raises `UserError`.
     """
-    run.config()  # a folder that is no run is told as such
+    run.config()  # refuses a folder that is not a run
     saved = checkpoint.load(run.best)
     refuse_features(run.path, saved.config)
     identity = checkpoint.file_hash(run.best)
-    networks = checkpoint.networks(saved)
-    best = saved.progress.best.network
-    network = best if best in networks else next(iter(networks))
-    known = _remembered(run, identity)
+    known = _read_settings(run, identity)
     trained = TrainedNetwork(
         path=run.path,
         identity=identity,
-        network=network,
-        model=networks[network],
+        network=saved.best_network,
+        model=checkpoint.networks(saved)[saved.best_network],
         config=saved.config,
         classes=saved.classes,
         frames=known[0] if known is not None and store is None else _frames_of(store, saved),
         thresholds=known[1] if known is not None else (),
     )
     if known is None or known[0] != trained.frames:
-        remember(trained)
+        write_settings(trained)
     return trained
 
 
-def remember(trained: TrainedNetwork) -> None:
-    """Write down in the run what is not in its checkpoint. Raises `UserError`."""
-    content = {"version": 1, "checkpoint": trained.identity, **as_json(trained)}
-    write_text(trained.path / MEMORY, json.dumps(content, indent=1) + "\n")
+def write_settings(trained: TrainedNetwork) -> None:
+    """Write frame settings and thresholds into the run. Raises `UserError`."""
+    content = {"version": 1, "checkpoint": trained.identity, **settings_as_json(trained)}
+    write_text(trained.path / SETTINGS_FILE, json.dumps(content, indent=1) + "\n")
 
 
-def as_json(trained: TrainedNetwork) -> dict[str, Any]:
-    """Frame settings and thresholds as plain data."""
+def settings_as_json(trained: TrainedNetwork) -> dict[str, Any]:
+    """Return frame settings and thresholds as plain data."""
     return {
         "frames": trained.frames.as_json(),
         "thresholds": [asdict(threshold) for threshold in trained.thresholds],
     }
 
 
-def from_json(content: Mapping[str, Any]) -> tuple[FrameSettings, tuple[Threshold, ...]]:
-    """What `as_json` gave. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+def settings_from_json(
+    content: Mapping[str, Any],
+) -> tuple[FrameSettings, tuple[Threshold, ...]]:
+    """Read what `settings_as_json` returned.
+
+    Raises `KeyError`, `TypeError` or `ValueError` for anything else.
+    """
     thresholds = tuple(Threshold(**entry) for entry in content["thresholds"])
-    return settings_of(content["frames"]), thresholds
+    return stored_frame_settings(content["frames"]), thresholds
 
 
-def settings_of(settings: Mapping[str, Any]) -> FrameSettings:
-    """Frame settings as a store remembers them. Raises `KeyError` or `TypeError`."""
+def stored_frame_settings(settings: Mapping[str, Any]) -> FrameSettings:
+    """Read frame settings as a store has them.
+
+    Raises `KeyError`, `TypeError` or `ValueError`.
+    """
     frames, fps = settings["frames"], settings["fps"]
     return FrameSettings(
         frames=None if frames in ("all", None) else int(frames),
@@ -132,24 +138,24 @@ def settings_of(settings: Mapping[str, Any]) -> FrameSettings:
     )
 
 
-def ready(trained: TrainedNetwork, device: str) -> TrainedNetwork:
-    """The same on a device, in the precision of its training where the device has that."""
+def on_device(trained: TrainedNetwork, device: torch.device) -> TrainedNetwork:
+    """Move a network to a device, in the precision of its training where the device has it."""
     model = trained.model.to(device).eval()
-    model.precision = native_precision(trained.config.training.precision, torch.device(device))
+    model.precision = native_precision(trained.config.training.precision, device)
     return replace(trained, model=model)
 
 
 def refuse_features(path: Path, config: Config) -> None:
-    """Raise `UserError` where a run was trained on features: a new clip has none."""
+    """Raise `UserError` where a run was trained on features: new clips have none."""
     if config.data.features is not None:
         raise UserError(
-            f"{path} was trained on the features of {config.data.features}, and a new clip has "
+            f"{path} was trained on the features of {config.data.features}, and new clips have "
             "none; train on frames (tasd train without --features) to label clips"
         )
 
 
 def with_threshold(known: Sequence[Threshold], new: Threshold) -> tuple[Threshold, ...]:
-    """The thresholds with this one, in place of an older one of its shape."""
+    """Return the thresholds with ``new`` in place of an older one of its way and shot."""
     others = (t for t in known if (t.way, t.shot) != (new.way, new.shot))
     return (*others, new)
 
@@ -158,18 +164,18 @@ def _frames_of(store: Path | None, saved: Checkpoint) -> FrameSettings:
     with find_store(store, saved) as opened:
         assert isinstance(opened, Store)
         try:
-            return settings_of(opened.settings)
+            return stored_frame_settings(opened.settings)
         except (KeyError, TypeError, ValueError):
             raise UserError(
                 f"the store {opened.path} does not say how its frames were made (frames, fps, "
-                "resize, size), so that none can be made of new clips; prepare it with tasd prep"
+                "resize, size), and new clips need the same; prepare the store with tasd prep"
             ) from None
 
 
-def _remembered(run: Run, identity: str) -> tuple[FrameSettings, tuple[Threshold, ...]] | None:
-    """None where nothing is, or of an older checkpoint."""
+def _read_settings(run: Run, identity: str) -> tuple[FrameSettings, tuple[Threshold, ...]] | None:
+    """Read the run's settings; None where it has none, or only those of an older checkpoint."""
     try:
-        content = json.loads((run.path / MEMORY).read_text("utf-8"))
-        return from_json(content) if content["checkpoint"] == identity else None
+        content = json.loads((run.path / SETTINGS_FILE).read_text("utf-8"))
+        return settings_from_json(content) if content["checkpoint"] == identity else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -1,4 +1,4 @@
-"""What `tasd predict` prints, for people and for scripts."""
+"""The output of `tasd predict`, for people and for scripts."""
 
 import csv
 import io
@@ -41,14 +41,14 @@ def test_a_table_names_each_clip_and_its_class(predict, clips, tmp_path):
 
 
 def test_json_and_csv_hold_the_same_scores(predict, clips):
-    told = json.loads(predict(clips, "--json").stdout)
+    document = json.loads(predict(clips, "--json").stdout)
     rows = list(csv.DictReader(io.StringIO(predict(clips, "--csv").stdout)))
-    assert len(told["answers"]) == len(rows) == 5
-    for answer, row in zip(told["answers"], rows, strict=True):
+    assert len(document["answers"]) == len(rows) == 5
+    for answer, row in zip(document["answers"], rows, strict=True):
         assert answer["video"] == row["video"]
         assert answer["class"] == row["class"] == max(answer["scores"], key=answer["scores"].get)
         assert float(row["score jumping"]) == pytest.approx(answer["scores"]["jumping"], abs=1e-5)
-    assert told["classes"] == ["jumping", "waving"]
+    assert document["classes"] == ["jumping", "waving"]
 
 
 def test_nothing_readable_is_exit_code_1(predict, tmp_path):
@@ -81,8 +81,8 @@ def test_windows_are_answered_one_by_one_and_drawn(predict, clips, tmp_path):
     """A clip of four seconds, in windows of two."""
     picture = tmp_path / "timeline.png"
     words = (clips / "h264_forty.mp4", "--window", 2, "--stride", 1)
-    told = json.loads(predict(*words, "--json").stdout)
-    spans = [(answer["start"], answer["end"]) for answer in told["answers"]]
+    document = json.loads(predict(*words, "--json").stdout)
+    spans = [(answer["start"], answer["end"]) for answer in document["answers"]]
     assert [start for start, _ in spans] == [0, 1, 2]
     assert spans[-1][1] == pytest.approx(4, abs=0.5)
     result = predict(*words, "--timeline", picture)
@@ -100,7 +100,7 @@ def test_options_of_windows_alone_are_refused(predict, clips, tmp_path):
 
 
 def test_a_watched_folder_is_labelled_until_ctrl_c(home, support, clips, tmp_path):
-    """In a process of its own: signals are for whole processes."""
+    """In another process, since a signal goes to a whole process."""
     import signal
     import subprocess
     import sys

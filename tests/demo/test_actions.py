@@ -1,4 +1,4 @@
-"""Classes differ in how levels change, and in nothing that one frame shows."""
+"""Classes differ in how levels change, and not in single frames."""
 
 import numpy as np
 import pytest

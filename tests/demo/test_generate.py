@@ -1,4 +1,4 @@
-"""Videos are the same for the same seed, and a coded frame tells nothing of its neighbours."""
+"""Videos are the same for the same seed, and a coded frame has no trace of its neighbours."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 
 import tasd.demo.generate as generate_module
 from tasd.demo.actions import ACTIONS
-from tasd.demo.generate import FRAMES, SIDE, encode, generate, perform
+from tasd.demo.generate import FRAMES, SIDE, draw_video, encode, generate
 
 MOVING = next(action for action in ACTIONS if action.name == "rises spinning")
 
@@ -25,7 +25,7 @@ def decode(path: Path) -> np.ndarray:
 
 
 def test_a_video_survives_its_coding(tmp_path: Path) -> None:
-    pixels = perform(MOVING, seed=0, number=0)
+    pixels = draw_video(MOVING, seed=0, number=0)
     encode(pixels, tmp_path / "video.mp4")
     decoded = decode(tmp_path / "video.mp4")
     assert decoded.shape == (FRAMES, SIDE, SIDE, 3)
@@ -37,7 +37,7 @@ def test_a_video_survives_its_coding(tmp_path: Path) -> None:
 def test_a_coded_frame_is_the_same_in_a_moving_and_in_a_still_video(
     tmp_path: Path, frame: int
 ) -> None:
-    moving = perform(MOVING, seed=0, number=0)
+    moving = draw_video(MOVING, seed=0, number=0)
     encode(moving, tmp_path / "moving.mp4")
     encode(np.repeat(moving[[frame]], FRAMES, axis=0), tmp_path / "still.mp4")
     assert np.array_equal(
@@ -50,7 +50,7 @@ def test_coding_between_frames_would_leave_traces(
 ) -> None:
     coding = {**generate_module.CODING, "g": FRAMES}
     monkeypatch.setattr(generate_module, "CODING", coding)
-    moving = perform(MOVING, seed=0, number=0)
+    moving = draw_video(MOVING, seed=0, number=0)
     encode(moving, tmp_path / "moving.mp4")
     encode(np.repeat(moving[[13]], FRAMES, axis=0), tmp_path / "still.mp4")
     assert not np.array_equal(
@@ -73,12 +73,12 @@ def test_a_folder_holds_every_class_and_its_split(tmp_path: Path) -> None:
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        encode(perform(MOVING, seed=seed, number=3), tmp_path / f"{name}.mp4")
+        encode(draw_video(MOVING, seed=seed, number=3), tmp_path / f"{name}.mp4")
     a, b, c = ((tmp_path / f"{name}.mp4").read_bytes() for name in "abc")
     assert a == b
     assert a != c
 
 
 def test_two_videos_of_a_class_look_different() -> None:
-    first, second = (perform(MOVING, seed=0, number=number) for number in (0, 1))
+    first, second = (draw_video(MOVING, seed=0, number=number) for number in (0, 1))
     assert np.abs(first[0].astype(int) - second[0]).mean() > 5

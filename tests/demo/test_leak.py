@@ -1,4 +1,4 @@
-"""One frame tells nothing of the class; the way of a shape over the frames tells much."""
+"""One frame carries no information about the class; the motion of the shape carries much."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def videos() -> Array:
 
 
 def accuracy(features: Array) -> float:
-    """Of ridge regression onto the classes, trained on some videos, tested on the others.
+    """Accuracy of ridge regression onto the classes, tested on videos that it was not fit on.
 
     features: (classes, videos, examples, dim).
     """
@@ -41,12 +41,12 @@ def accuracy(features: Array) -> float:
     truth = np.repeat(np.arange(classes), len(train) // classes)
     penalty = 0.1 * len(train) * np.eye(dim + 1)
     weights = np.linalg.solve(train.T @ train + penalty, train.T @ np.eye(classes)[truth])
-    said = np.argmax(held_out @ weights, axis=1)
-    return float(np.mean(said == np.repeat(np.arange(classes), len(said) // classes)))
+    predicted = np.argmax(held_out @ weights, axis=1)
+    return float(np.mean(predicted == np.repeat(np.arange(classes), len(predicted) // classes)))
 
 
 def looks(videos: Array) -> Array:
-    """What single frames show: a coarse picture, where the shape stands, how much it covers."""
+    """Features of single frames: a coarse picture, where the shape stands, how much it covers."""
     coarse = 8
     blocks = videos.reshape(*videos.shape[:3], SIDE // coarse, coarse, SIDE // coarse, coarse, 3)
     small = blocks.mean(axis=(4, 6)).reshape(*videos.shape[:3], -1)
@@ -55,7 +55,7 @@ def looks(videos: Array) -> Array:
 
 
 def ways(videos: Array) -> Array:
-    """How the same states change over the frames of a video: (classes, videos, 1, dim)."""
+    """Features of how the same states change in a video: (classes, videos, 1, dim)."""
     states = _states(videos)
     place = np.unwrap(np.angle(states[..., :2] + 1j * states[..., 2:4]), axis=2)
     moved = np.diff(place, axis=2)
@@ -99,5 +99,5 @@ def test_the_same_frames_in_any_order_tell_less(videos: Array) -> None:
 
 def test_classes_with_looks_of_their_own_would_be_noticed(videos: Array) -> None:
     tint = 0.06 * np.arange(len(CHOSEN), dtype=np.float32)
-    told = videos + tint[:, None, None, None, None, None] * np.array([1, 0, -1], np.float32)
-    assert accuracy(looks(told)) > 2 / len(CHOSEN)
+    tinted = videos + tint[:, None, None, None, None, None] * np.array([1, 0, -1], np.float32)
+    assert accuracy(looks(tinted)) > 2 / len(CHOSEN)

@@ -1,4 +1,4 @@
-"""A frame is made of its scene and its levels, and of nothing else."""
+"""A frame depends on its scene and its levels alone."""
 
 from dataclasses import fields, replace
 

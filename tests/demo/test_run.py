@@ -1,4 +1,4 @@
-"""What the demo decides before it trains, and how it tells what came out."""
+"""The settings of the demo, and the table of its results."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tasd.evaluation.metrics import Interval
 
 def test_a_folder_that_holds_a_demo_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    with pytest.raises(UserError, match=r"holds a demo already.*--out"):
+    with pytest.raises(UserError, match=r"already holds a demo.*--out"):
         demo(tmp_path, quick=True, seed=0, device="cpu", console=Console(quiet=True))
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
@@ -33,12 +33,12 @@ def test_the_seed_of_the_demo_is_the_seed_of_training() -> None:
 
 def test_the_table_tells_each_network_with_its_interval_and_marks_the_best(tmp_path: Path) -> None:
     found = {"untrained": Interval(0.21, 0.2, 0.22), "teacher": Interval(0.7, 0.69, 0.71)}
-    console = Console(width=100, record=True, quiet=False, file=(tmp_path / "told").open("w"))
+    console = Console(width=100, record=True, quiet=False, file=(tmp_path / "table.txt").open("w"))
     console.print(table_of(Outcome(found, "teacher", tmp_path / "sheet.png"), quick=True))
-    told = console.export_text()
+    text = console.export_text()
     console.file.close()
-    assert "teacher *" in told
-    assert "untrained *" not in told
-    assert "69.0% - 71.0%" in told
-    assert "chance: 20 %" in told
-    assert "quick" in told
+    assert "teacher *" in text
+    assert "untrained *" not in text
+    assert "69.0% - 71.0%" in text
+    assert "chance: 20 %" in text
+    assert "quick" in text

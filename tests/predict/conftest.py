@@ -1,4 +1,4 @@
-"""A run on a store that says how its frames were made, and clips of two kinds."""
+"""A run on a store with the settings of its frames, and clips to label."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.videos import make_clip
 
 @pytest.fixture(scope="session")
 def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with a store and a tiny run; copy it, do not write into it."""
+    """A home with a store and a tiny run; tests copy it."""
     home = tmp_path_factory.mktemp("predict")
     store = write_store(home / "stores" / "folder", frames=8)
     (home / "runs").mkdir()
@@ -22,7 +22,7 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(trained_once, tmp_path, monkeypatch) -> Path:
-    """The same, a test's own."""
+    """A copy for one test."""
     shutil.copytree(trained_once, tmp_path / "home")
     monkeypatch.setenv("TASD_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
@@ -39,7 +39,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def support(clips, tmp_path) -> Path:
-    """Two classes, of two clips and of one: unequal shots."""
+    """Two classes with two clips and one clip: unequal shots."""
     folder = tmp_path / "support"
     for name, class_name in (
         ("mpeg4.avi", "waving"),

@@ -1,13 +1,13 @@
-"""A watched folder gives each clip once, when its file has settled."""
+"""A watched folder yields each clip once, when its file no longer changes."""
 
 import os
 from pathlib import Path
 
-from tasd.predict.arrivals import arrivals
+from tasd.predict.arrivals import watch_folder
 
 
-class Looks:
-    """Ends the watch after some looks, and does something before each."""
+class Readings:
+    """Ends the watch after some readings of the folder, and calls a function before each."""
 
     def __init__(self, *before) -> None:
         self.before = list(before)
@@ -28,8 +28,8 @@ def test_a_clip_is_given_once_it_no_longer_grows(tmp_path):
     def nothing():
         pass
 
-    looks = Looks(grown, grown, grown, nothing, nothing, nothing)
-    assert list(arrivals(tmp_path, stop=looks, seconds=0.0)) == [[clip]]
+    readings = Readings(grown, grown, grown, nothing, nothing, nothing)
+    assert list(watch_folder(tmp_path, stop=readings, seconds=0.0)) == [[clip]]
 
 
 def test_a_clip_that_changes_is_given_again_and_other_files_never(tmp_path):
@@ -45,5 +45,5 @@ def test_a_clip_that_changes_is_given_again_and_other_files_never(tmp_path):
         clip.write_bytes(b"second")
         os.utime(clip, ns=(1, 1))
 
-    looks = Looks(nothing, nothing, nothing, changed, nothing, nothing)
-    assert list(arrivals(tmp_path, stop=looks, seconds=0.0)) == [[clip], [clip]]
+    readings = Readings(nothing, nothing, nothing, changed, nothing, nothing)
+    assert list(watch_folder(tmp_path, stop=readings, seconds=0.0)) == [[clip], [clip]]

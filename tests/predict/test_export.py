@@ -9,7 +9,7 @@ import pytest
 from tasd.errors import UserError
 from tasd.predict import FewShotRecognizer
 from tasd.predict.export import write_export
-from tasd.predict.trained import of_run
+from tasd.predict.trained import trained_network
 from tasd.runs.folder import Run
 from tests.cli.test_predict import run_tasd
 from tests.runs import small_config, small_run
@@ -22,12 +22,12 @@ def export(home, tmp_path):
 
 
 def test_an_export_gives_the_scores_of_its_run_without_it(home, export, support, clips):
-    asked = sorted(clips.iterdir())
+    queries = sorted(clips.iterdir())
     run = FewShotRecognizer.from_run(home / "runs" / "tiny").fit(support)
-    expected = run.decision_function(asked)
+    expected = run.decision_function(queries)
     shutil.rmtree(home)
     alone = FewShotRecognizer.from_run(export, reject=True).fit(support)
-    np.testing.assert_array_equal(alone.decision_function(asked), expected)
+    np.testing.assert_array_equal(alone.decision_function(queries), expected)
     assert {(t.way, t.shot) for t in alone.trained.thresholds} == {(4, 1), (4, 5)}
     assert (alone.threshold_.way, alone.threshold_.shot) == (4, 1)  # the nearest to 2-way 2-shot
 
@@ -39,7 +39,7 @@ def test_only_what_labels_clips_is_exported(small_store, tmp_path):
     store = shutil.copytree(small_store, tmp_path / "stores" / "folder")
     run = Run(tmp_path / "run")
     small_run(store, run.path, small_config(episodes=1))
-    trained = of_run(run, store=store)
+    trained = trained_network(run, store=store)
     assert any(name.startswith("projection.") for name in trained.model.state_dict())
     weights, config = write_export(trained, tmp_path / "export")
     names = load_file(weights)

@@ -1,4 +1,4 @@
-"""A person's clips are labelled by the network of a run as an episode of a test would be."""
+"""Clips are labelled as the queries of an evaluation episode are."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ from tasd.episodes import evaluation_view
 from tasd.errors import UserError
 from tasd.loader import open_views
 from tasd.predict import FewShotRecognizer
-from tasd.predict.trained import of_run
+from tasd.predict.trained import trained_network
 from tasd.runs import checkpoint
 from tasd.runs.folder import Run
 from tasd.store import Store
@@ -26,13 +26,13 @@ def recognizer(home, support):
 def test_five_lines_label_clips(recognizer, clips, support):
     assert recognizer.classes_ == ("jumping", "waving")
     assert [len(clips) for clips in recognizer.support_.values()] == [1, 2]
-    asked = [support / "jumping" / "h264_forty.mp4", str(clips / "motion_jpeg.avi")]
-    labels = recognizer.predict(asked)
+    queries = [support / "jumping" / "h264_forty.mp4", str(clips / "motion_jpeg.avi")]
+    labels = recognizer.predict(queries)
     assert labels[0] == "jumping"
-    scores = recognizer.decision_function(asked)
+    scores = recognizer.decision_function(queries)
     assert [recognizer.classes_[row.argmax()] for row in scores] == labels
-    np.testing.assert_allclose(recognizer.predict_proba(asked).sum(axis=1), 1)
-    assert recognizer.score(asked[:1], ["jumping"]) == 1.0
+    np.testing.assert_allclose(recognizer.predict_proba(queries).sum(axis=1), 1)
+    assert recognizer.score(queries[:1], ["jumping"]) == 1.0
 
 
 def test_the_scores_are_those_of_prep_network_and_matcher_by_hand(home, support, clips, tmp_path):
@@ -66,40 +66,40 @@ def test_the_scores_are_those_of_prep_network_and_matcher_by_hand(home, support,
             support_labels=torch.tensor([[0, 1, 1]]),
         )
         by_hand = model.matcher(task).logits[0].numpy()
-    said = FewShotRecognizer.from_run(run.path).fit(support)
-    scores = said.decision_function([clips / "wide_pixels.mp4"])
+    recognizer = FewShotRecognizer.from_run(run.path).fit(support)
+    scores = recognizer.decision_function([clips / "wide_pixels.mp4"])
     np.testing.assert_allclose(scores, by_hand, atol=1e-5)
 
 
 def test_a_broken_clip_is_reported_and_the_rest_answered(recognizer, clips, tmp_path):
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video at all" * 50)
-    asked = [clips / "mpeg4.avi", broken, tmp_path / "nowhere.mp4", clips / "vp9.webm"]
-    answers = list(recognizer.answers(asked))
-    assert [answer.video for answer in answers] == asked
+    queries = [clips / "mpeg4.avi", broken, tmp_path / "nowhere.mp4", clips / "vp9.webm"]
+    answers = list(recognizer.answers(queries))
+    assert [answer.video for answer in answers] == queries
     assert [bool(answer.problem) for answer in answers] == [False, True, True, False]
     assert "no such file" in answers[2].problem
-    alone = next(iter(recognizer.answers(asked[3:])))
+    alone = next(iter(recognizer.answers(queries[3:])))
     assert answers[3].scores == pytest.approx(alone.scores, abs=1e-5)
     with pytest.warns(UserWarning, match="broken"):
         assert recognizer.predict([broken]) == [None]
 
 
 def test_a_clip_named_twice_is_answered_twice(recognizer, clips):
-    asked = [clips / "mpeg4.avi", clips / "vp9.webm", clips / "mpeg4.avi"]
-    labels = recognizer.predict(asked)
+    queries = [clips / "mpeg4.avi", clips / "vp9.webm", clips / "mpeg4.avi"]
+    labels = recognizer.predict(queries)
     assert len(labels) == 3
     assert labels[0] == labels[2]
 
 
 def test_the_support_may_be_a_mapping_or_clips_with_labels(recognizer, clips, support):
-    asked = [clips / "motion_jpeg.avi"]
-    scores = recognizer.decision_function(asked)
+    queries = [clips / "motion_jpeg.avi"]
+    scores = recognizer.decision_function(queries)
     by_class = dict(recognizer.support_.items())
     flat = [(path, name) for name, paths in by_class.items() for path in paths]
     paths, labels = zip(*reversed(flat), strict=True)
     for given in ((by_class,), (paths, labels)):
-        np.testing.assert_allclose(recognizer.fit(*given).decision_function(asked), scores)
+        np.testing.assert_allclose(recognizer.fit(*given).decision_function(queries), scores)
 
 
 def test_support_clips_are_looked_at_once(recognizer, home, support, clips):
@@ -107,9 +107,9 @@ def test_support_clips_are_looked_at_once(recognizer, home, support, clips):
     run = home / "runs" / "tiny"
     again = FewShotRecognizer.from_run(run).fit(support)
     assert again.cache_hits_ == 3
-    asked = [clips / "motion_jpeg.avi"]
+    queries = [clips / "motion_jpeg.avi"]
     np.testing.assert_array_equal(
-        again.decision_function(asked), recognizer.decision_function(asked)
+        again.decision_function(queries), recognizer.decision_function(queries)
     )
     # Another content under the same name is another clip.
     shutil.copy(clips / "motion_jpeg.avi", support / "waving" / "mpeg4.avi")
@@ -129,12 +129,12 @@ def test_a_damaged_cache_is_computed_again(recognizer, home, support):
 def test_the_run_remembers_how_its_frames_were_made(recognizer, home):
     shutil.rmtree(home / "stores")
     run = Run(home / "runs" / "tiny")
-    assert of_run(run).frames == recognizer.trained.frames
+    assert trained_network(run).frames == recognizer.trained.frames
     memory = json.loads((run.path / "predict.json").read_text())
     assert memory["frames"]["size"] == 72
     (run.path / "predict.json").unlink()
     with pytest.raises(UserError, match="--store"):
-        of_run(run)
+        trained_network(run)
 
 
 def test_a_class_without_a_readable_clip_is_named(home, support):
@@ -152,7 +152,7 @@ def test_what_cannot_be_fit_is_told_in_one_line(home, support, clips):
     recognizer = FewShotRecognizer.from_run(home / "runs" / "tiny")
     with pytest.raises(UserError, match="call fit"):
         recognizer.predict([clips / "vp9.webm"])
-    with pytest.raises(UserError, match="two or more"):
+    with pytest.raises(UserError, match="two classes or more"):
         recognizer.fit({"waving": [clips / "vp9.webm"]})
     with pytest.raises(UserError, match="1 clips and 0 labels"):
         recognizer.fit([clips / "vp9.webm"])

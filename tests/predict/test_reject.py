@@ -1,14 +1,15 @@
-"""The threshold below which no class is believed."""
+"""The threshold below which a clip is none of these."""
 
 import json
 
 import numpy as np
 import pytest
+import torch
 
 from tasd.errors import UserError
 from tasd.predict import NONE_OF_THESE, FewShotRecognizer
-from tasd.predict.reject import TRUE_ACCEPT, calibrated, least_accepted, threshold_for
-from tasd.predict.trained import of_run, ready
+from tasd.predict.reject import TRUE_ACCEPT, calibrate, least_accepted, threshold_for
+from tasd.predict.trained import on_device, trained_network
 from tasd.runs.folder import Run
 from tests.feature_stores import CLASSES, WIDTH, feature_store
 
@@ -22,7 +23,7 @@ def test_the_threshold_is_the_highest_that_95_of_100_reach():
 
 @pytest.fixture
 def trained(home):
-    return ready(of_run(Run(home / "runs" / "tiny")), "cpu")
+    return on_device(trained_network(Run(home / "runs" / "tiny")), torch.device("cpu"))
 
 
 def test_a_threshold_is_found_on_validation_classes_and_remembered(trained, home):
@@ -32,7 +33,7 @@ def test_a_threshold_is_found_on_validation_classes_and_remembered(trained, home
     assert 0 <= found.false_accept <= 1
     memory = json.loads((home / "runs" / "tiny" / "predict.json").read_text())
     assert memory["thresholds"][0]["score"] == found.score
-    again = ready(of_run(Run(home / "runs" / "tiny")), "cpu")
+    again = on_device(trained_network(Run(home / "runs" / "tiny")), torch.device("cpu"))
     assert threshold_for(again, way=3, shot=2)[1] == found
 
 
@@ -55,8 +56,8 @@ def test_far_classes_are_told_apart_and_equal_ones_are_not(trained):
     noise = random.normal(size=shape).astype(np.float32)
     centre = {name: random.normal(size=WIDTH) * 20 for name in set(near.video_class)}
     far = noise + np.stack([centre[name] for name in near.video_class])[:, None].astype(np.float32)
-    apart = calibrated(trained, dataclasses.replace(near, features=far), way=3, shot=1)
-    alike = calibrated(trained, dataclasses.replace(near, features=noise), way=3, shot=1)
+    apart = calibrate(trained, dataclasses.replace(near, features=far), way=3, shot=1)
+    alike = calibrate(trained, dataclasses.replace(near, features=noise), way=3, shot=1)
     assert apart.false_accept < 0.1
     assert alike.false_accept > 0.8
 
@@ -65,8 +66,8 @@ def test_a_clip_below_the_threshold_is_none_of_these(home, support, clips):
     recognizer = FewShotRecognizer.from_run(home / "runs" / "tiny", reject=True).fit(support)
     threshold = recognizer.threshold_
     assert (threshold.way, threshold.shot) == (2, 2)
-    asked = [clips / "mpeg4.avi", clips / "motion_jpeg.avi"]
-    for answer in recognizer.answers(asked):
+    queries = [clips / "mpeg4.avi", clips / "motion_jpeg.avi"]
+    for answer in recognizer.answers(queries):
         best = max(answer.scores.values())
         assert answer.accepted == (best >= threshold.score)
         assert answer.label == (answer.best if answer.accepted else NONE_OF_THESE)

@@ -1,4 +1,4 @@
-"""Windows over long videos: where they lie, which frames they look at, what is made of them."""
+"""Windows over long videos: their places, their frames, and their segments and timeline."""
 
 import itertools
 from pathlib import Path
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tasd.errors import UserError
 from tasd.predict import NONE_OF_THESE, Answer
 from tasd.predict.timeline import draw_timeline
-from tasd.predict.windows import Windows, stretches, window_view
+from tasd.predict.windows import Windows, segments, window_view
 
 
 def test_windows_lie_a_stride_apart_and_reach_the_end():
@@ -54,18 +54,18 @@ def window(label: str, start: float, end: float, **more) -> Answer:
 
 
 def test_windows_with_one_label_are_joined():
-    told = [window("a", 0, 4), window("a", 2, 6), window("b", 4, 8), window("b", 6, 10)]
-    assert [(s.label, s.start, s.end) for s in stretches(told)] == [("a", 0, 5), ("b", 5, 10)]
-    told.append(window("c", 8, 12, accepted=False))
-    assert [s.label for s in stretches(told)] == ["a", "b", NONE_OF_THESE]
+    answers = [window("a", 0, 4), window("a", 2, 6), window("b", 4, 8), window("b", 6, 10)]
+    assert [(s.label, s.start, s.end) for s in segments(answers)] == [("a", 0, 5), ("b", 5, 10)]
+    answers.append(window("c", 8, 12, accepted=False))
+    assert [s.label for s in segments(answers)] == ["a", "b", NONE_OF_THESE]
 
 
 def test_a_timeline_is_drawn_of_what_could_be_read(tmp_path):
-    told = [window("a", 0, 4), window("b", 2, 6, accepted=False)]
-    told.append(Answer(Path("x.mp4"), {}, problem="empty"))
-    path = draw_timeline(["a", "b", "c"], told, tmp_path / "new" / "timeline.png")
+    answers = [window("a", 0, 4), window("b", 2, 6, accepted=False)]
+    answers.append(Answer(Path("x.mp4"), {}, problem="empty"))
+    path = draw_timeline(["a", "b", "c"], answers, tmp_path / "new" / "timeline.png")
     assert path.read_bytes().startswith(b"\x89PNG")
     with pytest.raises(UserError, match="no timeline to draw"):
-        draw_timeline(["a", "b"], told[2:], path)
+        draw_timeline(["a", "b"], answers[2:], path)
     with pytest.raises(UserError, match=r"\.png"):
-        draw_timeline(["a", "b", "c"], told, tmp_path / "timeline.what")
+        draw_timeline(["a", "b", "c"], answers, tmp_path / "timeline.what")
