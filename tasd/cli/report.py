@@ -20,13 +20,17 @@ def report(
     class_name: Annotated[
         str | None, typer.Option("--class", help="Class that the attention overlays show.")
     ] = None,
-    video: Annotated[str | None, typer.Option(help="Video that they show, as class/name.")] = None,
+    video: Annotated[
+        str | None, typer.Option(help="Video that the attention overlays show, as class/name.")
+    ] = None,
     checkpoint: Annotated[
         list[Path] | None,
-        typer.Option(help="Checkpoint that they show; repeatable; default: first kept and best."),
+        typer.Option(
+            help="Checkpoint for the overlays; repeatable; default: the first kept and the best."
+        ),
     ] = None,
     store: Annotated[
-        Path | None, typer.Option(help="Store of their video; default: the store of the run.")
+        Path | None, typer.Option(help="Store of the video; default: the store of the run.")
     ] = None,
 ) -> None:
     """Draw tables, training curves and figures of runs.

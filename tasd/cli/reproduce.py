@@ -15,9 +15,7 @@ def reproduce(
         Path | None, typer.Option(help="Prepared store; default: the only one there is.")
     ] = None,
     episodes: Annotated[int | None, typer.Option(help="Training episodes of each run.")] = None,
-    seeds: Annotated[
-        int, typer.Option(min=1, help="Number of training seeds of each row: 0, 1 ...")
-    ] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of training seeds of each row.")] = 1,
     only: Annotated[
         list[str] | None,
         typer.Option(help="Only this row, as in otam or otam+distillation; repeatable."),
@@ -31,16 +29,20 @@ def reproduce(
     way: Annotated[int | None, typer.Option(help="Classes of an episode.")] = None,
     shot: Annotated[int, typer.Option(help="Support videos of each class.")] = 1,
     queries: Annotated[int | None, typer.Option(help="Query videos of each class.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="resnet50, mobilenet_v2 ...")] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Backbone, such as resnet50 or mobilenet_v2.")
+    ] = None,
     weights: Annotated[
         str | None, typer.Option(help="'imagenet', 'none', or the file of a state dict.")
     ] = None,
     crop: Annotated[int | None, typer.Option(help="Side of the crop in pixels.")] = None,
-    loader: Annotated[str | None, typer.Option(help="auto, dali or torch.")] = None,
-    precision: Annotated[str | None, typer.Option(help="bf16 or float32.")] = None,
+    loader: Annotated[str | None, typer.Option(help="Loader: auto, dali or torch.")] = None,
+    precision: Annotated[str | None, typer.Option(help="Precision: auto, bf16 or float32.")] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Any setting, for all rows: --set optimiser.lr=1e-4."),
+        typer.Option(
+            "--set", help="Any setting, for all rows, as in --set optimiser.lr=1e-4; repeatable."
+        ),
     ] = None,
     test_episodes: Annotated[int, typer.Option(min=1, help="Number of test episodes.")] = 10_000,
     test_queries: Annotated[
