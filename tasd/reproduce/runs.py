@@ -60,6 +60,11 @@ class Progress:
     state: State
     episode: int = 0
 
+    @property
+    def needs_training(self) -> bool:
+        """True where training episodes are left."""
+        return self.state in ("new", "begun")
+
 
 def progress_of(plan: PlannedRun, request: EpisodeRequest) -> Progress:
     """Read the progress of a run. Raises `UserError` where its folder holds another run."""
@@ -118,13 +123,13 @@ def train_and_test(
 def _train(
     plan: PlannedRun, store: Store, request: EpisodeRequest, *, device: str, console: Console
 ) -> int:
-    run, state = plan.run, progress_of(plan, request).state
-    if state == "new" and run.path.exists():
-        shutil.rmtree(run.path)  # the same run, ended before its first checkpoint
-    if state not in ("new", "begun"):
+    run, progress = plan.run, progress_of(plan, request)
+    if not progress.needs_training:
         return 0
+    if progress.state == "new" and run.path.exists():
+        shutil.rmtree(run.path)  # the same run, ended before its first checkpoint
     config, resume = plan.config, None
-    if state == "begun":
+    if progress.state == "begun":
         config, resume = checkpoint.load(run.last).config, run.last
     command = ["tasd", "reproduce", plan.name]
     return train(
@@ -135,7 +140,7 @@ def _train(
 def _test(
     run: Run, source: Path, store: Store, request: EpisodeRequest, device: str, *, into: Path
 ) -> None:
-    """Test a checkpoint, write its result file, and delete the features of the test videos."""
+    """Test a checkpoint, write its result file, and delete the features computed for it."""
     saved = checkpoint.load(source)
     candidate = of_run(run, saved, store, Extraction(device=device), source=source)
     tested = evaluate(candidate, request, device=device)

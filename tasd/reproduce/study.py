@@ -71,7 +71,7 @@ class Listing:
     seconds: Mapping[str, float]
 
     def _seconds_left(self, plan: PlannedRun, progress: Progress) -> float:
-        if progress.state not in ("new", "begun"):
+        if not progress.needs_training:
             return 0.0
         return (plan.config.training.episodes - progress.episode) * self.seconds[plan.row.name]
 
@@ -119,7 +119,7 @@ def list_runs(study: Study) -> Listing:
     Raises `UserError`, before anything is run.
     """
     runs = [(plan, progress_of(plan, study.request)) for plan in study.plans]
-    untrained = [plan for plan, progress in runs if progress.state in ("new", "begun")]
+    untrained = [plan for plan, progress in runs if progress.needs_training]
     return Listing(runs, step_seconds(untrained, study.store, device=study.device))
 
 
