@@ -1,4 +1,4 @@
-"""The commands. Each one's work is imported when it is called: ``--help`` loads no torch."""
+"""All commands of tasd. A command imports its work when it is called: ``--help`` loads no torch."""
 
 from typing import Annotated
 
@@ -31,8 +31,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool | None) -> None:
-    if asked:
+def _print_version(given: bool | None) -> None:
+    if given:
         typer.echo(f"tasd {__version__}")
         raise typer.Exit
 
@@ -42,11 +42,11 @@ def main(
     version: Annotated[
         bool | None,
         typer.Option(
-            "--version", callback=_version, is_eager=True, help="Say which version this is."
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
         ),
     ] = None,
 ) -> None:
-    """Options of tasd itself."""
+    """Options of tasd before any command."""
 
 
 app.command()(prep)

@@ -35,7 +35,7 @@ from tasd.extraction.extract import extract
 from tasd.extraction.run import Extraction
 from tasd.loader import open_views
 from tasd.model import Model
-from tasd.report import Look, write_report
+from tasd.report import OverlayOptions, write_report
 from tasd.runs import checkpoint
 from tasd.runs.folder import Run
 from tasd.store import Store
@@ -90,7 +90,8 @@ def demo(out: Path, *, quick: bool, seed: int, device: str, console: Console) ->
     )
     outcome = _evaluate(trained.run, store, out, device)
     console.print(_table(outcome, quick=quick))
-    report = write_report([trained.run.path], out / "report", Look(store=Path(store.path)))
+    overlays = OverlayOptions(store=Path(store.path))
+    report = write_report([trained.run.path], out / "report", overlays)
     for path in (outcome.sheet, *report.files):
         console.print(str(path), highlight=False, soft_wrap=True)
     minutes = (time.monotonic() - began) / 60

@@ -1,4 +1,4 @@
-"""Tables and figures of runs: `write_report` draws all that there is something to draw of."""
+"""Tables and figures of runs; `write_report` leaves out those that the runs have no data for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from tasd.files import write_text
 from tasd.report.attention import attention_figure, kept_checkpoints
 from tasd.report.curves import training_curves
 from tasd.report.outcome import Outcome, read_outcome
-from tasd.report.page import Picture, page
+from tasd.report.page import Picture, html_page
 from tasd.report.per_class import per_class_bars
 from tasd.report.style import save, style
 from tasd.report.tables import latex, markdown, tables
@@ -17,14 +17,15 @@ from tasd.runs import checkpoint
 from tasd.runs.stores import find_store
 from tasd.store import Store
 
-__all__ = ["Look", "Written", "write_report"]
+__all__ = ["OverlayOptions", "Report", "write_report"]
 
 
 @dataclass(frozen=True)
-class Look:
-    """What the attention overlays show; the defaults take what there is.
+class OverlayOptions:
+    """Options of the attention overlays; what is left open is chosen from the run and its store.
 
-    checkpoints: of the first run. store: where its videos are.
+    class_name: the class that is shown. video: the id of the video that is shown.
+    checkpoints: of the first run. store: the store of its videos.
     """
 
     class_name: str | None = None
@@ -33,24 +34,24 @@ class Look:
     store: Path | None = None
 
     @property
-    def asked(self) -> bool:
-        """Whether a person asked for the overlays: then their absence is an error."""
+    def requested(self) -> bool:
+        """True where an option was given: overlays that cannot be drawn are then an error."""
         return bool(self.class_name or self.video or self.checkpoints or self.store)
 
 
 @dataclass(frozen=True)
-class Written:
-    """The files of a report, and what was left out and why."""
+class Report:
+    """The files of a report, and notes on what was left out and why."""
 
     files: tuple[Path, ...]
     notes: tuple[str, ...]
 
 
-def write_report(runs: Sequence[Path], folder: Path, look: Look) -> Written:
-    """Draw and write everything into ``folder``. Raises `UserError`."""
+def write_report(runs: Sequence[Path], folder: Path, options: OverlayOptions) -> Report:
+    """Write tables, figures and the HTML page into ``folder``. Raises `UserError`."""
     outcomes = [read_outcome(path) for path in runs]
     made, notes = tables(outcomes), [f"{o.name} was not tested" for o in outcomes if not o.result]
-    overlays = _overlays(outcomes[0], folder, look)
+    overlays = _overlays(outcomes[0], folder, options)
     notes += [overlays] if isinstance(overlays, str) else []
     pictures = [
         *_bars(outcomes, folder),
@@ -60,12 +61,12 @@ def write_report(runs: Sequence[Path], folder: Path, look: Look) -> Written:
     texts = {
         "tables.md": "\n".join(map(markdown, made)),
         "tables.tex": "\n".join(map(latex, made)),
-        "report.html": page(_title(outcomes), outcomes, made, pictures, notes),
+        "report.html": html_page(_title(outcomes), outcomes, made, pictures, notes),
     }
     for name, text in texts.items():
         write_text(folder / name, text)
     files = [picture.path for picture in pictures] + [folder / name for name in texts]
-    return Written(tuple(files), tuple(notes))
+    return Report(tuple(files), tuple(notes))
 
 
 def _title(outcomes: Sequence[Outcome]) -> str:
@@ -88,22 +89,27 @@ def _bars(outcomes: Sequence[Outcome], folder: Path) -> list[Picture]:
         figure = per_class_bars(outcomes)
         if figure is None:
             return []
-        return [Picture(save(figure, folder, "per_class"), "Accuracy of each class under test")]
+        return [Picture(save(figure, folder, "per_class"), "Accuracy of each test class")]
 
 
-def _overlays(outcome: Outcome, folder: Path, look: Look) -> list[Picture] | str:
-    """The attention overlays, or why there are none."""
-    paths = look.checkpoints or tuple(kept_checkpoints(outcome))
-    if not paths and not look.asked:
-        return f"{outcome.name} has no checkpoint: no attention overlays"
+def _overlays(outcome: Outcome, folder: Path, options: OverlayOptions) -> list[Picture] | str:
+    """Draw the attention overlays, or return the reason why there are none."""
+    paths = options.checkpoints or tuple(kept_checkpoints(outcome))
+    if not paths and not options.requested:
+        return f"no attention overlays: {outcome.name} has no checkpoint"
     try:
-        with find_store(look.store, checkpoint.load(paths[0])) as store, style():
+        with find_store(options.store, checkpoint.load(paths[0])) as store, style():
             if not isinstance(store, Store):
-                raise UserError(f"{paths[0]} was trained on cached features: it sees no frames")
-            figure = attention_figure(paths, store, class_name=look.class_name, video=look.video)
+                raise UserError(
+                    f"{paths[0]} was trained on cached features; attention overlays need a "
+                    "network that was trained on frames"
+                )
+            figure = attention_figure(
+                paths, store, class_name=options.class_name, video=options.video
+            )
             path = save(figure, folder, f"attention-{outcome.name}")
     except UserError as error:
-        if look.asked:
+        if options.requested:
             raise
         return f"no attention overlays: {error}"
-    return [Picture(path, f"{outcome.name}: where student and teacher look (Eq. 4)")]
+    return [Picture(path, f"{outcome.name}: attention of student and teacher (Eq. 4)")]

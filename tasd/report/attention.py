@@ -1,4 +1,4 @@
-"""Figure 3 of the paper: where student and teacher look, early and late in training."""
+"""Figure 3 of the paper: the attention of student and teacher, early and late in training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Attention:
 
 
 def kept_checkpoints(outcome: Outcome) -> list[Path]:
-    """The first checkpoint that was kept, and the best: early and late."""
+    """Return the first checkpoint that was kept and the best one: early and late in training."""
     early = sorted(outcome.run.checkpoints.glob("episode-*.pt"))
     late = [outcome.run.best] if outcome.run.best.exists() else early[-1:]
     return [*early[:1], *late]
@@ -53,10 +53,10 @@ def attention_figure(
     video: str | None = None,
     split: str = "test",
 ) -> Figure:
-    """A row for each network of each checkpoint, on one video of a class.
+    """Draw a row for each network of each checkpoint, on one video of a class.
 
-    class_name: default the first of the split. video: its id, default the class's first.
-    Raises `UserError` where the store does not have them.
+    class_name: by default the first class of the split. video: its id, by default that of the
+    first video of the class. Raises `UserError` where the store lacks them.
     """
     chosen = _video(store, class_name, video, split)
     found: list[Attention] = []
@@ -145,7 +145,7 @@ def _draw(
 def overlay(
     frame: UInt8[np.ndarray, "height width 3"], heat: Float[Tensor, "rows columns"]
 ) -> Float[np.ndarray, "height width 3"]:
-    """The attention in colour, shaded by the frame."""
+    """Colour the attention, and shade it by the brightness of the frame."""
     size = (frame.shape[0], frame.shape[1])
     smooth = functional.interpolate(heat[None, None], size=size, mode="bilinear")[0, 0].numpy()
     grey = ((frame / 255) @ np.array([0.299, 0.587, 0.114])) ** 0.7  # dark scenes print too

@@ -1,4 +1,4 @@
-"""How training went: accuracy, loss, what each term weighed and how hard it pulled."""
+"""Training curves of a run: accuracy, total loss, weighted terms and their gradient norms."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from tasd.report.style import COLOURS, DASHES, GREY, PAGE, light_grid, new_figur
 Line = Mapping[str, Any]
 
 NETWORKS = {"student": COLOURS[0], "teacher": COLOURS[1]}
-# The terms in words; a matcher's own losses keep their names.
+# Labels of the terms; the losses of a matcher are labelled by their names.
 TERMS = {
     "metric": "metric, $L_M$",
     "ce": "cross-entropy, $L_{CE}$ (Eq. 2)",
@@ -26,7 +26,7 @@ TERMS = {
 
 
 def training_curves(outcome: Outcome) -> Figure | None:
-    """Four panels of one run; None where its log is empty."""
+    """Draw four panels of one run; return None where its log is empty."""
     lines = outcome.run.read_metrics()
     train = [line for line in lines if line["kind"] == "train"]
     if not train:
@@ -49,23 +49,23 @@ def _accuracy(axes: Axes, lines: Sequence[Line], train: Sequence[Line], way: int
     _smooth(axes, _episodes(train), trained, GREY, "training")
     checks = [line for line in lines if line["kind"] == "validation"]
     for name, colour in NETWORKS.items():
-        told = [line for line in checks if name in line]
-        if told:
-            mean = np.array([_number(line[name], "accuracy") for line in told])
-            half = np.array([_number(line[name], "half") for line in told])
-            episode, dash = _episodes(told), DASHES[name == "teacher"]
+        found = [line for line in checks if name in line]
+        if found:
+            mean = np.array([_number(line[name], "accuracy") for line in found])
+            half = np.array([_number(line[name], "half") for line in found])
+            episode, dash = _episodes(found), DASHES[name == "teacher"]
             axes.fill_between(episode, mean - half, mean + half, color=colour, alpha=0.2, lw=0)
             axes.plot(episode, mean, dash, color=colour, label=name, marker=".", markersize=3)
     axes.axhline(1 / way, color="black", linewidth=0.6, linestyle=":", label="chance")
     axes.set_ylim(0, 1.02)
     _finish(axes, "share of queries")
-    # The strip below chance is empty.
-    room = {"handlelength": 1.4, "columnspacing": 0.9, "borderaxespad": 0.1}
-    axes.legend(loc="lower center", ncols=4, **room)
+    # The legend fits into the empty strip below chance.
+    spacing = {"handlelength": 1.4, "columnspacing": 0.9, "borderaxespad": 0.1}
+    axes.legend(loc="lower center", ncols=4, **spacing)
 
 
 def _number(value: Any, key: str) -> float:
-    """Validation lines hold the accuracy alone, or with its interval's half."""
+    """Read a value of a validation line: an accuracy alone, or one with its half interval."""
     if isinstance(value, Mapping):
         return float(value.get(key, 0.0))
     return float(value) if key == "accuracy" else 0.0
@@ -80,9 +80,9 @@ def _total(axes: Axes, train: Sequence[Line]) -> None:
 def _terms(axes: Axes, train: Sequence[Line]) -> None:
     axes.set_title("terms of the loss")
     for name, colour in _coloured(train):
-        told = [line for line in train if name in line["terms"]]
-        values = np.array([line["terms"][name]["weighted"] for line in told])
-        _smooth(axes, _episodes(told), values, colour, TERMS.get(name, name))
+        found = [line for line in train if name in line["terms"]]
+        values = np.array([line["terms"][name]["weighted"] for line in found])
+        _smooth(axes, _episodes(found), values, colour, TERMS.get(name, name))
     axes.set_yscale("symlog", linthresh=1e-3)
     _finish(axes, "weight x loss")
 
@@ -91,10 +91,10 @@ def _gradients(axes: Axes, lines: Sequence[Line]) -> None:
     axes.set_title("gradient norm: maps solid, frames dashed")
     for name, colour in _coloured(lines):
         for key, dash in (("maps", "-"), ("frames", "--")):
-            told = [line for line in lines if line["terms"].get(name, {}).get(key)]
-            values = [line["terms"][name][key] for line in told]
+            found = [line for line in lines if line["terms"].get(name, {}).get(key)]
+            values = [line["terms"][name][key] for line in found]
             if values:
-                axes.plot(_episodes(told), values, dash, color=colour, linewidth=1)
+                axes.plot(_episodes(found), values, dash, color=colour, linewidth=1)
     if axes.lines:
         axes.set_yscale("log")
     else:
@@ -103,7 +103,10 @@ def _gradients(axes: Axes, lines: Sequence[Line]) -> None:
 
 
 def _coloured(lines: Sequence[Line]) -> list[tuple[str, str]]:
-    """Terms in the order of the equations, then a matcher's own; a term's colour never changes."""
+    """Return each term with its colour, in the order of the equations, a matcher's losses last.
+
+    A term of `TERMS` has the same colour in every figure.
+    """
     found = {name for line in lines for name in line["terms"]}
     every = [*TERMS, *sorted(found - TERMS.keys())]
     return [(n, COLOURS[place % len(COLOURS)]) for place, n in enumerate(every) if n in found]
@@ -120,7 +123,7 @@ def _smooth(
     colour: str,
     label: str | None,
 ) -> None:
-    """A running mean over a fiftieth of the run; single steps are noise."""
+    """Plot the running mean over a fiftieth of the run, because single steps are noise."""
     width = max(1, len(values) // 50)
     kernel = np.ones(width) / width
     axes.plot(

@@ -1,4 +1,4 @@
-"""What a report tells of a run: its config, its results, its log."""
+"""A run as reports read it: its config, its newest result and its log."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from tasd.config import Config
-from tasd.errors import UserError
 from tasd.evaluation.metrics import Interval, over_seeds
 from tasd.evaluation.results import read_document
 from tasd.runs.folder import Run
@@ -16,9 +15,9 @@ from tasd.runs.folder import Run
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run and its newest result on the test classes, where there is one.
+    """A run and its newest result on the test classes.
 
-    path: of the result file. result: its content.
+    path: the result file. result: its content. Both are None where the run was not tested.
     """
 
     run: Run
@@ -28,12 +27,12 @@ class Outcome:
 
     @property
     def name(self) -> str:
-        """The run's folder."""
+        """The name of the run's folder."""
         return self.run.path.resolve().name
 
     @property
     def method(self) -> str:
-        """What was trained, in a few words: "TASD", "Baseline + SD", "OTAM + distillation"."""
+        """The name of the method, as in "TASD", "Baseline + SD" or "OTAM + distillation"."""
         frozen = ", frozen backbone" if self.config.data.features is not None else ""
         return self._method + frozen
 
@@ -48,7 +47,7 @@ class Outcome:
 
     @property
     def like_published(self) -> bool:
-        """Whether its number may stand in the paper's tables: 5-way, and trained on frames."""
+        """True where the paper's tables may list it: tested 5-way, and trained on frames."""
         way = None if self.result is None else self.result["episodes"]["way"]
         return way == 5 and self.config.data.features is None
 
@@ -59,22 +58,22 @@ class Outcome:
 
     @property
     def shot(self) -> int:
-        """Of the episodes tested, or where none were, trained on."""
+        """Shots of the test episodes; of the training episodes where the run was not tested."""
         if self.result is None:
             return self.config.episode.shot
         return int(self.result["episodes"]["shot"])
 
     @property
     def chosen(self) -> Mapping[str, Any] | None:
-        """The result of the network that stands for the run."""
+        """The result of the network that represents the run; None where it was not tested."""
         if self.result is None:
             return None
         network: Mapping[str, Any] = self.result["networks"][self.result["chosen"]]
         return network
 
     @property
-    def sameness(self) -> str:
-        """Equal for runs that differ in the training seed alone."""
+    def settings_key(self) -> str:
+        """A text that is equal for runs that differ only in their training seed."""
         tree = self.config.model_dump()
         tree["training"].pop("seed")
         episodes = None if self.result is None else self.result["episodes"] | {"sha256": None}
@@ -100,10 +99,10 @@ NAMES = {
 
 
 def read_outcome(folder: Path) -> Outcome:
-    """A run and its newest result. Raises `UserError` where the folder is no run.
+    """Read a run and its newest result. Raises `UserError` where the folder is no run.
 
-    Comparisons, and results with another matcher, checkpoint or network alone, do not stand for
-    the run.
+    Results of comparisons are skipped, and so are those with another matcher or checkpoint, or of
+    a single network: they do not represent the run.
     """
     run = Run(folder)
     found = sorted(run.evaluation.glob("test-*.json"), key=lambda path: path.stat().st_mtime)
@@ -117,36 +116,30 @@ def read_outcome(folder: Path) -> Outcome:
 
 @dataclass(frozen=True)
 class Cell:
-    """A number of ours: over episodes, or over training seeds where there are several runs."""
+    """An accuracy with its interval: over episodes, or over the training seeds of several runs."""
 
     interval: Interval
     seeds: int
 
     @property
     def text(self) -> str:
-        """As in "71.2 ±0.4"; the seeds are told where there are several."""
+        """The text in a table, as in "71.2 ±0.4" or "71.2 ±0.4 (3 seeds)"."""
         seeds = f" ({self.seeds} seeds)" if self.seeds > 1 else ""
         return f"{100 * self.interval.mean:.1f} ±{100 * self.interval.half:.1f}{seeds}"
 
 
 def cell(outcomes: Sequence[Outcome]) -> Cell | None:
-    """One number for runs of one method; None where none of them was tested.
+    """Compute one accuracy for runs of one method; None where none of them was tested.
 
-    Runs that differ in more than the training seed cannot share a cell: the last one counts.
+    Where the runs differ in more than the training seed, only those that equal the last one in all
+    other settings are used.
     """
     tested = [outcome for outcome in outcomes if outcome.chosen is not None]
     if not tested:
         return None
-    alike = [o for o in tested if o.sameness == tested[-1].sameness]
+    alike = [o for o in tested if o.settings_key == tested[-1].settings_key]
     chosen = [outcome.chosen for outcome in alike if outcome.chosen is not None]
     if len(alike) > 1:
-        return Cell(over_seeds(np.array([said["accuracy"] for said in chosen])), len(alike))
+        return Cell(over_seeds(np.array([result["accuracy"] for result in chosen])), len(alike))
     low, high = chosen[0]["interval95"]["sampling of episodes only"]
     return Cell(Interval(chosen[0]["accuracy"], low, high), 1)
-
-
-def require_results(outcomes: Sequence[Outcome]) -> None:
-    """Raise `UserError` where no run was tested."""
-    if not any(outcome.result for outcome in outcomes):
-        named = ", ".join(str(outcome.run.path) for outcome in outcomes)
-        raise UserError(f"no results in {named}; test them with tasd evaluate --run")

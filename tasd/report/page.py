@@ -1,4 +1,4 @@
-"""One HTML file that holds tables and figures, and needs nothing beside it."""
+"""One HTML file with tables and figures; it needs no other file."""
 
 import base64
 import html
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasd.report.outcome import Outcome
-from tasd.report.tables import Table, page_part
+from tasd.report.tables import Table, html_table
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 64rem; margin: 2rem auto;
@@ -29,20 +29,20 @@ pre { background: #f5f5f5; padding: .8rem; overflow-x: auto; font-size: .75rem; 
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn figure and what it shows."""
+    """The file of a figure, and its caption."""
 
     path: Path
     caption: str
 
 
-def page(
+def html_page(
     title: str,
     outcomes: Sequence[Outcome],
     tables: Sequence[Table],
     pictures: Sequence[Picture],
     notes: Sequence[str] = (),
 ) -> str:
-    """The whole page."""
+    """Return the text of the page; the pictures are part of it."""
     parts = [
         "<!doctype html><html lang=en><head><meta charset=utf-8>",
         "<meta name=viewport content='width=device-width, initial-scale=1'>",
@@ -50,12 +50,12 @@ def page(
         f"<h1>{html.escape(title)}</h1>",
         *(f"<p class=quiet>{html.escape(note)}</p>" for note in notes),
         "<h2>Results</h2>",
-        *(page_part(table) for table in tables),
-        *(["<p>Not tested yet: run tasd evaluate.</p>"] if not tables else []),
+        *(html_table(table) for table in tables),
+        *(["<p>No run was tested yet; test one with tasd evaluate.</p>"] if not tables else []),
         "<h2>Figures</h2>",
         *map(_figure, pictures),
-        "<h2>Where the numbers come from</h2>",
-        *map(_origin, outcomes),
+        "<h2>Provenance of the numbers</h2>",
+        *map(_provenance, outcomes),
         "</body></html>",
     ]
     return "\n".join(parts) + "\n"
@@ -70,8 +70,8 @@ def _figure(picture: Picture) -> str:
     )
 
 
-def _origin(outcome: Outcome) -> str:
-    said = {} if outcome.result is None else dict(outcome.result["provenance"])
-    said["config"] = outcome.config.model_dump()
-    text = html.escape(json.dumps(said, indent=1, ensure_ascii=False))
+def _provenance(outcome: Outcome) -> str:
+    content = {} if outcome.result is None else dict(outcome.result["provenance"])
+    content["config"] = outcome.config.model_dump()
+    text = html.escape(json.dumps(content, indent=1, ensure_ascii=False))
     return f"<details><summary>{html.escape(outcome.name)}</summary><pre>{text}</pre></details>"

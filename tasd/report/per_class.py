@@ -1,4 +1,4 @@
-"""Figure 2 of the paper: the accuracy of each class under test, several runs side by side."""
+"""Figure 2 of the paper: the accuracy of each test class, several runs side by side."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,30 +8,33 @@ from matplotlib.figure import Figure
 from tasd.report.outcome import Outcome
 from tasd.report.style import COLOURS, PAGE, light_grid, new_figure, style
 
-ROOM_PER_BAR = 0.085  # inches
+BAR_HEIGHT = 0.085  # inches
 
 
 def per_class_bars(outcomes: Sequence[Outcome]) -> Figure | None:
-    """One group of bars a class, the hardest for the first run on top; None without results."""
-    told = [(o.name, o.chosen["per_class"]) for o in outcomes if o.chosen is not None]
-    if not told:
+    """Draw a group of bars for each class; return None without results.
+
+    The class on top is the one in which the first run has the lowest accuracy.
+    """
+    runs = [(o.name, o.chosen["per_class"]) for o in outcomes if o.chosen is not None]
+    if not runs:
         return None
-    first: Mapping[str, float] = told[0][1]
-    classes = sorted({name for _, values in told for name in values})
+    first: Mapping[str, float] = runs[0][1]
+    classes = sorted({name for _, values in runs for name in values})
     classes.sort(key=lambda name: first.get(name, -1.0), reverse=True)
     way = next(o.result["episodes"]["way"] for o in outcomes if o.result is not None)
     with style():
-        height = 0.9 + len(classes) * (0.06 + ROOM_PER_BAR * len(told))
+        height = 0.9 + len(classes) * (0.06 + BAR_HEIGHT * len(runs))
         figure = new_figure(PAGE * 0.8, max(1.6, height))
         axes = figure.subplots()
-        thick = 0.8 / len(told)
-        for place, (name, values) in enumerate(told):
-            # The first run on top of each group: bars run downwards.
-            at = np.arange(len(classes)) + (len(told) - 1) * thick / 2 - place * thick
+        thickness = 0.8 / len(runs)
+        for place, (name, values) in enumerate(runs):
+            # Positions count upwards: the first run gets the highest one of each group.
+            centre = np.arange(len(classes)) + (len(runs) - 1) * thickness / 2 - place * thickness
             axes.barh(
-                at,
+                centre,
                 [100 * values.get(label, np.nan) for label in classes],
-                thick,
+                thickness,
                 label=name,
                 color=COLOURS[place % 7],
             )
@@ -44,8 +47,8 @@ def per_class_bars(outcomes: Sequence[Outcome]) -> Figure | None:
         axes.set_xlabel("accuracy on the class's queries, percent")
         axes.tick_params(axis="y", length=0)
         light_grid(axes, axis="x")
-        if len(told) > 1:
-            figure.legend(loc="outside upper left", ncols=min(3, len(told)))
+        if len(runs) > 1:
+            figure.legend(loc="outside upper left", ncols=min(3, len(runs)))
         else:
-            axes.set_title(told[0][0], loc="right")
+            axes.set_title(runs[0][0], loc="right")
     return figure

@@ -1,6 +1,6 @@
-"""Published numbers, to stand beside ours: 5-way accuracy in percent.
+"""Published results that reports compare with ours: 5-way accuracy in percent.
 
-All with an ImageNet ResNet-50 on 8 RGB frames, as Table 1 of Zhang et al. (IJCAI 2024) gives them.
+All with an ImageNet ResNet-50 on 8 RGB frames, as printed in Zhang et al. (IJCAI 2024).
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ TITLES = {"kinetics": "Kinetics-100", "ucf101": "UCF101", "hmdb51": "HMDB51"}
 
 @dataclass(frozen=True)
 class Published:
-    """A row of Table 1: for each data set the accuracy with one shot and with five."""
+    """A row of Table 1: the accuracies (1-shot, 5-shot) on each data set."""
 
     method: str
     source: str
@@ -42,7 +42,7 @@ TABLE1 = (
 
 @dataclass(frozen=True)
 class Ablation:
-    """A row of Table 2 (UCF101, 5-way 1-shot): which terms are on."""
+    """A row of Table 2 (UCF101, 5-way 1-shot): the accuracy with the terms that are on."""
 
     method: str
     terms: frozenset[str]
@@ -59,7 +59,10 @@ TABLE2 = (
 
 @dataclass(frozen=True)
 class Pairs:
-    """A row of Table 3 (Kinetics, 5-way 1-shot): which videos the two networks are compared on."""
+    """A row of Table 3 (Kinetics, 5-way 1-shot): the accuracy with one mode of video pairs.
+
+    episode: the training episode of that accuracy.
+    """
 
     mode: str
     episode: int

@@ -1,4 +1,4 @@
-"""How figures look: small, colour-blind safe, readable when printed in grey."""
+"""Style of figures: small, safe for colour-blind readers, readable when printed in grey."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,31 +31,31 @@ SETTINGS: Any = {
     "legend.fontsize": 7,
     "legend.frameon": False,
     "lines.linewidth": 1.3,
-    "pdf.fonttype": 42,  # letters stay letters
+    "pdf.fonttype": 42,  # fonts are embedded as TrueType, so that text can be searched
     "svg.fonttype": "none",
 }
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw figures within this; nothing global is left changed."""
+    """Apply the style within a `with` block; matplotlib's settings are restored at its end."""
     with matplotlib.rc_context(SETTINGS):
         yield
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, in inches."""
+    """Create an empty figure; width and height are in inches."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def light_grid(axes: Axes, *, axis: Literal["x", "y"] = "y") -> None:
-    """Thin lines behind the data, to read values off."""
+    """Draw thin grid lines behind the data."""
     axes.grid(visible=True, axis=axis, color="#DDDDDD", linewidth=0.5)
     axes.set_axisbelow(True)
 
 
 def save(figure: Figure, folder: Path, name: str) -> Path:
-    """``name``.png to look at and ``name``.pdf to print; returns the PNG's path."""
+    """Save ``name``.png for the screen and ``name``.pdf for print; return the PNG's path."""
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / f"{name}.pdf")
     path = folder / f"{name}.png"

@@ -1,4 +1,4 @@
-"""The paper's tables with our numbers beside the published ones, as Markdown, LaTeX and HTML."""
+"""The paper's tables with published and our own results, as text, Markdown, LaTeX and HTML."""
 
 import html
 import textwrap
@@ -13,7 +13,10 @@ Row = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Table:
-    """A caption, a header and rows of text; ``ours`` counts the last rows that are ours."""
+    """A caption, a header and rows of text.
+
+    ours: the number of rows at the end that hold our own results.
+    """
 
     name: str
     caption: str
@@ -23,39 +26,39 @@ class Table:
 
 
 def tables(outcomes: Sequence[Outcome]) -> list[Table]:
-    """Every table that these runs have a number for."""
-    alike = [outcome for outcome in outcomes if outcome.like_published]
-    made = [results(outcomes), table1(alike), table2(alike), table3(alike)]
+    """Make the tables that these runs have results for."""
+    comparable = [outcome for outcome in outcomes if outcome.like_published]
+    made = [results(outcomes), table1(comparable), table2(comparable), table3(comparable)]
     return [table for table in made if table is not None]
 
 
 def results(outcomes: Sequence[Outcome]) -> Table | None:
-    """Each run that was tested, student and teacher."""
+    """List student and teacher of each run that was tested."""
     rows = []
     for outcome in outcomes:
         if outcome.result is None:
             continue
         episodes = outcome.result["episodes"]
-        for name, said in outcome.result["networks"].items():
+        for name, result in outcome.result["networks"].items():
             several = len(outcome.result["networks"]) > 1
             mark = " (chosen)" if several and name == outcome.result["chosen"] else ""
-            every = said["interval95"]
+            intervals = result["interval95"]
             rows.append(
                 (
                     outcome.name,
                     outcome.method,
                     f"{outcome.config.dataset} {episodes['way']}-way {episodes['shot']}-shot",
                     f"{name}{mark}",
-                    f"{100 * said['accuracy']:.2f}",
-                    *(_ends(every[kind]) for kind in INTERVALS),
+                    f"{100 * result['accuracy']:.2f}",
+                    *(_ends(intervals[kind]) for kind in INTERVALS),
                     f"{episodes['count']:,}",
                 )
             )
     header = ("run", "method", "task", "network", "accuracy", *INTERVALS, "episodes")
     caption = (
-        "Test accuracy in percent with 95 % intervals; chosen: better on the validation classes. "
-        "An interval of the sampling of episodes says nothing of other classes, videos or "
-        "training runs."
+        "Test accuracy in percent with 95 % intervals. Chosen: the network that was better on the "
+        "validation classes. The interval of the sampling of episodes does not cover other "
+        "classes, other videos or other training runs."
     )
     return Table("results", caption, header, tuple(rows), len(rows)) if rows else None
 
@@ -68,14 +71,17 @@ def _ends(pair: Sequence[float] | None) -> str:
 
 
 def table1(outcomes: Sequence[Outcome]) -> Table | None:
-    """Methods by data set and shots; published rows where one of the data sets is ours too."""
+    """List methods by data set and shot; None where no run was tested.
+
+    Published rows are included where a run was tested on one of the paper's data sets.
+    """
     tested = [outcome for outcome in outcomes if outcome.result is not None]
     own = {outcome.config.dataset for outcome in tested}
     if not own:
         return None
     names = [*DATASETS, *sorted(own - {*DATASETS})] if own & {*DATASETS} else sorted(own)
     columns = [(name, shot) for name in names for shot in (1, 5)]
-    if not own & {*DATASETS}:  # nothing published to stand beside: only what there is
+    if not own & {*DATASETS}:  # without published rows, only columns with results of ours
         columns = sorted({(o.config.dataset, o.shot) for o in tested})
     rows = [
         (f"{row.method} ({row.source})", *(_published(row.accuracy, *c) for c in columns))
@@ -91,8 +97,8 @@ def table1(outcomes: Sequence[Outcome]) -> Table | None:
 
 
 CAPTION1 = (
-    "5-way accuracy in percent. Published numbers as printed; ours with the 95 % interval of the "
-    "sampling of episodes, or over training seeds where their number is given."
+    "5-way accuracy in percent. Published results as printed. Ours with the 95 % interval of the "
+    "sampling of episodes, or over training seeds where the number of seeds is given."
 )
 
 
@@ -111,7 +117,7 @@ def _ours(outcomes: Sequence[Outcome], wanted: Callable[[Outcome], bool]) -> str
 
 
 def table2(outcomes: Sequence[Outcome]) -> Table | None:
-    """The ablation of the terms: self-distillation, pixel relation, multi-dimension."""
+    """List the ablation of the distillation's terms; None where there is nothing to compare."""
     tested = [outcome for outcome in outcomes if outcome.config.matcher.name == "bimhm"]
     columns = _columns([o for o in tested if o.terms in {row.terms for row in TABLE2}])
     if not _worth_a_table(columns, "ucf101", kinds=len({o.terms for o in tested})):
@@ -130,13 +136,13 @@ def table2(outcomes: Sequence[Outcome]) -> Table | None:
 
 
 CAPTION2 = (
-    "Ablation: self-distillation (SD), pixel relation (PR), multi-dimension distillation (MDD); "
-    "accuracy in percent."
+    "Ablation of self-distillation (SD), pixel relation (PR) and multi-dimension distillation "
+    "(MDD); accuracy in percent."
 )
 
 
 def table3(outcomes: Sequence[Outcome]) -> Table | None:
-    """Which videos student and teacher are compared on."""
+    """List the modes of video pairs; None where there is nothing to compare."""
     tested = [outcome for outcome in outcomes if "ce" in outcome.terms]
     columns = _columns(tested)
     modes = {outcome.config.distill.ce_pairs for outcome in tested}
@@ -160,8 +166,8 @@ def table3(outcomes: Sequence[Outcome]) -> Table | None:
 
 CAPTION3 = (
     "Video pairs of the distillation: both networks on the same support (SS) or query (QS) "
-    "videos, or the student's query against the teacher's support (CS). The published best "
-    "episode was chosen on the test classes, ours on the validation classes."
+    "videos, or the student's query against the teacher's support (CS); accuracy in percent. The "
+    "published best episode was chosen on the test classes, ours on the validation classes."
 )
 
 
@@ -181,23 +187,24 @@ def _column(column: tuple[str, int]) -> str:
 
 
 def _worth_a_table(columns: list[tuple[str, int]], dataset: str, *, kinds: int) -> bool:
-    """Whether we have a number on the published data set, or two kinds of run to compare."""
+    """Return True for a result on the published data set, or for two kinds of run to compare."""
     published = any(name == dataset for name, _ in columns)
     return published or (bool(columns) and kinds > 1)
 
 
 def markdown(table: Table) -> str:
-    """A Markdown table under its caption."""
-    lines = [f"**{table.caption}**", "", _bars(table.header), _bars(("---",) * len(table.header))]
-    return "\n".join([*lines, *(_bars(row) for row in table.rows)]) + "\n"
+    """Format a table as Markdown, its caption above."""
+    rule = ("---",) * len(table.header)
+    lines = [_markdown_row(row) for row in (table.header, rule, *table.rows)]
+    return "\n".join([f"**{table.caption}**", "", *lines]) + "\n"
 
 
-def _bars(row: Row) -> str:
+def _markdown_row(row: Row) -> str:
     return f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
 
 
 def text(table: Table) -> str:
-    """A table for a terminal: its columns aligned, its caption below."""
+    """Format a table for a terminal: columns aligned, its caption below."""
     rows = [table.header, *table.rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(table.header))]
     lines = [
@@ -210,7 +217,7 @@ def text(table: Table) -> str:
 
 
 def latex(table: Table) -> str:
-    """A LaTeX table for the package booktabs; ours below a rule of its own."""
+    """Format a table as LaTeX for the package booktabs; a rule separates our rows."""
     lines = [
         r"\begin{table}[t]",
         r"\centering",
@@ -218,13 +225,13 @@ def latex(table: Table) -> str:
         rf"\label{{tab:{table.name}}}",
         rf"\begin{{tabular}}{{l{'c' * (len(table.header) - 1)}}}",
         r"\toprule",
-        _ampersands(table.header),
+        _latex_row(table.header),
         r"\midrule",
     ]
     for number, row in enumerate(table.rows):
         if table.ours and number and number == len(table.rows) - table.ours:
             lines.append(r"\midrule")
-        lines.append(_ampersands(row))
+        lines.append(_latex_row(row))
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
 
 
@@ -235,7 +242,7 @@ LATEX = {character: f"\\{character}" for character in "&%_#${}"} | {
 }
 
 
-def _ampersands(row: Row) -> str:
+def _latex_row(row: Row) -> str:
     return " & ".join(_escaped(cell) for cell in row) + r" \\"
 
 
@@ -244,8 +251,8 @@ def _escaped(text: str) -> str:
     return escaped.replace("±", r"$\pm$")
 
 
-def page_part(table: Table) -> str:
-    """The table as HTML, ours in bold."""
+def html_table(table: Table) -> str:
+    """Format a table as HTML, its caption above and our rows in bold."""
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.header)
     first_own = len(table.rows) - table.ours
     body = "".join(

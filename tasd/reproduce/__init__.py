@@ -1,1 +1,1 @@
-"""The tables of the paper, run by run: what they compare, doing it, and telling it."""
+"""Reproduction of the paper's tables: train and test each of their rows, and compare."""

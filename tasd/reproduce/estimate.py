@@ -1,4 +1,4 @@
-"""How long training will take, by a step of each kind of run, done before any of them."""
+"""Estimate of the training time: one training step of each row, before any run starts."""
 
 import time
 from collections.abc import Sequence
@@ -9,27 +9,28 @@ from tasd.config import Config
 from tasd.device import pick_device
 from tasd.loader import EpisodeLoader
 from tasd.progress import track
-from tasd.reproduce.runs import Planned
+from tasd.reproduce.runs import PlannedRun
 from tasd.store import Store
 from tasd.training.distributed import World
 from tasd.training.learner import build_learner
 from tasd.training.plan import resolve, training_episodes
 from tasd.training.teacher import Teacher
 
-ENOUGH = 5.0  # seconds: a first step that took as long is not done again for its warm-up
+LONG_STEP = 5.0  # seconds: a first step that takes longer counts, a shorter one is a warm-up
 
 
-def step_seconds(plans: Sequence[Planned], store: Store, *, device: str) -> dict[str, float]:
-    """Seconds for one training episode of each row, by its name.
+def step_seconds(plans: Sequence[PlannedRun], store: Store, *, device: str) -> dict[str, float]:
+    """Time one training episode of each row, and return the seconds by the row's name.
 
-    A mistake in any row's settings shows here, before hours of the others. Raises `UserError`.
+    Mistakes in the settings of a row are found here, before other rows train for hours. Raises
+    `UserError`.
     """
     narrowed, world = store.only("train", "val"), World(0, 1, pick_device(device))
-    rows = {planned.row.name: planned.config for planned in plans}
+    rows = {plan.row.name: plan.config for plan in plans}
     gpus = [world.device] if world.device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus):
-        tried = track(rows.items(), total=len(rows), what="trying a step of each", unit="rows")
-        return {name: _step_seconds(config, narrowed, world) for name, config in tried}
+        tracked = track(rows.items(), total=len(rows), what="timing a step of each", unit="rows")
+        return {name: _step_seconds(config, narrowed, world) for name, config in tracked}
 
 
 def _step_seconds(config: Config, store: Store, world: World) -> float:
@@ -57,4 +58,4 @@ def _step_seconds(config: Config, store: Store, world: World) -> float:
         return time.monotonic() - began
 
     first = step()
-    return first if first > ENOUGH else step()
+    return first if first > LONG_STEP else step()

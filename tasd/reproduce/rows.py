@@ -1,4 +1,4 @@
-"""What each table compares: its rows, as configs."""
+"""Rows of each table, as configs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from tasd.report.published import TABLE2, TABLE3
 from tasd.training.plan import default_interval
 
 TERMS = ("ce", "at", "am", "pr")
-WITH = "+distillation"
+DISTILLED = "+distillation"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A method of a table. name: of its runs' folders, and what ``--only`` takes."""
+    """A method of a table. name: the start of its runs' folder names, and a value of ``--only``."""
 
     name: str
     config: Config
@@ -26,11 +26,11 @@ class Row:
 
 @dataclass(frozen=True)
 class RowRequest:
-    """What a person asked of the rows.
+    """Options of the rows.
 
-    recipe: what all rows have in common, or None for the default of the table. settings: as of
-    ``--set``; those of the distillation count where there is one. only: names of rows, or none
-    for all.
+    recipe: the common recipe of all rows, or None for the default of the table. settings: those
+    of ``--set``; settings of the distillation apply to rows with distillation. only: names of
+    rows; all rows where it is empty.
     """
 
     dataset: str
@@ -40,38 +40,38 @@ class RowRequest:
     only: Sequence[str] = ()
 
 
-def matcher_rows(wanted: RowRequest) -> list[Row]:
-    """Table 1: every matcher, without distillation and with it.
+def matcher_rows(request: RowRequest) -> list[Row]:
+    """Return the rows of Table 1: every matcher, without and with distillation.
 
-    Each by its own recipe, as published; or, with ``recipe``, all on the network, data, optimiser
-    and distillation of that one, so that only the matcher and its own losses differ.
+    Each matcher has its own recipe, as published. With a common recipe, all rows have the network,
+    data, optimiser and distillation of that recipe; only the matcher and its own losses differ.
     """
     rows = []
     for matcher in MATCHERS:
-        config = _of_matcher(matcher, wanted)
+        config = _of_matcher(matcher, request)
         rows.append(Row(matcher, recipes.change(config, [("distill", "none")])))
-        rows.append(Row(matcher + WITH, config))
+        rows.append(Row(matcher + DISTILLED, config))
     return rows
 
 
-def _of_matcher(matcher: str, wanted: RowRequest) -> Config:
-    """The matcher with distillation."""
-    own = recipes.for_matcher(matcher, dataset=wanted.dataset, shot=wanted.shot)
+def _of_matcher(matcher: str, request: RowRequest) -> Config:
+    """Return the config of the matcher with distillation."""
+    own = recipes.for_matcher(matcher, dataset=request.dataset, shot=request.shot)
     settings: list[tuple[str, Any]] = []
-    if wanted.recipe is None:
+    if request.recipe is None:
         base = own
     else:
-        base = recipes.make(wanted.recipe, dataset=wanted.dataset, shot=wanted.shot)
+        base = recipes.make(request.recipe, dataset=request.dataset, shot=request.shot)
         if base.matcher.name != matcher:
             settings.append(("matcher", own.matcher.model_dump()))
     if not base.distill.weights:
         settings.append(("distill", "tasd"))
-    return recipes.change(base, [*settings, *wanted.settings])
+    return recipes.change(base, [*settings, *request.settings])
 
 
-def term_rows(wanted: RowRequest) -> list[Row]:
-    """Table 2: the terms of the distillation, one after the other."""
-    full = _full(wanted)
+def term_rows(request: RowRequest) -> list[Row]:
+    """Return the rows of Table 2: the terms of the distillation, added one after the other."""
+    full = _full(request)
     rows = []
     for row in TABLE2:
         off = [(f"distill.{term}", 0.0) for term in TERMS if term not in row.terms]
@@ -80,9 +80,9 @@ def term_rows(wanted: RowRequest) -> list[Row]:
     return rows
 
 
-def pair_rows(wanted: RowRequest) -> list[Row]:
-    """Table 3: which videos the two networks are compared on, by projections and by maps."""
-    full = _full(wanted)
+def pair_rows(request: RowRequest) -> list[Row]:
+    """Return the rows of Table 3: the modes of video pairs, for projections and for maps."""
+    full = _full(request)
     return [
         Row(
             row.mode,
@@ -92,15 +92,17 @@ def pair_rows(wanted: RowRequest) -> list[Row]:
     ]
 
 
-def _full(wanted: RowRequest) -> Config:
-    name = wanted.recipe or "tasd"
-    config = recipes.make(name, dataset=wanted.dataset, shot=wanted.shot, settings=wanted.settings)
+def _full(request: RowRequest) -> Config:
+    name = request.recipe or "tasd"
+    config = recipes.make(
+        name, dataset=request.dataset, shot=request.shot, settings=request.settings
+    )
     missing = [term for term in TERMS if term not in config.distill.weights]
     if missing:
         raise UserError(
-            f"the table compares the terms {', '.join(TERMS)} of the distillation, and recipe "
-            f"{name!r} with these settings has distill.{missing[0]} = 0; take another --recipe, or "
-            "add --set distill=tasd"
+            f"this table needs the distillation terms {', '.join(TERMS)}, but recipe {name!r} with "
+            f"these settings has distill.{missing[0]} = 0; choose another --recipe, or add --set "
+            "distill=tasd"
         )
     return config
 
@@ -112,17 +114,17 @@ TABLES: Mapping[str, Callable[[RowRequest], list[Row]]] = {
 }
 
 
-def rows_of(table: str, wanted: RowRequest) -> list[Row]:
-    """The rows of a table. Raises `UserError` for names and settings that are wrong."""
-    rows = {row.name: row for row in pick(TABLES, table, what="table")(wanted)}
-    if not wanted.only:
+def rows_of(table: str, request: RowRequest) -> list[Row]:
+    """Return the rows of a table. Raises `UserError` for wrong names and settings."""
+    rows = {row.name: row for row in pick(TABLES, table, what="table")(request)}
+    if not request.only:
         return list(rows.values())
-    asked = {pick(rows, name, what=f"row of {table}").name for name in wanted.only}
-    return [row for row in rows.values() if row.name in asked]
+    chosen = {pick(rows, name, what=f"row of {table}").name for name in request.only}
+    return [row for row in rows.values() if row.name in chosen]
 
 
-def keeping_checkpoints(row: Row) -> Row:
-    """The row with a checkpoint kept at every validation."""
+def keep_checkpoints(row: Row) -> Row:
+    """Return the row with settings that keep a checkpoint at every validation."""
     training = row.config.training
     every = training.validation_every or default_interval(training.episodes)
     return Row(row.name, replace(row.config, [("training.checkpoint_every", every)]))

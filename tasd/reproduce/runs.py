@@ -1,4 +1,4 @@
-"""One run of a table: where it lies, how far it is, and doing what is left of it."""
+"""One run of a table: its folder, its progress, its training and its test."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -25,8 +25,8 @@ State = Literal["new", "begun", "trained", "done"]
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A row with a training seed, and its folder."""
+class PlannedRun:
+    """A row with a training seed, its config and its run folder."""
 
     row: Row
     seed: int
@@ -35,14 +35,14 @@ class Planned:
 
     @property
     def name(self) -> str:
-        """As its folder is called."""
+        """The name of its folder."""
         return self.run.path.name
 
 
-def planned(rows: Sequence[Row], *, seeds: int, folder: Path) -> list[Planned]:
-    """Every row with every seed, all rows of a seed before the next seed."""
+def plan_runs(rows: Sequence[Row], *, seeds: int, folder: Path) -> list[PlannedRun]:
+    """Combine every row with every seed, all rows of a seed before the next seed."""
     return [
-        Planned(
+        PlannedRun(
             row=row,
             seed=seed,
             config=replace(row.config, [("training.seed", seed)]),
@@ -55,75 +55,81 @@ def planned(rows: Sequence[Row], *, seeds: int, folder: Path) -> list[Planned]:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: ``state``, and training episodes done."""
+    """Progress of a run. episode: the number of training episodes that are done."""
 
     state: State
     episode: int = 0
 
+    @property
+    def needs_training(self) -> bool:
+        """True where training episodes are left."""
+        return self.state in ("new", "begun")
 
-def standing(plan: Planned, shape: EpisodeRequest) -> Progress:
-    """How far the run is. Raises `UserError` where its folder holds another run."""
+
+def progress_of(plan: PlannedRun, request: EpisodeRequest) -> Progress:
+    """Read the progress of a run. Raises `UserError` where its folder holds another run."""
     run = plan.run
     if not (run.path / "config.json").exists():
         return Progress("new")
     _check_same(run.config(), plan)
-    if not run.last.exists():  # ended before anything was saved
+    if not run.last.exists():  # it ended before its first checkpoint
         return Progress("new")
     done = checkpoint.load(run.last).progress.episode
     if done < plan.config.training.episodes:
         return Progress("begun", done)
-    return Progress("done" if result_of(run, shape) else "trained", done)
+    return Progress("done" if result_of(run, request) else "trained", done)
 
 
-# What a run fills in when it begins, if it was left open, and in which words it is left open.
-_FILLED = {"training.episodes_per_step": None, "training.precision": "auto"}
+# Settings that a run resolves when it begins, with the values that leave them open.
+_OPEN = {"training.episodes_per_step": None, "training.precision": "auto"}
 
 
-def _check_same(was: Config, plan: Planned) -> None:
-    for change in changes(was, plan.config):
-        filled = change.setting in _FILLED and change.after == _FILLED[change.setting]
-        if not filled:
+def _check_same(saved: Config, plan: PlannedRun) -> None:
+    for change in changes(saved, plan.config):
+        resolved = change.setting in _OPEN and change.after == _OPEN[change.setting]
+        if not resolved:
             raise UserError(
-                f"{plan.run.path} was run with {change.setting} = {change.before!r}, and now it is "
-                f"{change.after!r}; give the settings of then, or another --out"
+                f"{plan.run.path} was run with {change.setting} = {change.before!r}, but this "
+                f"command has {change.after!r}; give the same settings again, or another --out"
             )
 
 
-def carry_out(
-    plan: Planned,
+def train_and_test(
+    plan: PlannedRun,
     store: Store,
-    shape: EpisodeRequest,
+    request: EpisodeRequest,
     *,
     device: str,
     console: Console,
     curve: bool,
 ) -> int:
-    """Train and test what is left to do; 0, or the exit code of a signal that stopped it.
+    """Finish the training and the tests of a run, and skip what is done.
 
-    curve: also test every checkpoint that was kept on the way.
+    Returns 0, or the exit code of the signal that stopped it. curve: also test every kept
+    checkpoint.
     """
-    code = _trained(plan, store, shape, device=device, console=console)
+    code = _train(plan, store, request, device=device, console=console)
     if code:
         return code
-    if result_of(plan.run, shape) is None:
-        _tested(plan.run, plan.run.best, store, shape, device, into=plan.run.evaluation)
-    for path in kept(plan.run) if curve else ():
+    if result_of(plan.run, request) is None:
+        _test(plan.run, plan.run.best, store, request, device, into=plan.run.evaluation)
+    for path in kept_checkpoints(plan.run) if curve else ():
         folder = curve_folder(plan.run, path)
         if not list(folder.glob("*.json")):
-            _tested(plan.run, path, store, shape, device, into=folder)
+            _test(plan.run, path, store, request, device, into=folder)
     return 0
 
 
-def _trained(
-    plan: Planned, store: Store, shape: EpisodeRequest, *, device: str, console: Console
+def _train(
+    plan: PlannedRun, store: Store, request: EpisodeRequest, *, device: str, console: Console
 ) -> int:
-    now, run = standing(plan, shape), plan.run
-    if now.state == "new" and run.path.exists():
-        shutil.rmtree(run.path)  # a run of ours that had saved nothing yet
-    if now.state not in ("new", "begun"):
+    run, progress = plan.run, progress_of(plan, request)
+    if not progress.needs_training:
         return 0
+    if progress.state == "new" and run.path.exists():
+        shutil.rmtree(run.path)  # the same run, ended before its first checkpoint
     config, resume = plan.config, None
-    if now.state == "begun":
+    if progress.state == "begun":
         config, resume = checkpoint.load(run.last).config, run.last
     command = ["tasd", "reproduce", plan.name]
     return train(
@@ -131,58 +137,57 @@ def _trained(
     ).exit_code
 
 
-def _tested(
-    run: Run, source: Path, store: Store, shape: EpisodeRequest, device: str, *, into: Path
+def _test(
+    run: Run, source: Path, store: Store, request: EpisodeRequest, device: str, *, into: Path
 ) -> None:
-    """Score a checkpoint on the test episodes; its features are not kept."""
+    """Test a checkpoint, write its result file, and delete the features computed for it."""
     saved = checkpoint.load(source)
     candidate = of_run(run, saved, store, Extraction(device=device), source=source)
-    tested = evaluate(candidate, shape, device=device)
+    tested = evaluate(candidate, request, device=device)
     write_document(into / f"{tested.name}.json", tested.content)
     shutil.rmtree(run.path / "features", ignore_errors=True)
 
 
-def kept(run: Run) -> list[Path]:
-    """The checkpoints that were kept on the way, the untrained one aside."""
+def kept_checkpoints(run: Run) -> list[Path]:
+    """Return the kept checkpoints of a run, without the untrained one."""
     found = sorted(run.checkpoints.glob("episode-*.pt"))
     return [path for path in found if int(path.stem.partition("-")[2]) > 0]
 
 
 def curve_folder(run: Run, path: Path) -> Path:
-    """Where the result of a kept checkpoint lies, apart from that of the run."""
+    """Return the folder for the result of a kept checkpoint, apart from that of the run."""
     return run.evaluation / path.stem
 
 
-def result_of(run: Run, shape: EpisodeRequest) -> dict[str, Any] | None:
-    """The result of the best checkpoint on these very episodes, or None."""
+def result_of(run: Run, request: EpisodeRequest) -> dict[str, Any] | None:
+    """Read the result of the best checkpoint on these test episodes, or return None."""
     if not run.best.exists():
         return None
     identity = checkpoint.file_hash(run.best)
     for path in sorted(run.evaluation.glob("test-*.json")):
         content = read_document(path)
-        if content["provenance"]["checkpoint"]["sha256"] == identity and _is(content, shape):
+        if content["provenance"]["checkpoint"]["sha256"] == identity and _is_on(request, content):
             return content
     return None
 
 
-def curve_of(run: Run, shape: EpisodeRequest) -> dict[int, float]:
-    """Test accuracy of the better network at each kept checkpoint that was tested."""
+def curve_of(run: Run, request: EpisodeRequest) -> dict[int, float]:
+    """Read the test accuracy of the better network at each kept checkpoint, by episode."""
     found = {}
-    for path in kept(run):
+    for path in kept_checkpoints(run):
         for result in curve_folder(run, path).glob("test-*.json"):
             content = read_document(result)
-            if _is(content, shape):
-                best = max(said["accuracy"] for said in content["networks"].values())
+            if _is_on(request, content):
+                best = max(network["accuracy"] for network in content["networks"].values())
                 found[int(path.stem.partition("-")[2])] = best
     return found
 
 
-def _is(content: Mapping[str, Any], shape: EpisodeRequest) -> bool:
-    told = content["episodes"]
-    asked = {"count": shape.count, "way": shape.way, "shot": shape.shot, "queries": shape.queries}
-    return all(told[key] == value for key, value in asked.items())
+def _is_on(request: EpisodeRequest, content: Mapping[str, Any]) -> bool:
+    tested = content["episodes"]
+    return all(tested[key] == getattr(request, key) for key in ("count", "way", "shot", "queries"))
 
 
 def validations(run: Run) -> list[dict[str, Any]]:
-    """The lines of the log that tell validation accuracies, by episode."""
+    """Read the validation lines of a run's log, in the order of their episodes."""
     return [line for line in run.read_metrics() if line["kind"] == "validation"]

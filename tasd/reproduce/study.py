@@ -1,8 +1,8 @@
-"""A table from its rows to its files: list, rehearse, run what is left, tell."""
+"""A study of one table: list its runs, do those that are left, write the table."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +17,25 @@ from tasd.report.tables import Table, markdown
 from tasd.reproduce.estimate import step_seconds
 from tasd.reproduce.rows import Row
 from tasd.reproduce.runs import (
-    Planned,
+    PlannedRun,
     Progress,
-    carry_out,
     curve_of,
-    planned,
+    plan_runs,
+    progress_of,
     result_of,
-    standing,
+    train_and_test,
 )
-from tasd.reproduce.tables import Finished, document, tables_of
+from tasd.reproduce.tables import FinishedRun, document, tables_of
 from tasd.store import Store
 
 
 @dataclass(frozen=True)
 class Study:
-    """What is to be done: a table's rows on a store.
+    """The runs of a table on a store.
 
-    folder: of the runs and of what is told. count, queries: of the test episodes, whose way and
-    shot are those of training. curve: also test the checkpoints kept at every validation.
+    folder: for the runs and the tables. seeds: training seeds of each row. count, queries: of the
+    test episodes, which have the way and shot of training. curve: also test the checkpoints that
+    are kept at every validation.
     """
 
     table: str
@@ -48,12 +49,12 @@ class Study:
     device: str = "auto"
 
     @property
-    def plans(self) -> list[Planned]:
-        """All runs, in the order in which they are done."""
-        return planned(self.rows, seeds=self.seeds, folder=self.folder)
+    def plans(self) -> list[PlannedRun]:
+        """All runs, in their order."""
+        return plan_runs(self.rows, seeds=self.seeds, folder=self.folder)
 
     @property
-    def shape(self) -> EpisodeRequest:
+    def request(self) -> EpisodeRequest:
         """The test episodes, the same for all runs."""
         episode = self.rows[0].config.episode
         return EpisodeRequest(episode.way, episode.shot, self.queries, self.count)
@@ -61,34 +62,31 @@ class Study:
 
 @dataclass(frozen=True)
 class Listing:
-    """What will run: each run, how far it is, and seconds for an episode of its training."""
+    """The runs of a study with their progress, and the training time that is left.
 
-    plans: Sequence[Planned]
-    standings: Sequence[Progress]
+    seconds: for one training episode of each row that is not trained, by the row's name.
+    """
+
+    runs: Sequence[tuple[PlannedRun, Progress]]
     seconds: Mapping[str, float]
 
-    @property
-    def left(self) -> float:
-        """Seconds of training still to be done."""
-        pairs = zip(self.plans, self.standings, strict=True)
-        return sum(self._left(plan, now) for plan, now in pairs)
-
-    def _left(self, plan: Planned, now: Progress) -> float:
-        if now.state not in ("new", "begun"):
+    def _seconds_left(self, plan: PlannedRun, progress: Progress) -> float:
+        if not progress.needs_training:
             return 0.0
-        return (plan.config.training.episodes - now.episode) * self.seconds[plan.row.name]
+        return (plan.config.training.episodes - progress.episode) * self.seconds[plan.row.name]
 
     @property
     def lines(self) -> list[str]:
-        """For a person to read."""
-        width = max(len(plan.name) for plan in self.plans)
-        told = [
-            f"{plan.name:<{width}}  {_told(plan, now)}"
-            + (f", about {duration(self._left(plan, now))}" if self._left(plan, now) else "")
-            for plan, now in zip(self.plans, self.standings, strict=True)
-        ]
-        total = duration(self.left)
-        return [*told, f"training will take about {total}, validation and tests not counted"]
+        """A line of text for each run, and one for the training time of all."""
+        width = max(len(plan.name) for plan, _ in self.runs)
+        lines, total = [], 0.0
+        for plan, progress in self.runs:
+            left = self._seconds_left(plan, progress)
+            time = f", about {duration(left)}" if left else ""
+            lines.append(f"{plan.name:<{width}}  {_work_left(plan, progress)}{time}")
+            total += left
+        summary = f"training will take about {duration(total)}, without validation and tests"
+        return [*lines, summary]
 
     @property
     def document(self) -> list[dict[str, Any]]:
@@ -96,90 +94,92 @@ class Listing:
         return [
             {
                 "run": str(plan.run.path),
-                "state": now.state,
-                "episode": now.episode,
+                "state": progress.state,
+                "episode": progress.episode,
                 "episodes": plan.config.training.episodes,
-                "seconds_left": self._left(plan, now),
+                "seconds_left": self._seconds_left(plan, progress),
             }
-            for plan, now in zip(self.plans, self.standings, strict=True)
+            for plan, progress in self.runs
         ]
 
 
-def _told(plan: Planned, now: Progress) -> str:
+def _work_left(plan: PlannedRun, progress: Progress) -> str:
     episodes = f"{plan.config.training.episodes:,}"
     return {
         "new": f"train {episodes} episodes, test",
-        "begun": f"go on from episode {now.episode:,} of {episodes}, test",
+        "begun": f"continue from episode {progress.episode:,} of {episodes}, test",
         "trained": f"test ({episodes} episodes are trained)",
         "done": "done",
-    }[now.state]
+    }[progress.state]
 
 
-def listing(study: Study) -> Listing:
-    """What is left to do, and how long it will take. Raises `UserError` before anything is run."""
-    plans = study.plans
-    standings = [standing(plan, study.shape) for plan in plans]
-    open_ = [
-        plan for plan, now in zip(plans, standings, strict=True) if now.state in ("new", "begun")
-    ]
-    seconds = step_seconds(open_, study.store, device=study.device)
-    return Listing(plans, standings, seconds)
+def list_runs(study: Study) -> Listing:
+    """List the runs, and time a training step of each row that is not trained.
+
+    Raises `UserError`, before anything is run.
+    """
+    runs = [(plan, progress_of(plan, study.request)) for plan in study.plans]
+    untrained = [plan for plan, progress in runs if progress.needs_training]
+    return Listing(runs, step_seconds(untrained, study.store, device=study.device))
 
 
 @dataclass(frozen=True)
 class StudyResult:
-    """What came of a study. failed: why, by the name of the run. exit_code: of a signal, or 1."""
+    """The finished runs of a study and their tables.
 
-    runs: Sequence[Finished]
+    document: all of it as plain data, empty where no run is finished. failed: the error messages,
+    by the name of the run. exit_code: that of the signal that stopped the study, or 1 where a run
+    failed.
+    """
+
+    runs: Sequence[FinishedRun]
     tables: Sequence[Table]
     document: Mapping[str, Any]
-    failed: Mapping[str, str] = field(default_factory=dict)
-    exit_code: int = 0
+    failed: Mapping[str, str]
+    exit_code: int
 
 
 def run_study(study: Study, console: Console) -> StudyResult:
-    """Do every run that is not done, then tell of all; a run that fails does not end the others."""
+    """Do every run that is not done, and write the tables; after a failed run the others go on."""
     failed: dict[str, str] = {}
     device, code = str(pick_device(study.device)), 0
     plans = study.plans
     for number, plan in enumerate(plans, start=1):
         console.print(f"\n{number}/{len(plans)} {plan.name}", highlight=False)
         try:
-            code = carry_out(
-                plan, study.store, study.shape, device=device, console=console, curve=study.curve
+            code = train_and_test(
+                plan, study.store, study.request, device=device, console=console, curve=study.curve
             )
         except UserError as error:
             failed[plan.name] = str(error)
             console.print(f"{plan.name} failed: {error}", highlight=False, soft_wrap=True)
         if code:
-            console.print("the same command goes on from here", highlight=False)
+            console.print("give the same command again to continue from here", highlight=False)
             break
-    told = _tell(study, failed)
-    return StudyResult(told.runs, told.tables, told.document, failed, code or int(bool(failed)))
+    return _write_tables(study, failed, code or int(bool(failed)))
 
 
-def _tell(study: Study, failed: Mapping[str, str]) -> StudyResult:
-    """Tables of the runs that are done, also as files in the folder."""
+def _write_tables(study: Study, failed: Mapping[str, str], exit_code: int) -> StudyResult:
+    """Make the tables of the finished runs, and write them into the study's folder."""
     runs = []
     for plan in study.plans:
-        result = result_of(plan.run, study.shape)
+        result = result_of(plan.run, study.request)
         if result is not None and plan.name not in failed:
-            runs.append(Finished(plan, result, curve_of(plan.run, study.shape)))
+            runs.append(FinishedRun(plan, result, curve_of(plan.run, study.request)))
     if not runs:
-        return StudyResult((), (), {})
+        return StudyResult((), (), {}, failed, exit_code)
     _check_episodes(runs)
     made = tables_of(study.table, runs)
     content = document(study.table, runs, made) | {"failed": dict(failed)}
     write_text(study.folder / f"{study.table}.json", json.dumps(content, ensure_ascii=False))
     write_text(study.folder / f"{study.table}.md", "\n".join(map(markdown, made)))
-    return StudyResult(runs, made, content)
+    return StudyResult(runs, made, content, failed, exit_code)
 
 
-def _check_episodes(runs: Sequence[Finished]) -> None:
-    """All on the very same test episodes."""
+def _check_episodes(runs: Sequence[FinishedRun]) -> None:
     sums = {run.plan.name: run.result["episodes"]["sha256"] for run in runs}
     if len(set(sums.values())) > 1:
         raise UserError(
-            f"the runs were tested on other episodes ({', '.join(sums)}): the store has changed "
-            "between them; give another --out"
+            f"the runs {', '.join(sums)} were tested on different episodes, because the store "
+            "changed between them; start again with another --out"
         )

@@ -1,4 +1,4 @@
-"""What a study says: the paper's table with ours beside, the runs one by one, the curves."""
+"""Tables of a study: the paper's table with our results, the single runs, validation curves."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,31 +11,31 @@ from tasd.evaluation.metrics import Interval, over_seeds, paired_difference
 from tasd.report.outcome import NAMES, Outcome, cell
 from tasd.report.published import DATASETS, TABLE1, TITLES
 from tasd.report.tables import Row, Table, table2, table3
-from tasd.reproduce.rows import WITH
-from tasd.reproduce.runs import Planned, validations
+from tasd.reproduce.rows import DISTILLED
+from tasd.reproduce.runs import PlannedRun, validations
 
 NETWORKS = ("student", "teacher")
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedRun:
     """A run that was trained and tested.
 
-    result: its result file's content. curve: test accuracy by episode of the checkpoints that
-    were kept and tested.
+    result: the content of its result file. curve: test accuracies of the kept checkpoints, by
+    training episode.
     """
 
-    plan: Planned
+    plan: PlannedRun
     result: Mapping[str, Any]
     curve: Mapping[int, float]
 
     @property
     def outcome(self) -> Outcome:
-        """As reports read it."""
+        """The run as reports read it."""
         return Outcome(self.plan.run, self.plan.config, None, self.result)
 
     @property
-    def checks(self) -> list[tuple[int, dict[str, float]]]:
+    def validation(self) -> list[tuple[int, dict[str, float]]]:
         """Validation accuracy of each network, by training episode."""
         return [
             (line["episode"], {n: line[n]["accuracy"] for n in NETWORKS if n in line})
@@ -43,32 +43,32 @@ class Finished:
         ]
 
     @property
-    def before(self) -> float:
+    def untrained(self) -> float:
         """Validation accuracy of the untrained network."""
-        return self.checks[0][1]["student"]
+        return self.validation[0][1]["student"]
 
     @property
     def best(self) -> tuple[float, int, str]:
         """The best validation of training: accuracy, episode, network."""
         trained = [
             (accuracy, -episode, network)
-            for episode, told in self.checks
-            for network, accuracy in told.items()
+            for episode, accuracies in self.validation
+            for network, accuracy in accuracies.items()
             if episode > 0
         ]
-        accuracy, episode, network = max(trained, key=lambda told: told[:2])
+        accuracy, episode, network = max(trained, key=lambda found: found[:2])
         return accuracy, -episode, network
 
     @property
     def accuracies(self) -> Float[np.ndarray, " episodes"]:
-        """Of each test episode, by the network that stands for the run."""
-        shape, network = self.result["episodes"], self.result["chosen"]
-        right = np.array(self.result["networks"][network]["correct"], np.float64)
-        return np.asarray(right / (shape["way"] * shape["queries"]))
+        """The accuracy on each test episode, of the network that represents the run."""
+        episodes, network = self.result["episodes"], self.result["chosen"]
+        correct = np.array(self.result["networks"][network]["correct"], np.float64)
+        return np.asarray(correct / (episodes["way"] * episodes["queries"]))
 
 
-def tables_of(table: str, runs: Sequence[Finished]) -> list[Table]:
-    """The table of the paper, then the runs one by one, then for Table 3 the curves."""
+def tables_of(table: str, runs: Sequence[FinishedRun]) -> list[Table]:
+    """Make the table of the paper, that of the single runs, and for Table 3 that of the curves."""
     outcomes = [run.outcome for run in runs]
     if table == "table1":
         return [matchers_table(runs), runs_table(runs)]
@@ -77,22 +77,22 @@ def tables_of(table: str, runs: Sequence[Finished]) -> list[Table]:
     return [*main, runs_table(runs), *([curves_table(runs)] if table == "table3" else [])]
 
 
-def matchers_table(runs: Sequence[Finished]) -> Table:
-    """Every matcher without and with distillation, all on the same test episodes."""
+def matchers_table(runs: Sequence[FinishedRun]) -> Table:
+    """Compare every matcher without and with distillation, all on the same test episodes."""
     by_row = _by_row(runs)
     shot = runs[0].plan.config.episode.shot
     rows = []
     for name, mine in by_row.items():
-        matcher, distilled = name.removesuffix(WITH), name.endswith(WITH)
-        first = by_row.get(matcher, []) if distilled else []
+        matcher, distilled = name.removesuffix(DISTILLED), name.endswith(DISTILLED)
+        without = by_row.get(matcher, []) if distilled else []
         rows.append(
             (
                 NAMES[matcher],
                 "yes" if distilled else "",
-                _mean([run.before for run in mine]),
+                _mean([run.untrained for run in mine]),
                 _mean([run.best[0] for run in mine]),
-                _test(mine),
-                _gain(first, mine),
+                _test_accuracy(mine),
+                _gain(without, mine),
                 *_published(matcher, distilled=distilled, shot=shot),
             )
         )
@@ -109,16 +109,16 @@ def matchers_table(runs: Sequence[Finished]) -> Table:
 
 
 CAPTION1 = (
-    "Every matcher with and without the distillation; accuracy in percent, test accuracy with its "
-    "95 % interval on the same episodes (over training seeds where their number is given). "
-    "Validation: the same episodes before training and at the checkpoint that was kept. Gain: "
-    "points of the test accuracy, with minus without, paired. Published numbers as printed in "
-    "Table 1 of the paper, with an ImageNet ResNet-50."
+    "Every matcher without and with the distillation; accuracy in percent. Test: all on the same "
+    "episodes, with the 95 % interval over them, or over training seeds where the number of seeds "
+    "is given. Validation: all on the same episodes, before training and at the best checkpoint. "
+    "Gain: points of test accuracy, with minus without distillation, paired. Published: as printed "
+    "in Table 1 of the paper, with an ImageNet ResNet-50."
 )
 
 
-def _by_row(runs: Iterable[Finished]) -> dict[str, list[Finished]]:
-    grouped: dict[str, list[Finished]] = {}
+def _by_row(runs: Iterable[FinishedRun]) -> dict[str, list[FinishedRun]]:
+    grouped: dict[str, list[FinishedRun]] = {}
     for run in runs:
         grouped.setdefault(run.plan.row.name, []).append(run)
     return grouped
@@ -128,13 +128,16 @@ def _mean(values: Sequence[float]) -> str:
     return f"{100 * sum(values) / len(values):.1f}"
 
 
-def _test(runs: Sequence[Finished]) -> str:
+def _test_accuracy(runs: Sequence[FinishedRun]) -> str:
     found = cell([run.outcome for run in runs])
     return "-" if found is None else found.text
 
 
-def gain(without: Sequence[Finished], distilled: Sequence[Finished]) -> Interval | None:
-    """With minus without: over the episodes of one seed, or over the seeds that both have."""
+def gain(without: Sequence[FinishedRun], distilled: Sequence[FinishedRun]) -> Interval | None:
+    """Compute the accuracy with minus without distillation; None without a common seed.
+
+    The interval is over the episodes of a single seed, or over the seeds that both have.
+    """
     first = {run.plan.seed: run for run in without}
     pairs = [(first[run.plan.seed], run) for run in distilled if run.plan.seed in first]
     if not pairs:
@@ -143,13 +146,13 @@ def gain(without: Sequence[Finished], distilled: Sequence[Finished]) -> Interval
     return paired[0] if len(paired) == 1 else over_seeds(np.array([p.mean for p in paired]))
 
 
-def _gain(without: Sequence[Finished], distilled: Sequence[Finished]) -> str:
+def _gain(without: Sequence[FinishedRun], distilled: Sequence[FinishedRun]) -> str:
     found = gain(without, distilled)
     return "" if found is None else f"{100 * found.mean:+.1f} ±{100 * found.half:.1f}"
 
 
 def _published(matcher: str, *, distilled: bool, shot: int) -> list[str]:
-    """The paper's number for this row; distilled, it has BiMHM's alone, as TASD."""
+    """Return the published accuracies of a row; with distillation only BiMHM has some, as TASD."""
     method = NAMES[matcher] if not distilled else "TASD" if matcher == "bimhm" else None
     rows = {row.method: row.accuracy for row in TABLE1}
     found = rows.get(method or "", {})
@@ -157,57 +160,57 @@ def _published(matcher: str, *, distilled: bool, shot: int) -> list[str]:
     return ["-" if p is None or shot not in (1, 5) else f"{p[shot == 5]:.1f}" for p in pairs]
 
 
-def runs_table(runs: Sequence[Finished]) -> Table:
-    """A line for each run."""
+def runs_table(runs: Sequence[FinishedRun]) -> Table:
+    """List the runs, one row each."""
     header: Row = ("run", "untrained", "best on validation", *NETWORKS)
     rows = [_run_row(run) for run in runs]
     if any(run.curve for run in runs):
-        header = (*header, "best on test (chosen by it: no result)")
+        header = (*header, "best on test (chosen on the test classes: not a result)")
         rows = [(*row, _best_on_test(run)) for row, run in zip(rows, runs, strict=True)]
     return Table("runs", CAPTION_RUNS, header, tuple(rows), len(rows))
 
 
-def _run_row(run: Finished) -> Row:
+def _run_row(run: FinishedRun) -> Row:
     accuracy, episode, network = run.best
     return (
         run.plan.name,
-        f"{100 * run.before:.1f}",
+        f"{100 * run.untrained:.1f}",
         f"{100 * accuracy:.1f} ({network}, episode {episode:,})",
         *(_accuracy(run.result["networks"].get(name)) for name in NETWORKS),
     )
 
 
 CAPTION_RUNS = (
-    "The runs: accuracy in percent on the validation classes before training and at the best "
-    "validation, which chose the checkpoint; then of its networks on the test episodes."
+    "The single runs; accuracy in percent. On the validation classes before training and at the "
+    "best validation, which chose the checkpoint; then of its networks on the test episodes."
 )
 
 
-def _accuracy(said: Mapping[str, Any] | None) -> str:
-    return "-" if said is None else f"{100 * said['accuracy']:.1f}"
+def _accuracy(network: Mapping[str, Any] | None) -> str:
+    return "-" if network is None else f"{100 * network['accuracy']:.1f}"
 
 
-def _best_on_test(run: Finished) -> str:
-    """What choosing on the test classes would have given, as the paper's best episodes did."""
+def _best_on_test(run: FinishedRun) -> str:
+    """Format the accuracy of a choice on the test classes, as in the paper's best episodes."""
     if not run.curve:
         return ""
     episode = max(run.curve, key=lambda e: (run.curve[e], -e))
     return f"{100 * run.curve[episode]:.1f} (episode {episode:,})"
 
 
-def curves_table(runs: Sequence[Finished]) -> Table:
-    """Validation accuracy by training episode: the better network of each run."""
-    told = {run.plan.name: {e: max(v.values()) for e, v in run.checks} for run in runs}
-    episodes = sorted({episode for curve in told.values() for episode in curve})
+def curves_table(runs: Sequence[FinishedRun]) -> Table:
+    """List validation accuracies by training episode, of the better network of each run."""
+    curves = {run.plan.name: {e: max(v.values()) for e, v in run.validation} for run in runs}
+    episodes = sorted({episode for curve in curves.values() for episode in curve})
     rows = tuple(
-        (f"{episode:,}", *(_point(curve, episode) for curve in told.values()))
+        (f"{episode:,}", *(_point(curve, episode) for curve in curves.values()))
         for episode in episodes
     )
-    return Table("curves", CAPTION_CURVES, ("episode", *told), rows)
+    return Table("curves", CAPTION_CURVES, ("episode", *curves), rows)
 
 
 CAPTION_CURVES = (
-    "Validation accuracy in percent, the better of student and teacher; * is each run's best."
+    "Validation accuracy in percent, the better of student and teacher; * marks each run's best."
 )
 
 
@@ -219,8 +222,8 @@ def _point(curve: Mapping[int, float], episode: int) -> str:
     return f"{100 * curve[episode]:.1f}{' *' if best else ''}"
 
 
-def document(table: str, runs: Sequence[Finished], made: Sequence[Table]) -> dict[str, Any]:
-    """All of it as plain data."""
+def document(table: str, runs: Sequence[FinishedRun], made: Sequence[Table]) -> dict[str, Any]:
+    """Return runs and tables as plain data."""
     return {
         "format": "tasd-reproduction",
         "version": 1,
@@ -233,19 +236,19 @@ def document(table: str, runs: Sequence[Finished], made: Sequence[Table]) -> dic
     }
 
 
-def _run_document(run: Finished) -> dict[str, Any]:
+def _run_document(run: FinishedRun) -> dict[str, Any]:
     accuracy, episode, network = run.best
     return {
         "row": run.plan.row.name,
         "seed": run.plan.seed,
         "run": str(run.plan.run.path),
-        "untrained": run.before,
+        "untrained": run.untrained,
         "best": {"accuracy": accuracy, "episode": episode, "network": network},
-        "validation": [{"episode": at, **told} for at, told in run.checks],
+        "validation": [{"episode": at, **accuracies} for at, accuracies in run.validation],
         "chosen": run.result["chosen"],
         "test": {
-            name: {"accuracy": said["accuracy"], "interval95": said["interval95"]}
-            for name, said in run.result["networks"].items()
+            name: {key: network[key] for key in ("accuracy", "interval95")}
+            for name, network in run.result["networks"].items()
         },
         "test_by_episode": dict(run.curve),
     }

@@ -75,21 +75,21 @@ def test_a_shell_is_given_its_completion_without_heavy_imports(shell):
         "heavy = {'torch', 'numpy', 'h5py', 'nvidia'} & set(sys.modules)\n"
         "sys.exit(f'loaded {heavy}' if heavy else 0)\n"
     )
-    # Typer asks the parent process which shell it is, unless it is told not to.
-    told = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=told)
+    # Without this variable Typer takes the shell from the parent process, not from the option.
+    env = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr
     assert "tasd" in done.stdout
     assert f"complete_{shell}" in done.stdout
 
 
 def test_tab_after_the_first_letters_of_a_command_names_it():
-    asked = {"_TASD_COMPLETE": "complete_bash", "COMP_WORDS": "tasd repr", "COMP_CWORD": "1"}
+    completion = {"_TASD_COMPLETE": "complete_bash", "COMP_WORDS": "tasd repr", "COMP_CWORD": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "tasd"],
         capture_output=True,
         text=True,
-        env={**os.environ, **asked},
+        env={**os.environ, **completion},
     )
     assert done.stdout.split() == ["reproduce"]
 
@@ -110,7 +110,7 @@ def small(store, *words):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["prep", "folder", "--root", "nowhere"], "nowhere"),
         (["train"], "there is no store in stores"),
@@ -123,10 +123,12 @@ def small(store, *words):
         (["splits", "show", "ucf-101"], "ucf101"),
     ],
 )
-def test_a_mistake_is_one_line_with_exit_code_1_and_nothing_is_written(cli, tmp_path, words, said):
+def test_a_mistake_is_one_line_with_exit_code_1_and_nothing_is_written(
+    cli, tmp_path, words, message
+):
     code, _, errors = cli(*words)
     assert code == 1
-    assert said in errors
+    assert message in errors
     assert errors.startswith("tasd: ")
     assert errors.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
@@ -143,7 +145,7 @@ def test_a_folder_without_videos_is_told(cli, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--way", 9], "--way 9 asks for more classes than the training classes"),
         (["--shot", 6], "needs 7: lower --queries or --shot"),
@@ -151,7 +153,7 @@ def test_a_folder_without_videos_is_told(cli, tmp_path):
         (["--set", "network.backbone=resnet19"], "did you mean 'resnet18'"),
         (["--matcher", "bimhn"], "did you mean 'bimhm'"),
         (["--set", "data.crop=96"], "96"),
-        # What can be told at once is told before any weights are looked for.
+        # A crop that does not fit is reported before the file of weights is read.
         (["--set", "data.crop=96", "--set", "network.weights=nowhere.pth"], "a crop of 96 pixels"),
         (["--device", "tpu"], "use auto, cpu, cuda or cuda:N"),
         (["--recipe", "tsad"], "did you mean 'tasd'"),
@@ -161,11 +163,11 @@ def test_a_folder_without_videos_is_told(cli, tmp_path):
     ],
 )
 def test_a_mistake_in_training_is_one_line_and_leaves_no_run(
-    cli, tmp_path, small_store, words, said
+    cli, tmp_path, small_store, words, message
 ):
     code, _, errors = cli(*small(small_store, *words))
     assert code == 1
-    assert said in errors
+    assert message in errors
     assert errors.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -176,7 +178,7 @@ def test_the_commands_run_bare_where_there_is_one_store(cli, tmp_path, small_sto
     words = [word for word in small("x") if word not in ("--store", "x")]
     code, out, errors = cli(*words)
     assert code == 0, errors
-    assert "episode" in out.partition("about ")[2], "the time it will take stands first"
+    assert "episode" in out.partition("about ")[2], "the estimated time is printed first"
     run = next((tmp_path / "runs").iterdir())
     assert run.name.startswith("folder-tasd-5w1s-")
     code, out, errors = cli("evaluate", "--episodes", 40)

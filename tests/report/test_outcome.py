@@ -1,4 +1,4 @@
-"""What is told of a run, and which runs share a number."""
+"""Outcomes of runs, and the runs that share one cell of a table."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Figures show the numbers they are given; the page needs nothing beside it."""
+"""Figures show the numbers of the runs, and the HTML page needs no other file."""
 
 import re
 
@@ -9,7 +9,7 @@ from PIL import Image
 
 from tasd.errors import UserError
 from tasd.model import build_model
-from tasd.report import Look, write_report
+from tasd.report import OverlayOptions, write_report
 from tasd.report.attention import attention, overlay
 from tasd.report.curves import training_curves
 from tasd.report.outcome import read_outcome
@@ -84,9 +84,9 @@ def test_attention_is_the_mean_absolute_map():
         maps = model(frames).maps.abs()
     video = maps.mean(dim=(1, 2))[0]
     frame = maps.mean(dim=1)[0]
-    for said, meant in ((seen.video, video), (seen.frames, frame)):
-        scaled = (meant - meant.min()) / (meant.max() - meant.min())
-        torch.testing.assert_close(said, scaled, atol=1e-5, rtol=1e-5)
+    for drawn, expected in ((seen.video, video), (seen.frames, frame)):
+        scaled = (expected - expected.min()) / (expected.max() - expected.min())
+        torch.testing.assert_close(drawn, scaled, atol=1e-5, rtol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +99,8 @@ def real_run(small_store, tmp_path_factory):
 
 
 def test_a_report_of_a_run_holds_curves_and_overlays(real_run, small_store, tmp_path):
-    look = Look(class_name="test class 3", store=small_store)
-    written = write_report([real_run], tmp_path, look)
+    options = OverlayOptions(class_name="test class 3", store=small_store)
+    written = write_report([real_run], tmp_path, options)
     names = {path.name for path in written.files}
     assert {"curves-run.png", "attention-run.png", "tables.md", "report.html"} <= names
     assert written.notes == ("run was not tested",)
@@ -110,7 +110,7 @@ def test_a_report_of_a_run_holds_curves_and_overlays(real_run, small_store, tmp_
 
 def test_the_page_holds_everything_and_asks_for_nothing(tmp_path):
     runs = [write_run(tmp_path / name) for name in ("one", "two & <three>")]
-    written = write_report(runs, tmp_path / "out", Look())
+    written = write_report(runs, tmp_path / "out", OverlayOptions())
     text = (tmp_path / "out" / "report.html").read_text()
     assert text.count("<img") == text.count("src='data:image/png;base64,") == 3
     assert not re.search("href=|url[(]|@import|<script|<link", text)
@@ -122,17 +122,17 @@ def test_the_page_holds_everything_and_asks_for_nothing(tmp_path):
 
 
 def test_overlays_that_were_asked_for_and_cannot_be_are_an_error(real_run, small_store, tmp_path):
-    look = Look(class_name="flying", store=small_store)
+    options = OverlayOptions(class_name="flying", store=small_store)
     with pytest.raises(UserError, match=r"--class 'flying' is no class of .*; there are: test"):
-        write_report([real_run], tmp_path, look)
-    look = Look(video="test class 0/v99", store=small_store)
+        write_report([real_run], tmp_path, options)
+    options = OverlayOptions(video="test class 0/v99", store=small_store)
     with pytest.raises(UserError, match="--video 'test class 0/v99' is not in"):
-        write_report([real_run], tmp_path, look)
+        write_report([real_run], tmp_path, options)
 
 
 def test_drawing_leaves_matplotlib_as_it_was(tmp_path):
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    write_report([write_run(tmp_path / "run")], tmp_path / "out", Look())
+    write_report([write_run(tmp_path / "run")], tmp_path / "out", OverlayOptions())
     assert dict(matplotlib.rcParams) == before

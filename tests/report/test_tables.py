@@ -1,4 +1,4 @@
-"""Our numbers stand beside the published ones, in every format."""
+"""Tables of published results and of ours, in every format."""
 
 import re
 
@@ -6,13 +6,13 @@ import pytest
 
 from tasd.report.outcome import read_outcome
 from tasd.report.published import TABLE1
-from tasd.report.tables import latex, markdown, page_part, tables
+from tasd.report.tables import html_table, latex, markdown, tables
 from tests.report.written import config_of, write_run
 
 
 @pytest.fixture
 def made(tmp_path):
-    """Tables by name, of runs that are written on demand."""
+    """Return a function that writes a run for each config and makes their tables, by name."""
 
     def made(*runs):
         outcomes = [
@@ -93,7 +93,7 @@ def test_latex_escapes_and_counts_its_columns(made):
 def test_html_escapes_names(made):
     table = made(config_of())["table1"]
     odd = type(table)("x", "a < b", ("m", "n"), (("<b>", "1"), ("us", "2")), ours=1)
-    text = page_part(odd)
+    text = html_table(odd)
     assert "&lt;b&gt;" in text
     assert "a &lt; b" in text
     assert text.count("class=ours") == 1

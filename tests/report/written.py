@@ -1,4 +1,4 @@
-"""Run folders as training and evaluation leave them, without either."""
+"""Run folders as training and evaluation write them, made without running either."""
 
 import json
 import math
@@ -23,7 +23,7 @@ def config_of(recipe: str = "tasd", dataset: str = "kinetics", **settings: Any) 
 
 
 def result_of(skill: float, *, classes: int = 24, count: int = 400, seed: int = 0) -> Result:
-    """Random scores in which the right class is ahead, by more in some classes than in others."""
+    """Draw random scores; the true class gets a bonus whose size depends on the class."""
     videos = {name: [f"{name}/{i}" for i in range(12)] for name in NAMES[:classes]}
     table = EpisodeTable.draw(EpisodeSampler(videos, 5, 1, 2, count, 0))
     random = np.random.default_rng(seed)
@@ -40,8 +40,8 @@ def metrics_lines(episodes: int, terms: tuple[str, ...]) -> list[dict[str, Any]]
     lines: list[dict[str, Any]] = []
     for episode in range(1, episodes + 1):
         fade = math.exp(-3 * episode / episodes)
-        said = {name: (0.2 + fade) / 3**i for i, name in enumerate(terms)}
-        noisy = {name: value * random.lognormal(0, 0.2) for name, value in said.items()}
+        smooth = {name: (0.2 + fade) / 3**i for i, name in enumerate(terms)}
+        noisy = {name: value * random.lognormal(0, 0.2) for name, value in smooth.items()}
         lines.append(
             {
                 "kind": "train",
@@ -55,9 +55,9 @@ def metrics_lines(episodes: int, terms: tuple[str, ...]) -> list[dict[str, Any]]
         )
         if episode % (episodes // 12) == 0:
             student, teacher = 0.75 - 0.4 * fade, 0.78 - 0.45 * fade
-            told = {"student": {"accuracy": student, "half": 0.02}}
-            told["teacher"] = {"accuracy": teacher, "half": 0.02}
-            lines.append({"kind": "validation", "episode": episode, **told})
+            networks = {"student": {"accuracy": student, "half": 0.02}}
+            networks["teacher"] = {"accuracy": teacher, "half": 0.02}
+            lines.append({"kind": "validation", "episode": episode, **networks})
             norms = {n: {"maps": v / 10, "frames": v / 30} for n, v in noisy.items()}
             lines.append({"kind": "gradients", "episode": episode, "terms": norms})
     return lines

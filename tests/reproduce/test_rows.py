@@ -1,20 +1,20 @@
-"""The rows of each table: what differs between them, and nothing else."""
+"""Rows of each table differ in what the table compares, and in nothing else."""
 
 import pytest
 
 from tasd import recipes
 from tasd.errors import UserError
 from tasd.matchers import MATCHERS
-from tasd.reproduce.rows import RowRequest, keeping_checkpoints, rows_of
+from tasd.reproduce.rows import RowRequest, keep_checkpoints, rows_of
 
 
-def rows(table, **wanted):
-    made = rows_of(table, RowRequest("folder", **wanted))
+def rows(table, **request):
+    made = rows_of(table, RowRequest("folder", **request))
     return {row.name: row.config for row in made}
 
 
 def differing(one, other):
-    """The branches, and of the matcher and the distillation the leaves, that differ."""
+    """Return the settings that differ, as in "matcher.name"; whole branches that are no dicts."""
     left, right = one.model_dump(), other.model_dump()
     found = set()
     for branch, value in left.items():
@@ -85,7 +85,7 @@ def test_table_3_switches_both_kinds_of_pair():
 
 
 @pytest.mark.parametrize(
-    ("table", "wanted", "said"),
+    ("table", "options", "message"),
     [
         ("table4", {}, "no table is called 'table4'; there are: table1, table2, table3"),
         ("table1", {"only": ["otm"]}, "did you mean 'otam'"),
@@ -93,14 +93,14 @@ def test_table_3_switches_both_kinds_of_pair():
         ("table3", {"settings": [("distill.pr", 0)]}, "has distill.pr = 0"),
     ],
 )
-def test_a_wrong_wish_is_told_in_one_line(table, wanted, said):
+def test_a_wrong_wish_is_told_in_one_line(table, options, message):
     with pytest.raises(UserError) as error:
-        rows(table, **wanted)
-    assert said in str(error.value)
+        rows(table, **options)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_a_checkpoint_is_kept_at_every_validation_where_all_are_to_be_tested():
     (row,) = rows_of("table3", RowRequest("folder", only=("CS",)))
     assert row.config.training.checkpoint_every is None
-    assert keeping_checkpoints(row).config.training.checkpoint_every == 500
+    assert keep_checkpoints(row).config.training.checkpoint_every == 500

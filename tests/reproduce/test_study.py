@@ -1,4 +1,4 @@
-"""A table from the command line: listed, begun, interrupted, gone on with, told."""
+"""A table from the command line: listed, begun, interrupted, continued and printed."""
 
 import json
 import signal
@@ -28,19 +28,19 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def reproduce(store, folder):
-    """Give exit code, output and what was said on the way."""
+    """Return a function that runs the command: exit code, output, standard error."""
 
     def reproduce(*words: object) -> tuple[int, str, str]:
-        # Precision is left open, and filled in by the run itself.
+        # The precision is left open: each run chooses it when it begins.
         small = [text for text in SMALL if "precision" not in text]
         settings = [*small, *DISTILL, "training.validation_every=1"]
         sets = [word for text in settings for word in ("--set", text)]
         own = ["--store", store, "--out", folder, "--episodes", 2, "--test-episodes", 30]
         command = ["reproduce", "table2", *own, *ROWS, "--device", "cpu", *sets, *words]
-        said = CliRunner().invoke(app, [str(word) for word in command])
-        if isinstance(said.exception, UserError):
-            raise said.exception
-        return said.exit_code, said.stdout, said.stderr
+        result = CliRunner().invoke(app, [str(word) for word in command])
+        if isinstance(result.exception, UserError):
+            raise result.exception
+        return result.exit_code, result.stdout, result.stderr
 
     return reproduce
 
@@ -76,7 +76,7 @@ def test_a_study_that_was_stopped_goes_on_where_it_was(reproduce, folder, monkey
         patch.setattr(Validation, "__call__", stopping)
         code, out, errors = reproduce()
     assert code == 143
-    assert "the same command goes on from here" in errors
+    assert "give the same command again to continue from here" in errors
     assert "baseline-seed0" in out
     assert "ce-seed0" not in out
     first = (folder / "baseline-seed0/checkpoints/last.pt").stat().st_mtime_ns
@@ -88,9 +88,9 @@ def test_a_study_that_was_stopped_goes_on_where_it_was(reproduce, folder, monkey
     assert (folder / "baseline-seed0/checkpoints/last.pt").stat().st_mtime_ns == first
     for number in ("86.31", "87.02"):
         assert number in out
-    told = json.loads((folder / "table2.json").read_text())
-    assert [run["row"] for run in told["runs"]] == ["baseline", "ce"]
-    for run in told["runs"]:
+    document = json.loads((folder / "table2.json").read_text())
+    assert [run["row"] for run in document["runs"]] == ["baseline", "ce"]
+    for run in document["runs"]:
         assert [check["episode"] for check in run["validation"]] == [0, 1, 2]
         assert run["untrained"] == run["validation"][0]["student"]
         assert run["best"]["episode"] in (1, 2)
@@ -103,6 +103,7 @@ def test_a_study_that_is_done_is_only_told_again(reproduce, monkeypatch):
     def nothing(*_, **__):
         raise AssertionError("nothing is left to train")
 
+    reproduce()  # does nothing where the test above has run in the same process
     monkeypatch.setattr("tasd.reproduce.runs.train", nothing)
     code, out, _ = reproduce("--json")
     assert code == 0
@@ -110,7 +111,10 @@ def test_a_study_that_is_done_is_only_told_again(reproduce, monkeypatch):
 
 
 def test_other_settings_in_the_same_folder_are_refused(reproduce):
-    with pytest.raises(UserError, match=r"baseline-seed0 was run with optimiser\.lr = 0\.0005.*"):
+    reproduce()
+    with pytest.raises(
+        UserError, match=r"baseline-seed0 was run with optimiser\.lr = 0\.0005, but .* 0\.1;"
+    ):
         reproduce("--set", "optimiser.lr=0.1", "--dry-run")
 
 

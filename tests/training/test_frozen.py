@@ -103,7 +103,7 @@ def test_it_is_evaluated_on_the_test_classes_of_its_file_and_says_what_it_is(run
     assert origin["trained_on_store"] == open_features(cached).hash
     assert origin["config"]["data"]["features"] == str(cached.resolve())
     told = tasd("report", run.path)
-    assert "trained on cached features: it sees no frames" in told
+    assert "trained on cached features; attention overlays need a network" in told
     tables = (run.figures / "tables.md").read_text()
     assert "| frozen | Baseline + SD, frozen backbone | mine 5-way" in tables
     assert "ours" not in tables  # the paper's tables are of networks that were trained whole

@@ -1,4 +1,4 @@
-"""What is told of finished runs: gains are paired, the best is chosen on validation."""
+"""Tables of finished runs: gains are paired, and the best is chosen on validation."""
 
 import json
 from pathlib import Path
@@ -9,16 +9,18 @@ import pytest
 from tasd.config import Config, replace
 from tasd.report.outcome import read_outcome
 from tasd.reproduce.rows import Row, RowRequest, rows_of
-from tasd.reproduce.runs import Planned
-from tasd.reproduce.tables import Finished, gain, tables_of
+from tasd.reproduce.runs import PlannedRun
+from tasd.reproduce.tables import FinishedRun, gain, tables_of
 from tasd.runs.folder import Run
 from tests.report.written import write_run
 
 UNTRAINED = {"accuracy": 0.23, "half": 0.02}
 
 
-def finished(folder: Path, row: Row, *, skill: float = 1.2, seed: int = 0, **made: Any) -> Finished:
-    """A run as training and evaluation leave it, with a validation before the first step."""
+def finished(
+    folder: Path, row: Row, *, skill: float = 1.2, seed: int = 0, **made: Any
+) -> FinishedRun:
+    """Write a run as training and evaluation do, with a validation before the first step."""
     config: Config = replace(row.config, [("training.seed", seed)])
     path = folder / f"{row.name}-seed{seed}"
     networks = ("student", "teacher") if config.distill.weights else ("student",)
@@ -28,11 +30,11 @@ def finished(folder: Path, row: Row, *, skill: float = 1.2, seed: int = 0, **mad
     log.write_text(json.dumps(first) + "\n" + log.read_text())
     result = read_outcome(path).result
     assert result is not None
-    return Finished(Planned(row, seed, config, Run(path)), result, made.get("curve", {}))
+    return FinishedRun(PlannedRun(row, seed, config, Run(path)), result, made.get("curve", {}))
 
 
 @pytest.fixture
-def pair(tmp_path) -> list[Finished]:
+def pair(tmp_path) -> list[FinishedRun]:
     rows = rows_of("table1", RowRequest("ucf101", only=("otam", "otam+distillation")))
     return [
         finished(tmp_path, row, skill=skill) for row, skill in zip(rows, (0.8, 1.4), strict=True)
@@ -87,10 +89,10 @@ def test_bimhm_with_the_distillation_stands_beside_the_papers_own_number(tmp_pat
 
 def test_the_untrained_network_is_never_the_best(pair):
     accuracy, episode, network = pair[0].best
-    checks = dict(pair[0].checks)
+    checks = dict(pair[0].validation)
     assert episode > 0
     assert accuracy == checks[episode][network]
-    assert accuracy == max(max(told.values()) for at, told in checks.items() if at)
+    assert accuracy == max(max(networks.values()) for at, networks in checks.items() if at)
 
 
 def test_table_3_has_the_curves_and_marks_what_was_chosen_on_the_test_classes(tmp_path):
@@ -98,7 +100,7 @@ def test_table_3_has_the_curves_and_marks_what_was_chosen_on_the_test_classes(tm
     runs = [finished(tmp_path, row, curve={600: 0.5, 1200: 0.45}) for row in rows]
     paper, table, curves = tables_of("table3", runs)
     assert [row[2] for row in paper.rows] == ["75.68", "75.67", "76.04"]
-    assert "no result" in table.header[-1]
+    assert "not a result" in table.header[-1]
     assert {row[-1] for row in table.rows} == {"50.0 (episode 600)"}
     assert curves.header == ("episode", "SS-seed0", "QS-seed0", "CS-seed0")
     assert curves.rows[0][0] == "0"
