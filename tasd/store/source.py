@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class VideoSource(Protocol):
     """Videos by class and split: `tasd.store.Store` or `tasd.features.FeatureStore`."""
 
