@@ -102,7 +102,9 @@ def evaluate(
             "--seeds": seeds != "0",
             "--distinct-groups": distinct_groups,
         }
-        refuse_idle([name for name, value in ignored.items() if value], "--episodes-file")
+        _refuse_without_effect(
+            [name for name, value in ignored.items() if value], "--episodes-file"
+        )
     device = device_called(device)
     how = extraction(network, split, matcher, precision, half, device)
     how = replace(how, allow_overlap=allow_overlap)
@@ -130,10 +132,10 @@ def evaluate(
     every = [_evaluated(candidates, request, seed, allow_overlap, batch, device) for seed in each]
     if save_episodes is not None:
         _save_episodes(save_episodes, every)
-    _deliver(every, out, as_json=as_json)
+    _write_and_print(every, out, as_json=as_json)
 
 
-def refuse_idle(options: list[str], beside: str) -> None:
+def _refuse_without_effect(options: list[str], beside: str) -> None:
     """Raise `UserError` for options that have no effect with the option ``beside``."""
     from tasd.errors import UserError
 
@@ -165,7 +167,7 @@ def _refuse_contradictions(
             "--precision": how.precision,
             "--half": how.half,
         }
-        refuse_idle([name for name, value in of_runs.items() if value], "--features")
+        _refuse_without_effect([name for name, value in of_runs.items() if value], "--features")
 
 
 def _evaluated(
@@ -196,7 +198,7 @@ def _save_episodes(path: Path, every: "list[list[Evaluated]]") -> None:
         save_episodes(path.with_name(name), episodes)
 
 
-def _deliver(every: "list[list[Evaluated]]", out: Path | None, *, as_json: bool) -> None:
+def _write_and_print(every: "list[list[Evaluated]]", out: Path | None, *, as_json: bool) -> None:
     """Write and print each result, then the means over seeds."""
     from tasd.evaluation.evaluate import comparison
     from tasd.evaluation.results import write_document

@@ -50,7 +50,7 @@ class Paired:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Confusion of classes.
+    """Counts of true and predicted classes.
 
     counts[i, j]: queries of class i that were predicted as j. offered[i, j]: queries of class i
     in whose episode j was a choice.

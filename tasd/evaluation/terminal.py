@@ -33,7 +33,7 @@ def table(result: Evaluated) -> list[str]:
         lines.append(f"* better on the validation classes{stands}")
     if variant:
         lines.append(f"{variant}: not the run as it was trained, so tasd report leaves it out")
-    return lines + _marks(result)
+    return lines + _remarks(result)
 
 
 def compared(first: Evaluated, second: Evaluated) -> list[str]:
@@ -63,7 +63,7 @@ def over_seeds(every: list[list[Evaluated]]) -> list[str]:
     return lines
 
 
-def _marks(result: Evaluated) -> list[str]:
+def _remarks(result: Evaluated) -> list[str]:
     """Return the remarks on training that limit what the numbers mean."""
     origin, lines = result.content["provenance"], []
     if seen := origin["trained_and_tested"]:

@@ -177,7 +177,7 @@ def _check_length(
 def _check_finite(
     path: Path, features: Float[np.ndarray, "videos time channels"], videos: tuple[str, ...]
 ) -> None:
-    # The sum of a video is not finite where a value is not; float64 holds every finite sum.
+    # A sum is finite only where all values are; in float64 no sum of finite values overflows.
     with np.errstate(invalid="ignore"):
         bad = ~np.isfinite(features.sum(axis=(1, 2), dtype=np.float64))
     if bad.any():
