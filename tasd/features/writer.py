@@ -63,7 +63,7 @@ def _write_arrays(
         if batch.maps is not None:  # (videos, channels, time, ...) -> (videos, time, channels, ...)
             tensors["maps"] = batch.maps.transpose(1, 2)
         for key, tensor in tensors.items():
-            # float16 holds the values of bf16 but the smallest; the check below refuses the largest.
+            # float16 holds the values of bf16 but the smallest; those too large are refused below.
             dtype = np.float16 if half or tensor.dtype == torch.bfloat16 else np.float32
             array = tensor.float().cpu()
             _check_range(array, names, largest=LARGEST_HALF if dtype == np.float16 else None)
