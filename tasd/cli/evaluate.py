@@ -1,4 +1,4 @@
-"""``tasd evaluate``: from the command line to tables and files."""
+"""``tasd evaluate``: accuracy on classes that were not trained on."""
 
 import json
 from pathlib import Path
@@ -29,44 +29,51 @@ if TYPE_CHECKING:
 
 def evaluate(
     run: RunOption = None,
-    episodes: Annotated[int, typer.Option(min=2, help="How many episodes.")] = 10_000,
-    way: Annotated[int | None, typer.Option(help="Classes; default: as in training, or 5.")] = None,
+    episodes: Annotated[int, typer.Option(min=2, help="Number of episodes.")] = 10_000,
+    way: Annotated[
+        int | None, typer.Option(help="Classes of an episode; default: as in training, or 5.")
+    ] = None,
     shot: Annotated[
         int | None, typer.Option(help="Support videos of each class; default: as in training.")
     ] = None,
     queries: Annotated[int, typer.Option(help="Query videos of each class.")] = 1,
     seeds: Annotated[
-        str, typer.Option("--seeds", "--seed", help="Of the episodes: 0, or 0,3,7, or 0-4.")
+        str, typer.Option("--seeds", "--seed", help="Seeds of the episodes: 0, or 0,3,7, or 0-4.")
     ] = "0",
     network: NetworkOption = "both",
-    split: Annotated[str, typer.Option(help="Whose classes: test, or val.")] = "test",
+    split: Annotated[str, typer.Option(help="Split of the classes: test or val.")] = "test",
     compare: Annotated[
         tuple[Path, Path] | None,
-        typer.Option(help="Two runs: the second minus the first, on the same episodes."),
+        typer.Option(help="Compare two runs on the same episodes: second minus first."),
     ] = None,
-    features: Annotated[
-        Path | None, typer.Option(help="A feature file, from anywhere, in place of a run.")
-    ] = None,
+    features: Annotated[Path | None, typer.Option(help="A feature file in place of a run.")] = None,
     matcher: Annotated[
-        str | None, typer.Option(help="Another matcher, one that needs no training.")
+        str | None,
+        typer.Option(help="Another matcher that needs no training: bimhm, otam or prototype."),
     ] = None,
     store: StoreOption = None,
     checkpoint: CheckpointOption = None,
     distinct_groups: Annotated[
-        bool, typer.Option("--distinct-groups", help="Support and query from other sources.")
+        bool,
+        typer.Option(
+            "--distinct-groups", help="Take support and query from different source videos."
+        ),
     ] = False,
     save_episodes: Annotated[
-        Path | None, typer.Option(help="Write the episodes to this file, by names of videos.")
+        Path | None, typer.Option(help="Write the episodes to this file, with names of videos.")
     ] = None,
     episodes_file: Annotated[
         Path | None, typer.Option(help="Take the episodes from this file.")
     ] = None,
     allow_overlap: Annotated[
-        bool, typer.Option("--allow-overlap", help="Test on classes that were trained on.")
+        bool,
+        typer.Option(
+            "--allow-overlap", help="Accept classes that were trained on; marks the result."
+        ),
     ] = False,
     precision: PrecisionOption = None,
     half: HalfOption = False,
-    batch: Annotated[int | None, typer.Option(min=1, help="Episodes at a time.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Episodes scored at a time.")] = None,
     device: DeviceOption = "auto",
     out: Annotated[
         Path | None, typer.Option(help="Result file; default: in the run's evaluation folder.")
@@ -75,9 +82,9 @@ def evaluate(
 ) -> None:
     """Measure the accuracy on classes that were never trained on.
 
-    Bare `tasd evaluate` takes the newest run and scores its student and its teacher on 10,000
-    episodes of the test classes, each with one query per class, from features computed once per
-    video.
+    Without options `tasd evaluate` takes the newest run and scores its student and its teacher
+    on 10,000 episodes of the test classes, each with one query per class. The features of each
+    video are computed once.
     """
     from dataclasses import replace
 
@@ -87,7 +94,7 @@ def evaluate(
     from tasd.evaluation.episodes import EpisodeRequest
 
     if episodes_file is not None:
-        theirs = {
+        ignored = {
             "--episodes": episodes != 10_000,
             "--way": way,
             "--shot": shot,
@@ -95,7 +102,9 @@ def evaluate(
             "--seeds": seeds != "0",
             "--distinct-groups": distinct_groups,
         }
-        refuse_idle([name for name, value in theirs.items() if value], "--episodes-file")
+        _refuse_without_effect(
+            [name for name, value in ignored.items() if value], "--episodes-file"
+        )
     device = device_called(device)
     how = extraction(network, split, matcher, precision, half, device)
     how = replace(how, allow_overlap=allow_overlap)
@@ -119,15 +128,15 @@ def evaluate(
     ]
     if features is not None:
         candidates = [of_features(features, matcher=how.matcher or "bimhm", split=how.split)]
-    wanted = (0,) if episodes_file else seeds_of(seeds)
-    every = [_evaluated(candidates, request, seed, allow_overlap, batch, device) for seed in wanted]
+    each = (0,) if episodes_file else seeds_of(seeds)
+    every = [_evaluated(candidates, request, seed, allow_overlap, batch, device) for seed in each]
     if save_episodes is not None:
         _save_episodes(save_episodes, every)
-    _deliver(every, out, as_json=as_json)
+    _write_and_print(every, out, as_json=as_json)
 
 
-def refuse_idle(options: list[str], beside: str) -> None:
-    """Options that would change nothing are errors."""
+def _refuse_without_effect(options: list[str], beside: str) -> None:
+    """Raise `UserError` for options that have no effect with the option ``beside``."""
     from tasd.errors import UserError
 
     if options:
@@ -143,13 +152,13 @@ def _refuse_contradictions(
     store: Path | None,
     checkpoint: Path | None,
 ) -> None:
-    """Options that exclude one another, or say nothing of what is evaluated. Raises `UserError`."""
+    """Raise `UserError` for options that exclude one another or have no effect together."""
     from tasd.errors import UserError
 
     if sum(given is not None for given in (run, compare, features)) > 1:
         raise UserError("--run, --compare and --features exclude one another; give one of them")
     if compare is not None and checkpoint is not None:
-        raise UserError("--checkpoint is of one run; give it with --run, not with --compare")
+        raise UserError("--checkpoint belongs to one run; give it with --run, not with --compare")
     if features is not None:
         of_runs = {
             "--network": how.networks,
@@ -158,7 +167,7 @@ def _refuse_contradictions(
             "--precision": how.precision,
             "--half": how.half,
         }
-        refuse_idle([name for name, value in of_runs.items() if value], "--features")
+        _refuse_without_effect([name for name, value in of_runs.items() if value], "--features")
 
 
 def _evaluated(
@@ -180,7 +189,7 @@ def _evaluated(
 
 
 def _save_episodes(path: Path, every: "list[list[Evaluated]]") -> None:
-    """One file a seed; with several, the seed stands in the name."""
+    """Write one file for each seed; with several seeds, names end with the seed."""
     from tasd.episodes.files import save_episodes
 
     for results in every:
@@ -189,8 +198,8 @@ def _save_episodes(path: Path, every: "list[list[Evaluated]]") -> None:
         save_episodes(path.with_name(name), episodes)
 
 
-def _deliver(every: "list[list[Evaluated]]", out: Path | None, *, as_json: bool) -> None:
-    """Write each result where it belongs, then print all of them."""
+def _write_and_print(every: "list[list[Evaluated]]", out: Path | None, *, as_json: bool) -> None:
+    """Write and print each result, then the means over seeds."""
     from tasd.evaluation.evaluate import comparison
     from tasd.evaluation.results import write_document
     from tasd.evaluation.terminal import compared, over_seeds, table
@@ -216,7 +225,7 @@ def _deliver(every: "list[list[Evaluated]]", out: Path | None, *, as_json: bool)
 
 
 def _result_path(results: "list[Evaluated]", out: Path | None, count: int) -> Path | None:
-    """Beside the run's other results, or ``out``; a feature file has no folder of its own."""
+    """Return ``out``, or a path in the run's evaluation folder; None for a feature file."""
     last = results[-1]
     if out is not None:
         seed = last.episodes.seed

@@ -1,4 +1,4 @@
-"""``tasd features``: what a network says of each video, once."""
+"""``tasd features``: the features of videos, computed once and kept."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def features(
     run: RunOption = None,
-    split: Annotated[str, typer.Option(help="Whose classes: test, val or train.")] = "test",
+    split: Annotated[str, typer.Option(help="Split of the videos: test, val or train.")] = "test",
     network: NetworkOption = "both",
     store: StoreOption = None,
     checkpoint: CheckpointOption = None,
@@ -38,48 +38,56 @@ def features(
     device: DeviceOption = "auto",
     backbone: Annotated[
         str | None,
-        typer.Option(help="A pretrained backbone in place of a run: all splits, to train on."),
+        typer.Option(help="A pretrained backbone in place of a run; all splits, for training."),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="Of --backbone; default: imagenet. Or a file.")
+        str | None, typer.Option(help="Weights of --backbone: imagenet (default), or a file.")
     ] = None,
     frames: Annotated[
-        int | None, typer.Option(help="Of each video, with --backbone; default: 8.")
+        int | None, typer.Option(help="Frames of each video, with --backbone; default: 8.")
     ] = None,
     crop: Annotated[
-        int | None, typer.Option(help="Side in pixels, with --backbone; default: 224.")
+        int | None, typer.Option(help="Side of the crop in pixels, with --backbone; default: 224.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="With --backbone; default: $TASD_HOME/features/DATASET-BACKBONE.h5."),
+        typer.Option(
+            help="File, with --backbone; default: $TASD_HOME/features/DATASET-BACKBONE.h5."
+        ),
     ] = None,
     allow_pretrained_overlap: Annotated[
         bool,
-        typer.Option("--allow-pretrained-overlap", help="Weights that have seen test classes."),
+        typer.Option(
+            "--allow-pretrained-overlap", help="Accept weights that were trained on test classes."
+        ),
     ] = False,
 ) -> None:
     """Compute the features of each video once and keep them.
 
-    Of a run they are what its matcher compares, in the run's folder; `tasd evaluate` does this
-    by itself. Of a backbone they are its pooled frames, for `tasd train --features`. The files
-    are HDF5 and documented, for other programs.
+    With a run, they are the features that its matcher compares, kept in the run's folder;
+    `tasd evaluate` does this by itself. With --backbone, they are pooled frame features for
+    `tasd train --features`. The files are HDF5; docs/evaluation.md describes them for other
+    programs.
     """
     from dataclasses import replace
 
     where = device_called(device)
     how = extraction(network, split, None, precision, half, where)
-    how = replace(how, maps=maps, allow_overlap=True)  # they are computed, not tested
+    how = replace(how, maps=maps, allow_overlap=True)  # computed only, not tested
     given: dict[str, Any] = {"weights": weights, "frames": frames, "crop": crop}
     given = {name: value for name, value in given.items() if value is not None}
     if allow_pretrained_overlap:
         given["allow_pretrained_overlap"] = True
     if backbone is None:
-        _refuse([*given, *(["out"] if out else [])], "goes with --backbone alone")
+        _refuse([*given, *(["out"] if out else [])], "is an option for --backbone")
         candidate = candidate_of_run(run_called(run), how, store=store, checkpoint=checkpoint)
         made = dict(candidate.features)
     else:
         of_run = {"run": run, "checkpoint": checkpoint, "maps": maps}
-        _refuse([name for name, value in of_run.items() if value], "is of runs, not of --backbone")
+        _refuse(
+            [name for name, value in of_run.items() if value],
+            "is an option for runs, not for --backbone",
+        )
         made = {backbone: _pooled(backbone, given, how, store, out)}
     for name, file in made.items():
         size = " x ".join(str(side) for side in file.features.shape)

@@ -1,4 +1,4 @@
-"""What commands that begin with a run have in common: their options, and what these mean."""
+"""Options that several commands share, and functions that read them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,21 +17,23 @@ RunOption = Annotated[
     Path | None, typer.Option(help="A run; default: the newest that has a best checkpoint.")
 ]
 StoreOption = Annotated[
-    Path | None, typer.Option(help="Prepared store; default: the one the run was trained on.")
+    Path | None, typer.Option(help="Prepared store; default: the one that the run was trained on.")
 ]
 CheckpointOption = Annotated[
-    Path | None, typer.Option(help="Another checkpoint of the run than its best.")
+    Path | None, typer.Option(help="Checkpoint of the run; default: the best.")
 ]
-NetworkOption = Annotated[str, typer.Option(help="student, teacher or both.")]
+NetworkOption = Annotated[str, typer.Option(help="Network of the run: student, teacher or both.")]
 PrecisionOption = Annotated[
-    str | None, typer.Option(help="Of the network, bf16 or float32; default: as it was trained.")
+    str | None, typer.Option(help="Precision of the network: bf16 or float32; default: as trained.")
 ]
-HalfOption = Annotated[bool, typer.Option("--half", help="Keep features in float16.")]
+HalfOption = Annotated[
+    bool, typer.Option("--half", help="Keep features in float16, half the size.")
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 
 def device_called(name: str) -> str:
-    """The device that ``--device`` means. Raises `UserError`."""
+    """Return the device that ``--device`` names. Raises `UserError`."""
     from tasd.device import pick_device
 
     return str(pick_device(name))
@@ -45,7 +47,7 @@ def extraction(
     half: bool,
     device: str,
 ) -> "Extraction":
-    """How features are made, by the options of a command. Raises `UserError`."""
+    """Return the settings of an extraction from the options of a command. Raises `UserError`."""
     from tasd.extraction.run import Extraction
     from tasd.registry import pick
 
@@ -62,11 +64,11 @@ def extraction(
 
 
 def run_called(path: Path | None) -> "Run":
-    """The run in a folder; by default the newest, which is said. Raises `UserError`."""
+    """Return the run in a folder; default: the newest, which is printed. Raises `UserError`."""
     from tasd.runs.folder import Run, newest
 
     run = newest() if path is None else Run(path)
-    run.config()  # a folder that is no run is told as such
+    run.config()  # raises for a folder that is not a run
     if path is None:
         typer.echo(f"the newest run with a best checkpoint: {run.path}", err=True)
     return run
@@ -80,30 +82,31 @@ def candidate_of_run(
     checkpoint: Path | None,
     request: "EpisodeRequest | None" = None,
 ) -> "Candidate":
-    """The networks of a run. Raises `UserError`.
+    """Return the networks of a run with their features. Raises `UserError`.
 
-    shape: of episodes that the classes under test must fill, which is checked before hours of work.
+    request: episodes that the classes under test must fill; checked before the features are
+    computed, which may take hours.
     """
     from tasd.evaluation.candidates import of_run
-    from tasd.evaluation.episodes import sampler
+    from tasd.evaluation.episodes import check_episodes
     from tasd.runs.checkpoint import load
     from tasd.runs.stores import find_store
 
     source = checkpoint or run.best
     saved = load(source)
     with find_store(store, saved) as opened:
-        if request is not None and request.file is None:
-            sampler(request, opened, how.split)
+        if request is not None:
+            check_episodes(opened, how.split, request)
         return of_run(run, saved, opened, how, source=source)
 
 
 def seeds_of(text: str) -> tuple[int, ...]:
-    """``"0"``, ``"0,3,7"`` or ``"0-4"`` as numbers. Raises `UserError`."""
+    """Read ``"0"``, ``"0,3,7"`` or ``"0-4"`` as numbers. Raises `UserError`."""
     try:
         ends = [part.split("-") for part in text.split(",")]
         seeds = tuple(s for end in ends for s in range(int(end[0]), int(end[-1]) + 1))
     except ValueError:
         seeds = ()
     if not seeds:
-        raise UserError(f"--seeds {text!r} are no seeds; write 0, 0,3,7 or 0-4")
+        raise UserError(f"--seeds {text!r} is not a list of seeds; write 0, 0,3,7 or 0-4")
     return seeds

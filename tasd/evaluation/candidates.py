@@ -1,4 +1,4 @@
-"""Who is evaluated: the networks of a run, or a feature file from anywhere."""
+"""Candidates for evaluation: the networks of a run, or a feature file of any origin."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,22 +18,20 @@ from tasd.extraction.run import Extraction, cached_features
 from tasd.features.reader import open_features
 from tasd.features.store import FeatureStore
 from tasd.matchers.base import Matcher
-from tasd.model import Model
 from tasd.runs import checkpoint
 from tasd.runs.checkpoint import Checkpoint, trained_classes
 from tasd.runs.folder import Run
 from tasd.store import Store
 
-NETWORKS = ("student", "teacher")
-
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is evaluated: the features of each network, and the matcher that compares them.
+    """The features of one or more networks to evaluate, and the matcher of each.
 
-    name: for tables. chosen: the network that stands for it. split: the classes under test.
-    origin: where it comes from, for the provenance of results. variant: in what it is not the
-    run as it was trained, as in "otam" or "episode-000100"; its results do not stand for the run.
+    name: for tables. chosen: the network that stands for it. split: of the classes
+    under test. origin: run, checkpoint and settings, for the provenance of results.
+    variant: the differences from the run as it was trained, as in "otam" or "episode-000100";
+    empty where there is none. Results of a variant do not stand for the run.
     """
 
     name: str
@@ -46,13 +44,13 @@ class Candidate:
 
     @property
     def videos(self) -> FeatureStore:
-        """The features of the chosen network; the others have the same videos."""
+        """The features of the chosen network; those of the others are of the same videos."""
         return self.features[self.chosen]
 
     def score(
         self, episodes: EpisodeTable, *, batch: int | None = None, device: str = "cpu"
     ) -> dict[str, Result]:
-        """The result of each network."""
+        """Score ``episodes`` with each network."""
         return {
             name: score(features, episodes, self.matchers[name], batch=batch, device=device)
             for name, features in self.features.items()
@@ -60,7 +58,7 @@ class Candidate:
 
 
 def of_features(path: Path, *, matcher: str, split: str = "test") -> Candidate:
-    """A feature file, compared by a matcher that needs no training. Raises `UserError`."""
+    """Return a feature file with a matcher that needs no training. Raises `UserError`."""
     features = open_features(path)
     tested_classes(features, split)
     _, frames, channels = features.features.shape
@@ -78,21 +76,22 @@ def of_features(path: Path, *, matcher: str, split: str = "test") -> Candidate:
 def of_run(
     run: Run, saved: Checkpoint, store: Store | FeatureStore, how: Extraction, *, source: Path
 ) -> Candidate:
-    """The networks of ``saved``, a checkpoint of ``run`` that was read from ``source``.
+    """Return the networks of ``saved``, a checkpoint of ``run`` that was read from ``source``.
 
-    store: of frames, or of the cached features in place of them that it was trained on.
+    store: the frames, or the feature file where the run was trained on features.
 
-    What the networks say is kept in the run's folder and used again. Raises `UserError`.
+    The features are cached in the run's folder. Raises `UserError`.
     """
-    # Before hours of work: whether the result could count.
+    # Feature extraction may take hours: refuse an overlap before it, not only in `evaluate`.
     tested = tested_classes(store, how.split)
     trained_on = trained_classes(saved, store)
     refuse_overlap(run.path.name, trained_on, tested, allowed=how.allow_overlap)
-    models = _wanted(checkpoint.networks(saved), how.networks, source)
+    names, models = _network_names(saved, how.networks, source), checkpoint.networks(saved)
     identity = checkpoint.file_hash(source)
     compare: dict[str, Matcher] = {}
     features: dict[str, FeatureStore] = {}
-    for name, model in models.items():
+    for name in names:
+        model = models[name]
         model.precision = _precision(saved, how)
         channels, frames = model.backbone.channels, saved.config.data.frames
         compare[name] = (
@@ -103,12 +102,12 @@ def of_run(
         about = {"network": name, "checkpoint": identity, "precision": model.precision}
         maps = how.maps or compare[name].needs_maps
         features[name] = cached_features(run, model, store, saved, how, about, maps=maps)
-    best = saved.progress.best.network
+    best = saved.best_network
     return Candidate(
         name=run.path.resolve().name,
         features=features,
         matchers=compare,
-        chosen=best if best in features else next(iter(features)),
+        chosen=best if best in names else names[0],
         split=how.split,
         origin=_origin(run, source, identity, saved, how),
         variant=_variant(run, source, saved, how),
@@ -116,7 +115,7 @@ def of_run(
 
 
 def untrained_matcher(name: str, channels: int, *, frames: int) -> Matcher:
-    """A matcher without weights of its own. Raises `UserError` where it would need training."""
+    """Build a matcher without weights. Raises `UserError` where it would need training."""
     matcher = matchers.build(name, channels, frames=frames)
     if any(True for _ in matcher.parameters()):
         raise UserError(
@@ -126,13 +125,14 @@ def untrained_matcher(name: str, channels: int, *, frames: int) -> Matcher:
     return matcher
 
 
-def _wanted(found: dict[str, Model], networks: Sequence[str], source: Path) -> dict[str, Model]:
-    for name in networks:
-        if name not in found:
+def _network_names(saved: Checkpoint, wanted: Sequence[str], source: Path) -> Sequence[str]:
+    for name in wanted:
+        if name not in saved.network_names:
             raise UserError(
-                f"{source} has no {name}, only {', '.join(found)}; leave out --network {name}"
+                f"{source} has no {name}, only {', '.join(saved.network_names)}; leave out "
+                f"--network {name}"
             )
-    return {name: found[name] for name in networks} if networks else found
+    return wanted or saved.network_names
 
 
 def _precision(saved: Checkpoint, how: Extraction) -> Precision:

@@ -7,13 +7,15 @@ from tasd.episodes import EpisodeSampler
 from tasd.episodes.files import load_episodes
 from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
-from tasd.features.store import FeatureStore
-from tasd.store import Store
+from tasd.store import VideoSource
 
 
 @dataclass(frozen=True)
 class EpisodeRequest:
-    """Which episodes are wanted; those in ``file``, where one is named, whatever their shape."""
+    """Shape and number of the episodes, or the file that holds them.
+
+    file: in place of drawn episodes; the other fields then have no effect.
+    """
 
     way: int
     shot: int
@@ -24,25 +26,33 @@ class EpisodeRequest:
 
 
 def wanted_episodes(
-    videos: Store | FeatureStore, split: str, request: EpisodeRequest, *, seed: int
+    videos: VideoSource, split: str, request: EpisodeRequest, *, seed: int
 ) -> EpisodeTable:
-    """The episodes of a file, or drawn from the classes of ``split``. Raises `UserError`."""
+    """Read the episodes from a file, or draw them from ``split``. Raises `UserError`."""
     if request.file is not None:
         return load_episodes(request.file)
-    return EpisodeTable.draw(sampler(request, videos, split, seed=seed))
+    return EpisodeTable.draw(_sampler(videos, split, request, seed=seed))
 
 
-def sampler(
-    request: EpisodeRequest, videos: Store | FeatureStore, split: str, *, seed: int = 0
+def check_episodes(videos: VideoSource, split: str, request: EpisodeRequest) -> None:
+    """Raise `UserError` where the classes of ``split`` cannot fill an episode of ``request``.
+
+    Episodes of a file are not checked here.
+    """
+    if request.file is None:
+        _sampler(videos, split, request, seed=0)
+
+
+def _sampler(
+    videos: VideoSource, split: str, request: EpisodeRequest, *, seed: int
 ) -> EpisodeSampler:
-    """What draws the episodes. Raises `UserError` where the classes of ``split`` fill none."""
     tested_classes(videos, split)
     classes = videos.classes(split)
     sources = videos.groups if request.distinct_groups else None
     if request.distinct_groups and sources is None:
         raise UserError(
-            f"--distinct-groups needs to know the source of each video, and {videos.path} has no "
-            "/video_group; write it there, or leave the option out"
+            f"--distinct-groups needs the source of each video, and {videos.path} has no "
+            "/video_group; write it there, or leave out --distinct-groups"
         )
     return EpisodeSampler(
         videos=classes,
@@ -56,10 +66,10 @@ def sampler(
     )
 
 
-def tested_classes(store: Store | FeatureStore, split: str) -> tuple[str, ...]:
-    """The classes of ``split`` that have videos. Raises `UserError` where none has."""
-    classes = tuple(store.classes(split))
+def tested_classes(videos: VideoSource, split: str) -> tuple[str, ...]:
+    """Return the classes of ``split`` that have videos. Raises `UserError` where none has."""
+    classes = tuple(videos.classes(split))
     if not classes:
-        there = ", ".join(other for other in store.splits if store.classes(other))
-        raise UserError(f"{store.path} has no videos of the split {split!r}; it has: {there}")
+        others = ", ".join(other for other in videos.splits if videos.classes(other))
+        raise UserError(f"{videos.path} has no videos of the split {split!r}; it has: {others}")
     return classes

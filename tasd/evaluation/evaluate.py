@@ -1,4 +1,4 @@
-"""What `tasd evaluate` does between the command line and the table that it prints."""
+"""Evaluation of a candidate on episodes, and the paired comparison of two."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from tasd.evaluation.results import Summary, document, paired_document, provenan
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A subject on a set of episodes: each network's summary, and the result file's content.
+    """A candidate's results on some episodes: a summary of each network, and the result document.
 
-    name: of the file, by split, shape, number and seed of the episodes.
+    name: of the result file, from split, shape, number and seed of the episodes.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Evaluated:
 
     @property
     def accuracy(self) -> np.ndarray:
-        """The accuracy of each episode, of the network that stands for the subject."""
+        """The accuracy on each episode, of the network that stands for the candidate."""
         right = np.array(self.summaries[self.candidate.chosen].correct, np.float64)
         return right / (self.episodes.way * self.episodes.queries)
 
@@ -62,8 +62,8 @@ def _refuse_other_splits(candidate: Candidate, tested: Sequence[str], source: st
     others = [name for name in tested if name not in under_test]
     if others:
         raise UserError(
-            f"{source} asks for {len(others)} classes ({others[0]!r} first) that are not of the "
-            f"split {candidate.split!r} of {candidate.videos.path}; draw other episodes, or name "
+            f"{source} has {len(others)} classes ({others[0]!r} first) that are not in the "
+            f"split {candidate.split!r} of {candidate.videos.path}; draw other episodes, or give "
             "their --split"
         )
 
@@ -79,17 +79,17 @@ def _name(candidate: Candidate, request: EpisodeRequest, episodes: EpisodeTable)
 
 
 def compare(first: Evaluated, second: Evaluated) -> Paired:
-    """Second minus first on the same episodes. Raises `UserError` where they are not the same."""
+    """Compute second minus first. Raises `UserError` where their episodes differ."""
     if first.episodes.hash != second.episodes.hash:
         raise UserError(
-            f"{first.candidate.name} and {second.candidate.name} have other videos under test: "
-            "they can only be compared on one store"
+            f"{first.candidate.name} and {second.candidate.name} were tested on different videos; "
+            "to compare them, give both the same --store"
         )
     return paired_difference(first.accuracy, second.accuracy)
 
 
 def comparison(first: Evaluated, second: Evaluated) -> dict[str, Any]:
-    """The content of the result file of a comparison."""
+    """Return the result document of a comparison."""
     return {
         "format": "tasd-comparison",
         "version": 1,

@@ -1,11 +1,11 @@
-"""What is said of a list of predictions: means, intervals, differences, tables. numpy alone.
+"""Statistics of predictions: means, intervals, differences, counts. Needs numpy alone.
 
-Three different questions have three different intervals:
+Three intervals answer three questions:
 
-- Which episodes happened to be drawn? `episode_interval`. It shrinks with more episodes and says
-  nothing of other videos, other classes or another training run.
-- Would other classes and videos of the same kind give the same number? `bootstrap_interval`.
-- Would training again give it? `over_seeds`, over the results of several training runs.
+- `episode_interval`: would other episodes of the same videos give the same accuracy? It shrinks
+  with more episodes and says nothing about other videos, other classes or other training runs.
+- `bootstrap_interval`: would other classes, or other videos, of the same kind give it?
+- `over_seeds`: would training again give it? Needs the results of several training runs.
 """
 
 import math
@@ -29,16 +29,16 @@ class Interval:
 
     @property
     def half(self) -> float:
-        """Half the interval's width, the number behind the +-."""
+        """Half the width of the interval, the number after the ±."""
         return (self.high - self.low) / 2
 
 
 @dataclass(frozen=True)
 class Paired:
-    """Two methods on the same episodes: second minus first.
+    """The paired difference of two methods on the same episodes, second minus first.
 
-    better, worse, equal: episodes in which the second did better, worse, the same.
-    p_value: two-sided sign test on better against worse.
+    better, worse, equal: numbers of episodes in which the second was better, worse, the same.
+    p_value: of the two-sided sign test on better against worse.
     """
 
     difference: Interval
@@ -50,24 +50,28 @@ class Paired:
 
 @dataclass(frozen=True)
 class Confusion:
-    """counts[i, j]: queries of class i called j; offered[i, j]: how often j was a choice for i."""
+    """Counts of true and predicted classes.
+
+    counts[i, j]: queries of class i that were predicted as j. offered[i, j]: queries of class i
+    in whose episode j was a choice.
+    """
 
     counts: Int[np.ndarray, "classes classes"]
     offered: Int[np.ndarray, "classes classes"]
 
 
 def episode_accuracy(correct: Bool[np.ndarray, "episodes query"]) -> Float[np.ndarray, " episodes"]:
-    """The share of right answers in each episode."""
+    """Return the share of right predictions in each episode."""
     return np.asarray(correct.mean(axis=1, dtype=np.float64))
 
 
 def episode_interval(accuracies: Float[np.ndarray, " episodes"]) -> Interval:
-    """Mean over episodes; normal approximation to the sampling of episodes alone."""
+    """Compute mean and interval over episodes, by the normal approximation."""
     return _interval(accuracies, Z95)
 
 
 def over_seeds(results: Float[np.ndarray, " seeds"]) -> Interval:
-    """Mean over independent repetitions; Student's t, since there are few of them."""
+    """Compute mean and interval over independent repetitions, by Student's t."""
     if len(results) < 2:
         return _interval(results, math.nan)
     return _interval(results, t_quantile(0.975, len(results) - 1))
@@ -75,7 +79,7 @@ def over_seeds(results: Float[np.ndarray, " seeds"]) -> Interval:
 
 def _interval(values: Float[np.ndarray, " values"], quantile: float) -> Interval:
     mean = float(values.mean())
-    if len(values) < 2:  # one number has no spread to judge by
+    if len(values) < 2:  # one value has no spread
         return Interval(mean, math.nan, math.nan)
     half = quantile * float(values.std(ddof=1)) / math.sqrt(len(values))
     return Interval(mean, mean - half, mean + half)
@@ -84,7 +88,7 @@ def _interval(values: Float[np.ndarray, " values"], quantile: float) -> Interval
 def paired_difference(
     first: Float[np.ndarray, " episodes"], second: Float[np.ndarray, " episodes"]
 ) -> Paired:
-    """Second minus first, episode by episode: what the episodes share cancels out."""
+    """Compute second minus first in each episode, so that the episodes' difficulty cancels out."""
     gain = second - first
     better, worse = int((gain > 0).sum()), int((gain < 0).sum())
     return Paired(
@@ -97,7 +101,7 @@ def paired_difference(
 
 
 def sign_test(better: int, worse: int) -> float:
-    """The exact two-sided probability of a split as uneven as this one if both were as good."""
+    """Return the p-value of the exact two-sided sign test."""
     total, fewer = better + worse, min(better, worse)
     if total == 0:
         return 1.0
@@ -115,10 +119,10 @@ def per_class_accuracy(
     *,
     classes: int,
 ) -> Float[np.ndarray, " classes"]:
-    """The share of right answers among the queries of each class; nan where there was none."""
-    asked = np.bincount(truth.ravel(), minlength=classes)
+    """Return the share of right predictions for each class; nan where it has no query."""
+    queries = np.bincount(truth.ravel(), minlength=classes)
     right = np.bincount(truth.ravel(), weights=correct.ravel(), minlength=classes)
-    return np.asarray(np.where(asked > 0, right / np.maximum(asked, 1), np.nan))
+    return np.asarray(np.where(queries > 0, right / np.maximum(queries, 1), np.nan))
 
 
 def confusion(
@@ -128,11 +132,11 @@ def confusion(
     *,
     classes: int,
 ) -> Confusion:
-    """Who is taken for whom. A class can only be chosen where its episode offers it."""
+    """Count the predictions for each true class, and how often each class was a choice."""
     way = offered.shape[1]
-    faced = np.repeat(truth[:, :, None], way, axis=2)
+    true = np.repeat(truth[:, :, None], way, axis=2)
     choices = np.repeat(offered[:, None, :], truth.shape[1], axis=1)
-    return Confusion(_tally(truth, predicted, classes), _tally(faced, choices, classes))
+    return Confusion(_tally(truth, predicted, classes), _tally(true, choices, classes))
 
 
 def _tally(
@@ -151,18 +155,21 @@ def bootstrap_interval(
     seed: int = 0,
     repeats: int = 1000,
 ) -> Interval:
-    """The 95 % interval if the units that episodes are made of had been drawn anew.
+    """Compute the 95 % interval over other classes, or other videos, that episodes are made of.
 
-    members: the units in each episode, indices into ``group``. For classes ``group`` is all zero
-        and ``together`` the way; each class stands for all that hangs on it, its videos too. For
-        other videos of the same classes ``group`` is the class of each video and ``together``
-        the number of an episode's videos that are of one class.
+    A unit is a class or a video.
 
-    Units are drawn with replacement within their group. What a unit does to the mean accuracy,
-    in whatever role, is taken to first order from the episodes it takes part in (the jackknife's
-    pseudo-values of a U-statistic), so that no episode is scored again. What the finite number of
-    episodes adds to these effects is taken out of them, and counted once. Ends at nan where an
-    episode takes all the units of a group: then nothing is known of others.
+    members: the units in each episode, indices into ``group``. For other classes ``group`` is
+        zero for each class and ``together`` is the way; an effect of a class includes that of its
+        videos. For other videos of the same classes ``group`` is the class of each video and
+        ``together`` the number of videos that an episode takes of a class.
+
+    Units are drawn with replacement within their group. The effect of a unit on the mean accuracy,
+    as support or as query, is estimated to first order from its episodes (the jackknife's
+    pseudo-values of a U-statistic), so that no episode is scored again. The noise that the finite
+    number of episodes adds to these effects is removed from them and added once to the mean.
+    Low and high are nan where an episode takes all units of a group: then the episodes give no
+    information on other units.
     """
     mean = float(accuracies.mean())
     effects = _effects(accuracies, members, group)
@@ -171,8 +178,8 @@ def bootstrap_interval(
     random = np.random.Generator(np.random.PCG64(seed))
     noise = float(accuracies.std(ddof=1)) / math.sqrt(len(accuracies))
     draws = mean + noise * random.standard_normal(repeats)
-    # Drawing `together` of n without replacement hides a part of each effect; a bootstrap of n
-    # units is too narrow by (n - 1) / n.
+    # Drawing `together` of n units without replacement hides a part of each effect, and the
+    # variance of a bootstrap of n units is too small by (n - 1) / n.
     size = effects.size
     scale = (size - 1) / (size - together) * np.sqrt(size / (size - 1))
     for label in np.unique(effects.group):
@@ -181,14 +188,14 @@ def bootstrap_interval(
         times = random.multinomial(count, np.full(count, 1 / count), repeats)
         draws += (times - 1) @ (scale * effects.share * effects.value)[own]
     freedom = len(size) - len(np.unique(effects.group))
-    tail = NORMAL.cdf(-t_quantile(0.975, freedom))  # few units: percentiles further out
+    tail = NORMAL.cdf(-t_quantile(0.975, freedom))  # few units: wider percentiles
     low, high = np.quantile(draws, [tail, 1 - tail]).clip(0, 1)
     return Interval(mean, float(low), float(high))
 
 
 @dataclass(frozen=True)
 class _Effects:
-    """Of each unit seen: its effect on accuracy, its share of the episodes, its group's size."""
+    """For each unit that occurs: effect on accuracy, share of the episodes, size of its group."""
 
     value: Float[np.ndarray, " units"]
     share: Float[np.ndarray, " units"]
@@ -201,7 +208,7 @@ def _effects(
     members: Int[np.ndarray, "episodes members"],
     group: Int[np.ndarray, " units"],
 ) -> _Effects:
-    """A unit's effect: mean accuracy of its episodes less that of its group's, noise removed."""
+    """Compute effects: mean accuracy of a unit's episodes minus its group's, noise removed."""
     weights = np.repeat(accuracies, members.shape[1])
     times = np.bincount(members.ravel(), minlength=len(group))
     total = np.bincount(members.ravel(), weights=weights, minlength=len(group))
@@ -211,14 +218,18 @@ def _effects(
     value = total / times - group_total / group_times
     spread = float((value**2).mean())
     noise = float((accuracies.var() * (1 / times - 1 / group_times)).mean())
-    # The spread of n effects is known to a relative sqrt(2/n): two of that are left, to err wide.
+    # The variance of n effects has a relative error of sqrt(2/n). Twice that share of the noise
+    # stays in, so that the interval is rather too wide than too narrow.
     sure = max(0.0, 1 - 2 * math.sqrt(2 / len(value)))
     value *= math.sqrt(max(0.0, 1 - sure * noise / spread)) if spread else 0.0
     return _Effects(value, times / len(accuracies), group, np.bincount(group)[group])
 
 
 def t_quantile(level: float, freedom: int) -> float:
-    """Student's t: exact for 1 and 2 degrees of freedom, else to 0.2 % (Cornish and Fisher)."""
+    """Return a quantile of Student's t: exact for freedom 1 and 2, else to 0.2 %.
+
+    After Cornish and Fisher.
+    """
     if freedom == 1:
         return math.tan(math.pi * (level - 0.5))
     if freedom == 2:

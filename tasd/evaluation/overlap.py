@@ -1,4 +1,4 @@
-"""Whether a network has been trained on classes that it is to be tested on."""
+"""Classes that a network was both trained on and is tested on."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from tasd.errors import UserError
 
 
 def overlap(trained_on: Sequence[str], tested: Sequence[str]) -> tuple[str, ...]:
-    """The classes under test that a network was trained on, however they are spelled."""
+    """Return the tested classes that a network was trained on, whatever their spelling."""
     known = {class_key(name) for name in trained_on}
     return tuple(name for name in tested if class_key(name) in known)
 
@@ -15,13 +15,13 @@ def overlap(trained_on: Sequence[str], tested: Sequence[str]) -> tuple[str, ...]
 def refuse_overlap(
     name: str, trained_on: Sequence[str], tested: Sequence[str], *, allowed: bool
 ) -> tuple[str, ...]:
-    """The overlap, where it is ``allowed``. Raises `UserError` where it is not and there is one."""
+    """Return the overlap. Raises `UserError` where there is one and it is not ``allowed``."""
     seen = overlap(trained_on, tested)
     if seen and not allowed:
         named = ", ".join(seen[:5]) + (" ..." if len(seen) > 5 else "")
         raise UserError(
             f"{name} was trained on {len(seen)} of the {len(tested)} classes under test "
-            f"({named}): the result would be no few-shot result; test another split, or accept "
-            "it with --allow-overlap, which marks the result"
+            f"({named}), so the result would not be few-shot; test another split, or accept it "
+            "with --allow-overlap, which marks the result"
         )
     return seen

@@ -1,4 +1,4 @@
-"""What a matcher says of each video alone, said once, and gathered for batches of episodes."""
+"""A matcher's work on each video alone, done once, and gathered for batches of episodes."""
 
 import threading
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from tasd.matchers.base import Matcher
 from tasd.types import Features
 
 VIDEOS_AT_ONCE = 32
-# What a matcher prepares is kept up to this size in main memory, and up to half of a GPU's free
-# memory; past that each episode prepares its videos again.
+# Prepared videos are kept if they take less than this in main memory, or half of a GPU's free
+# memory; otherwise each episode prepares its videos again.
 KEPT_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
 class GatheredVideos:
-    """Features of the videos of some episodes."""
+    """The features of the videos of some episodes."""
 
     frames: Float[Tensor, "episodes videos time channels"]
     maps: Float[Tensor, "episodes videos channels map_time height width"] | None
@@ -31,10 +31,10 @@ class GatheredVideos:
 
 
 class Buffers(threading.local):
-    """Memory that a thread gathers into again and again.
+    """Memory that a thread reuses for each batch.
 
-    Asking the system for new memory in every batch costs as much as filling it (measured: BiMHM
-    scores a sixth more episodes a second this way).
+    Allocating new memory for each batch takes as long as filling it (measured: BiMHM scores a
+    sixth more episodes a second with reused memory).
     """
 
     def __init__(self) -> None:
@@ -43,20 +43,20 @@ class Buffers(threading.local):
     def select(
         self, name: str, of: Float[Tensor, "videos *rest"], index: Int64[Tensor, " chosen"]
     ) -> Float[Tensor, "chosen *rest"]:
-        """``of[index]``, in the room called ``name``."""
-        room = self.held.get(name)
-        if room is None or len(room) < len(index):
-            room = self.held[name] = of.new_empty(len(index), *of.shape[1:])
-        return torch.index_select(of, 0, index, out=room[: len(index)])
+        """Return ``of[index]``, written into the buffer called ``name``."""
+        buffer = self.held.get(name)
+        if buffer is None or len(buffer) < len(index):
+            buffer = self.held[name] = of.new_empty(len(index), *of.shape[1:])
+        return torch.index_select(of, 0, index, out=buffer[: len(index)])
 
 
 @dataclass(frozen=True)
 class PreparedVideos:
-    """What is compared, video by video in the order of an episode table.
+    """The features of each video, in the order of an episode table.
 
-    norms: of every frame, once for all episodes, where the matcher reads them.
-    ready: `Matcher.prepare` has run, and frames and maps are what it said; otherwise they are raw
-    features, and the maps lie in ``disk``, the array of the feature file, at ``rows``.
+    ready: True where frames and maps are the output of `Matcher.prepare`; otherwise frames are
+    raw features, and the maps are at ``rows`` of ``disk``, the array of the feature file.
+    norms: of each frame, computed once for all episodes, where the matcher reads them.
     """
 
     frames: Float[Tensor, "videos time channels"]
@@ -68,7 +68,7 @@ class PreparedVideos:
 
     @property
     def bytes_each(self) -> int:
-        """What one gathered video takes in memory."""
+        """The memory of one gathered video in bytes."""
         maps = 0 if self.maps is None else self.maps[0].nbytes
         disk = 0 if self.disk is None else 4 * self.disk[0].size
         return int(self.frames[0].nbytes + maps + disk)
@@ -76,7 +76,7 @@ class PreparedVideos:
     def gather(
         self, index: Int64[np.ndarray, "episodes members"], *, into: Buffers
     ) -> GatheredVideos:
-        """The videos of some episodes, in ``into``: valid until it is given again."""
+        """Gather the videos of some episodes into ``into``; valid until the next call with it."""
         flat = torch.from_numpy(index.reshape(-1)).to(self.frames.device)
         frames, maps = into.select("frames", self.frames, flat), None
         if self.maps is not None:
@@ -96,19 +96,19 @@ def prepare(
 ) -> PreparedVideos:
     """Run `Matcher.prepare` once for each video of ``episodes``.
 
-    Where what it gives is too much to keep, it is left to each episode.
+    Where its output is too large to keep, each episode is to run it again.
     """
     rows = features.rows(episodes)
     disk = features.maps if matcher.needs_maps else None
     raw = torch.from_numpy(features.features)
 
-    def said(part: slice) -> Features:
-        own = raw[torch.from_numpy(rows[part])].to(device).float()
-        own_maps = None if disk is None else _from_disk(disk, rows[part], device)
-        return matcher.prepare(Features(own, own_maps))
+    def prepared(part: slice) -> Features:
+        frames = raw[torch.from_numpy(rows[part])].to(device).float()
+        maps = None if disk is None else _from_disk(disk, rows[part], device)
+        return matcher.prepare(Features(frames, maps))
 
-    first = said(slice(0, 1))
-    if _bytes_each(first) * len(rows) > _room(device):
+    first = prepared(slice(0, 1))
+    if _bytes_each(first) * len(rows) > _available_bytes(device):
         everything = raw[torch.from_numpy(rows)].to(device).float()
         return PreparedVideos(everything, None, ready=False, disk=disk, rows=rows)
     frames = first.frames.new_empty(len(rows), *first.frames.shape[1:])
@@ -116,21 +116,22 @@ def prepare(
 
     def keep(start: int) -> None:
         part = slice(start, start + VIDEOS_AT_ONCE)
-        ready = said(part)
-        frames[part] = ready.frames
-        if maps is not None and ready.maps is not None:
-            maps[part] = ready.maps
+        features = prepared(part)
+        frames[part] = features.frames
+        if maps is not None and features.maps is not None:
+            maps[part] = features.maps
 
     side_by_side(keep, range(0, len(rows), VIDEOS_AT_ONCE), device=device)
     norms = frame_norms(frames[None])[0] if matcher.reads_norms else None
     return PreparedVideos(frames, maps, ready=True, norms=norms)
 
 
-def _bytes_each(said: Features) -> int:
-    return int(said.frames[0].nbytes + (0 if said.maps is None else said.maps[0].nbytes))
+def _bytes_each(features: Features) -> int:
+    maps = 0 if features.maps is None else features.maps[0].nbytes
+    return int(features.frames[0].nbytes + maps)
 
 
-def _room(device: torch.device) -> int:
+def _available_bytes(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else KEPT_BYTES
 
 

@@ -1,7 +1,6 @@
-"""evaluation/<name>.json: what a scored set of episodes says, and where it comes from."""
+"""Result files, evaluation/<name>.json: summaries of scored episodes and their provenance."""
 
 import hashlib
-import json
 import math
 import platform
 import sys
@@ -16,12 +15,11 @@ import torch
 
 from tasd import __version__
 from tasd.episodes.table import EpisodeTable
-from tasd.errors import UserError
 from tasd.evaluation import metrics
 from tasd.evaluation.candidates import Candidate
 from tasd.evaluation.metrics import Interval, Paired
 from tasd.evaluation.score import Result
-from tasd.files import write_text
+from tasd.files import read_json, write_json
 from tasd.runs.environment import commit
 
 FORMAT = "tasd-evaluation"
@@ -30,11 +28,12 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Summary:
-    """What is said of one network on one set of episodes.
+    """The result of one network on one set of episodes.
 
-    over_episodes: 95 % interval of the sampling of episodes alone. over_classes, over_videos:
-    had other classes, or other videos of these classes, been drawn (nan where an episode takes
-    all there are). per_class: by name. correct: right answers in each episode.
+    over_episodes: 95 % interval over the sampling of episodes alone. over_classes, over_videos:
+    95 % intervals over other classes, and over other videos of these classes; nan where an
+    episode takes all there are. per_class: accuracy by class name. correct: number of right
+    predictions in each episode.
     """
 
     over_episodes: Interval
@@ -46,12 +45,12 @@ class Summary:
 
     @property
     def accuracy(self) -> float:
-        """The mean over episodes."""
+        """The mean accuracy over episodes."""
         return self.over_episodes.mean
 
 
 def summary(result: Result) -> Summary:
-    """Everything that is reported of ``result``."""
+    """Summarise ``result``."""
     episodes, count = result.episodes, len(result.episodes.classes)
     per_class = metrics.per_class_accuracy(result.truth, result.correct, classes=count)
     return Summary(
@@ -85,12 +84,12 @@ def document(
     chosen: str,
     provenance: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The content of a result file. ``chosen`` is the network that stands for the run."""
+    """Return the content of a result file; ``chosen`` is the network that stands for the run."""
     return {
         "format": FORMAT,
         "version": VERSION,
         "chosen": chosen,
-        "networks": {name: _network(said, episodes) for name, said in summaries.items()},
+        "networks": {name: _network(one, episodes) for name, one in summaries.items()},
         "episodes": {
             "count": len(episodes),
             "way": episodes.way,
@@ -103,21 +102,21 @@ def document(
     }
 
 
-def _network(said: Summary, episodes: EpisodeTable) -> dict[str, Any]:
+def _network(summary: Summary, episodes: EpisodeTable) -> dict[str, Any]:
     return {
-        "accuracy": said.accuracy,
+        "accuracy": summary.accuracy,
         "interval95": {
-            "sampling of episodes only": _ends(said.over_episodes),
-            "other classes": _ends(said.over_classes),
-            "other videos of these classes": _ends(said.over_videos),
+            "sampling of episodes only": _ends(summary.over_episodes),
+            "other classes": _ends(summary.over_classes),
+            "other videos of these classes": _ends(summary.over_videos),
         },
-        "per_class": said.per_class,
+        "per_class": summary.per_class,
         "confusion": {
             "classes": list(episodes.classes),
-            "counts": said.confusion.counts.tolist(),
-            "offered": said.confusion.offered.tolist(),
+            "counts": summary.confusion.counts.tolist(),
+            "offered": summary.confusion.offered.tolist(),
         },
-        "correct": list(said.correct),
+        "correct": list(summary.correct),
     }
 
 
@@ -126,33 +125,28 @@ def _ends(interval: Interval) -> list[float] | None:
 
 
 def paired_document(paired: Paired) -> dict[str, Any]:
-    """A comparison as plain data."""
+    """Return a comparison as plain data."""
     return asdict(paired) | {"difference": asdict(paired.difference)}
 
 
 def write_document(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file whole or not at all."""
-    write_text(path, json.dumps(content, ensure_ascii=False) + "\n")
+    """Write a result file whole or not at all. Raises `UserError`."""
+    write_json(path, content)
 
 
 def read_document(path: Path) -> dict[str, Any]:
     """Read a result file. Raises `UserError`."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); run tasd evaluate again") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UserError(f"{path} is no result of tasd evaluate; take one that it wrote")
-    if content.get("version") != VERSION:
-        raise UserError(
-            f"{path} has version {content.get('version')!r} of the result format, this tasd reads "
-            f"{VERSION}; run tasd evaluate again"
-        )
-    return content
+    return read_json(
+        path,
+        format=FORMAT,
+        version=VERSION,
+        what="a result of tasd evaluate",
+        way_out="run tasd evaluate again",
+    )
 
 
 def provenance(candidate: Candidate, episodes: EpisodeTable) -> dict[str, Any]:
-    """Everything that the numbers depend on, by name or by hash."""
+    """Return everything that the numbers depend on, by name or by hash."""
     features = candidate.videos
     return {
         "command": sys.argv,
@@ -181,7 +175,7 @@ def provenance(candidate: Candidate, episodes: EpisodeTable) -> dict[str, Any]:
 
 
 def split_hash(episodes: EpisodeTable) -> str:
-    """sha256 of the names of all classes and videos that episodes are drawn from."""
+    """Return a sha256 of the names of all classes and videos that episodes are drawn from."""
     classes = np.array(episodes.classes)[episodes.video_class]
     lines = sorted(f"{name}\t{video}" for name, video in zip(classes, episodes.videos, strict=True))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

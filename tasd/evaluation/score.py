@@ -1,4 +1,4 @@
-"""Ten thousand episodes from cached features, in batches; the same scores as one by one."""
+"""Scores of many episodes from cached features, in batches."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,17 +17,17 @@ from tasd.features.store import FeatureStore
 from tasd.matchers.base import Matcher
 from tasd.types import Task
 
-# Bytes of gathered features in one batch: what a core's cache holds beats larger batches
-# (measured: 12,000 episodes/s against 3,900 with 128 episodes), a GPU wants more at a time.
+# Bytes of gathered features in one batch. On a CPU a batch that fits the cache of a core is
+# fastest (measured: 12,000 episodes/s against 3,900 with 128 episodes); on a GPU a larger one is.
 BATCH_BYTES = {"cpu": 6 << 20, "cuda": 512 << 20}
-# A pair costs less in the table of all pairs than in a batch of episodes (measured: 1.4 against
-# 3 to 4 microseconds with BiMHM and OTAM).
+# A pair takes less time in the table of all pairs than in a batch of episodes (measured: 1.4
+# against 3 to 4 microseconds with BiMHM and OTAM).
 PAIR_TABLE_GAIN = 2.0
 
 
 @dataclass(frozen=True)
 class Result:
-    """The scores of every episode, and what follows from them.
+    """The scores of each episode, and the predictions that follow from them.
 
     logits: columns are the classes of the episode in the order of ``episodes.chosen``; queries
     are in the order of ``episodes.query``, class by class.
@@ -38,23 +38,23 @@ class Result:
 
     @cached_property
     def truth(self) -> Int64[np.ndarray, "episodes query"]:
-        """The class of each query."""
+        """The true class of each query."""
         return np.repeat(self.episodes.chosen, self.episodes.queries, axis=1)
 
     @cached_property
     def predicted(self) -> Int64[np.ndarray, "episodes query"]:
-        """The class that each query is taken for."""
+        """The predicted class of each query."""
         chosen: Int64[np.ndarray, "episodes way"] = self.episodes.chosen
         return np.asarray(np.take_along_axis(chosen, self.logits.argmax(axis=2), axis=1))
 
     @property
     def correct(self) -> Bool[np.ndarray, "episodes query"]:
-        """Which queries were told rightly."""
+        """True where the prediction is right."""
         return np.asarray(self.predicted == self.truth)
 
     @cached_property
     def accuracy(self) -> Float[np.ndarray, " episodes"]:
-        """The share of right answers in each episode."""
+        """The share of right predictions in each episode."""
         return metrics.episode_accuracy(self.correct)
 
 
@@ -68,16 +68,19 @@ def score(
 ) -> Result:
     """Score ``episodes`` on cached features.
 
-    What the matcher can say of a video alone is said once. Then either batches of episodes are
-    compared or, for matchers that only ever compare two videos and where it is less work, all
-    pairs of videos once. ``batch`` sets the number of episodes at a time.
+    The matcher's work on each video alone is done once. Then batches of episodes are compared.
+    Where the matcher's scores are functions of two videos and it is less work, all pairs of
+    videos are compared once instead.
 
-    Raises `UserError` where features and episodes do not fit, or the matcher needs maps.
+    batch: number of episodes at a time; default: by their size.
+
+    Raises `UserError` where features and episodes do not fit each other, where the matcher needs
+    maps and there are none, and where a score is not finite.
     """
     if matcher.needs_maps and features.maps is None:
         raise UserError(
             f"the matcher {type(matcher).__name__} reads feature maps and {features.path} has "
-            "none; make it with tasd features --maps, or choose a matcher that needs frames only"
+            "none; write it with tasd features --maps, or choose a matcher that reads none"
         )
     matcher = matcher.to(device).eval()
     with torch.inference_mode(), torch.autocast(torch.device(device).type, enabled=False):
@@ -85,8 +88,8 @@ def score(
     logits = compared(matcher, videos, episodes, batch=batch)
     if not np.isfinite(logits).all():
         raise UserError(
-            f"{type(matcher).__name__} gives scores that are not finite on {features.path}; look "
-            "at its features, or take another checkpoint"
+            f"{type(matcher).__name__} gives scores that are not finite on {features.path}; check "
+            "its features, or take another checkpoint"
         )
     return Result(episodes, logits)
 
@@ -94,7 +97,7 @@ def score(
 def compared(
     matcher: Matcher, videos: PreparedVideos, episodes: EpisodeTable, *, batch: int | None = None
 ) -> Float32[np.ndarray, "episodes query way"]:
-    """The logits of ``episodes`` from what ``matcher`` has said of each of their videos."""
+    """Return the logits of ``episodes`` from their prepared videos."""
     device = videos.frames.device
     with torch.inference_mode(), torch.autocast(device.type, enabled=False):
         alone = videos.ready and videos.maps is None
@@ -106,7 +109,6 @@ def compared(
 def _by_batches(
     matcher: Matcher, videos: PreparedVideos, episodes: EpisodeTable, batch: int | None
 ) -> Float32[np.ndarray, "episodes query way"]:
-    """Compare a few episodes at a time."""
     size = batch or _batch_size(videos, episodes)
     support = episodes.support.reshape(len(episodes), -1)
     query = episodes.query.reshape(len(episodes), -1)
@@ -116,17 +118,17 @@ def _by_batches(
     buffers = Buffers(), Buffers()
 
     def scores(start: int) -> Tensor:
-        shown = videos.gather(support[start : start + size], into=buffers[0])
-        asked = videos.gather(query[start : start + size], into=buffers[1])
+        shots = videos.gather(support[start : start + size], into=buffers[0])
+        queries = videos.gather(query[start : start + size], into=buffers[1])
         task = Task(
             way=episodes.way,
-            support=shown.frames,
-            query=asked.frames,
-            support_labels=labels.expand(len(shown.frames), -1),
-            support_maps=shown.maps,
-            query_maps=asked.maps,
-            support_norms=shown.norms,
-            query_norms=asked.norms,
+            support=shots.frames,
+            query=queries.frames,
+            support_labels=labels.expand(len(shots.frames), -1),
+            support_maps=shots.maps,
+            query_maps=queries.maps,
+            support_norms=shots.norms,
+            query_norms=queries.norms,
         )
         return compare(task).logits.float()
 
@@ -135,27 +137,27 @@ def _by_batches(
 
 
 def _batch_size(videos: PreparedVideos, episodes: EpisodeTable) -> int:
-    """Episodes whose features together are about `BATCH_BYTES`."""
-    room = BATCH_BYTES.get(videos.frames.device.type, BATCH_BYTES["cpu"])
-    return max(1, room // int(videos.bytes_each * episodes.members.shape[1]))
+    """Return the number of episodes whose features together take about `BATCH_BYTES`."""
+    limit = BATCH_BYTES.get(videos.frames.device.type, BATCH_BYTES["cpu"])
+    return max(1, limit // int(videos.bytes_each * episodes.members.shape[1]))
 
 
 def pair_table_pays(matcher: Matcher, episodes: EpisodeTable) -> bool:
-    """Whether comparing all pairs of videos once is less work than comparing those asked for.
+    """Return True where comparing all pairs of videos once is less work than the episodes' pairs.
 
     Possible where a class's score is the mean over its shots of a function of two videos.
     """
     alone = not (matcher.task_level or matcher.transductive)
     if not (alone and (matcher.pairwise or episodes.shot == 1)):
         return False
-    asked = int(episodes.support[0].size * episodes.query[0].size * len(episodes))
-    return asked * PAIR_TABLE_GAIN > len(episodes.videos) ** 2
+    pairs = int(episodes.support[0].size * episodes.query[0].size * len(episodes))
+    return pairs * PAIR_TABLE_GAIN > len(episodes.videos) ** 2
 
 
 def _by_pairs(
     matcher: Matcher, videos: PreparedVideos, episodes: EpisodeTable
 ) -> Float32[np.ndarray, "episodes query way"]:
-    """Compare every video with every other once, then look the scores up."""
+    """Compare all pairs of videos once, then look up the scores."""
     table = pair_table(matcher, videos.frames).cpu().numpy()
     count = len(episodes)
     support = episodes.support.reshape(count, 1, -1)
@@ -167,7 +169,7 @@ def _by_pairs(
 def pair_table(
     matcher: Matcher, frames: Float[Tensor, "videos time channels"], *, block: int = 32
 ) -> Float[Tensor, "videos videos"]:
-    """Scores of every video (row) as a query of every video (column) as a class's only shot."""
+    """Return the score of each video (row) as a query against each video (column) as one shot."""
     labels = torch.arange(len(frames), device=frames.device)[None]
 
     def rows(start: int) -> Tensor:

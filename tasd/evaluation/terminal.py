@@ -1,4 +1,4 @@
-"""Results as a person reads them in a terminal."""
+"""Results as text for the terminal."""
 
 import math
 
@@ -13,14 +13,14 @@ SECOND = ("", "", "episodes only", "classes", "of these classes")
 
 
 def table(result: Evaluated) -> list[str]:
-    """What was tested, and a line for each network."""
+    """Return the lines of a result: the test, a row for each network, and remarks."""
     split, episodes = result.content["provenance"]["split"], result.episodes
     seed = "from a file" if episodes.seed is None else f"seed {episodes.seed}"
     rows: list[tuple[str, ...]] = [HEADER, SECOND]
-    for name, said in result.summaries.items():
+    for name, summary in result.summaries.items():
         mark = " *" if name == result.candidate.chosen and len(result.summaries) > 1 else ""
-        intervals = (said.over_episodes, said.over_classes, said.over_videos)
-        rows.append((name + mark, f"{said.accuracy:.2%}", *map(_ends, intervals)))
+        intervals = (summary.over_episodes, summary.over_classes, summary.over_videos)
+        rows.append((name + mark, f"{summary.accuracy:.2%}", *map(_ends, intervals)))
     variant = result.candidate.variant
     lines = [
         f"{result.candidate.name}, {result.content['provenance']['matcher']}",
@@ -33,11 +33,11 @@ def table(result: Evaluated) -> list[str]:
         lines.append(f"* better on the validation classes{stands}")
     if variant:
         lines.append(f"{variant}: not the run as it was trained, so tasd report leaves it out")
-    return lines + _marks(result)
+    return lines + _remarks(result)
 
 
 def compared(first: Evaluated, second: Evaluated) -> list[str]:
-    """The second minus the first."""
+    """Return the lines of a comparison, second minus first."""
     paired = compare(first, second)
     gain = paired.difference
     return [
@@ -50,7 +50,7 @@ def compared(first: Evaluated, second: Evaluated) -> list[str]:
 
 
 def over_seeds(every: list[list[Evaluated]]) -> list[str]:
-    """Means over the seeds of the episodes, one line for each network of each subject."""
+    """Return the means over seeds, a line for each network of each candidate."""
     lines = []
     for position, first in enumerate(every[0]):
         for name in first.summaries:
@@ -63,17 +63,19 @@ def over_seeds(every: list[list[Evaluated]]) -> list[str]:
     return lines
 
 
-def _marks(result: Evaluated) -> list[str]:
-    """What no reader of the numbers may miss."""
+def _remarks(result: Evaluated) -> list[str]:
+    """Return the remarks on training that limit what the numbers mean."""
     origin, lines = result.content["provenance"], []
     if seen := origin["trained_and_tested"]:
-        lines.append(f"NOT few-shot: {len(seen)} of these classes were trained on")
+        lines.append(f"NOT few-shot: the network was trained on {len(seen)} of these classes")
     config = origin.get("config", {})
     if config.get("data", {}).get("features") is not None:
         lines.append("trained on cached features of a frozen backbone, Eqs 3 to 11 left out")
     network = config.get("network", {})
     if network.get("weights") == "kinetics400" and origin["dataset"] == "kinetics":
-        lines.append("NOT few-shot: the pretrained weights have seen these classes (Kinetics-400)")
+        lines.append(
+            "NOT few-shot: the pretrained weights were trained on these classes (Kinetics-400)"
+        )
     return lines
 
 

@@ -1,1 +1,1 @@
-"""One pass of a network over the videos of a store, into a feature file."""
+"""One pass of a network over the videos of a store, and the features that it outputs."""

@@ -1,4 +1,4 @@
-"""Features of a pretrained backbone alone, pooled frame by frame, to train on with it frozen."""
+"""Pooled frame features of a pretrained backbone, for training with the backbone frozen."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +17,12 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Pooling:
-    """What looks at the videos, and how.
+    """The backbone, and the frames that it computes features of.
 
-    backbone, weights: as in the settings of a run. frames: of each video, evenly spaced; more
-    than an episode takes give training a choice. crop: side of the centre crop in pixels.
-    half: keep features in float16. allow_pretrained_overlap: take weights that have seen the test
-    classes.
+    backbone, weights: as in the settings of a run. frames: number of evenly spaced frames of each
+    video; where there are more than an episode takes, training draws among them.
+    crop: side of the centre crop in pixels. half: keep features in float16.
+    allow_pretrained_overlap: take weights that were trained on test classes.
     """
 
     backbone: str
@@ -36,13 +36,13 @@ class Pooling:
 
 
 def pooled_features(store: Store, path: Path, how: Pooling) -> FeatureStore:
-    """Run the backbone once over every video of ``store``, all splits. Raises `UserError`."""
+    """Run the backbone once over each video of all splits of ``store``. Raises `UserError`."""
     config = replace(
         recipes.make("baseline", dataset=store.dataset, shot=1),
         [
             ("network.backbone", how.backbone),
             ("network.weights", how.weights),
-            ("network.depth", 0),  # no temporal encoder: that is what is to be trained
+            ("network.depth", 0),  # no temporal encoder: training adds it
             ("network.allow_pretrained_overlap", how.allow_pretrained_overlap),
             ("data.crop", how.crop),
             ("training.precision", how.precision),

@@ -1,23 +1,19 @@
-"""One pass of a network over the videos under test: frames -> a feature file."""
+"""The features of the videos of a store, from one pass of a network, in a feature file."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import torch
-from torch import Tensor
 
 from tasd.episodes import View
-from tasd.features.reader import FORMAT, VERSION, open_features
+from tasd.extraction.forward import Network, forward_views, in_batches
+from tasd.features.reader import open_features
 from tasd.features.store import FeatureStore
-from tasd.features.writer import _settle, _write_arrays, _write_names, _write_sources
-from tasd.loader import open_clips
+from tasd.features.writer import write_features
 from tasd.progress import track
 from tasd.store import Store
 from tasd.types import Features
-
-Network = Callable[[Tensor], Features]
 
 
 def extract(
@@ -39,53 +35,42 @@ def extract(
     threads: int = 2,
     videos_per_batch: int = 4,
 ) -> FeatureStore:
-    """Run ``network`` once over each video of ``classes`` and write what it says to ``path``.
+    """Run ``network`` once over each video of ``classes`` and write its features to ``path``.
 
-    split: which one these classes are, or one for each. size: of the crop.
-    view: how a video is looked at, `tasd.episodes.evaluation_view` for a test.
-    maps: keep the feature maps too, for matchers that read them; of a network in bf16 in float16.
-    half: all in float16, at half the size; the last digits are lost.
-    about, trained_on, groups: written along, see `tasd.features`.
+    split: the one that these classes are of, or one for each class.
+    view: the view of a video that the network gets, `tasd.episodes.evaluation_view` for a test.
+    size: side of the crop in pixels. kind, threads: of the loader, see `tasd.loader.open_clips`.
+    maps: keep the feature maps too, for matchers that read them.
+    half, about, trained_on, groups: see `tasd.features.writer.write_features`.
 
     The file appears when it is complete. Raises `UserError`.
     """
     videos = [(video, name) for name, ids in classes.items() for video in ids]
-    starts = range(0, len(videos), videos_per_batch)
-    parts = [videos[start : start + videos_per_batch] for start in starts]
-    views = ([view(video) for video, _ in part] for part in parts)
-    frames = open_clips(store, views, size=size, device=device, kind=kind, threads=threads)
-    batches = _forward(network, frames, parts, maps=maps)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.writing")
-    try:
-        with h5py.File(temporary, "w") as file:
-            names = sorted(classes)
-            splits = [split if isinstance(split, str) else split[name] for name in names]
-            _write_names(file, videos, names, splits)
-            _write_sources(file, videos, trained_on, groups)
-            file.attrs.update({"format": FORMAT, "version": VERSION, **(about or {})})
-            _write_arrays(file, batches, videos, half=half)
-        _settle(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return open_features(path)
-
-
-def _forward(
-    network: Network,
-    frames: Iterable[Tensor],
-    parts: Sequence[Sequence[tuple[str, str]]],
-    *,
-    maps: bool,
-) -> Iterator[Features]:
+    views = [view(video) for video, _ in videos]
+    passed = forward_views(
+        network,
+        store,
+        in_batches(views, videos_per_batch),
+        size=size,
+        device=device,
+        kind=kind,
+        threads=threads,
+    )
     batches = track(
-        zip(frames, parts, strict=True),
-        total=sum(len(part) for part in parts),
+        (features if maps else Features(features.frames) for features in passed),
+        total=len(videos),
         what="features",
         unit="videos",
-        count=lambda pair: len(pair[1]),
+        count=lambda features: len(features.frames),
     )
-    with torch.inference_mode():
-        for batch, _ in batches:
-            said = network(batch)
-            yield Features(said.frames, said.maps if maps else None)
+    write_features(
+        path,
+        batches,
+        videos=videos,
+        splits={name: split if isinstance(split, str) else split[name] for name in sorted(classes)},
+        trained_on=trained_on,
+        groups=groups,
+        about=about,
+        half=half,
+    )
+    return open_features(path)

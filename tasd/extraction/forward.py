@@ -1,4 +1,4 @@
-"""A network over the videos of a store, a few at a time, without gradients."""
+"""A network's pass over videos, a few at a time, without gradients."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -28,9 +28,13 @@ def forward_views(
 
     size: side of the crop in pixels. kind, threads: of the loader, see `tasd.loader.open_clips`.
 
-    Raises `UserError`.
+    Raises `UserError`, for wrong options at once and for a broken frame when its batch is due.
     """
     clips = open_clips(source, batches, size=size, device=device, kind=kind, threads=threads)
+    return _forward(network, clips)
+
+
+def _forward(network: Network, clips: Iterable[Tensor]) -> Iterator[Features]:
     for frames in clips:
         with torch.inference_mode():
             features = network(frames)
@@ -38,5 +42,5 @@ def forward_views(
 
 
 def in_batches(views: Sequence[View], size: int) -> list[Sequence[View]]:
-    """Split ``views`` into batches of ``size``, the last one perhaps smaller."""
+    """Split ``views`` into batches of ``size``; the last one may be smaller."""
     return [views[start : start + size] for start in range(0, len(views), size)]

@@ -1,4 +1,4 @@
-"""Features of a run's networks, cached in the run's folder."""
+"""The features of a run's networks, cached in the run's folder."""
 
 import hashlib
 import json
@@ -18,12 +18,13 @@ from tasd.store import Store
 
 @dataclass(frozen=True)
 class Extraction:
-    """How the features of a run are made, where they are not there yet.
+    """Settings for computing the features of a run.
 
-    split: whose classes. networks: of "student" and "teacher", or none for all there are.
-    matcher: another one than the run was trained with. precision: of the network, None for that
-    of training where the device has it. half: keep features in float16. maps: keep maps although
-    the matcher reads none. allow_overlap: also of classes that the network was trained on.
+    split: the split whose videos are used. networks: "student", "teacher" or both; empty for all
+    that the checkpoint holds. matcher: in place of the one that the run was trained with.
+    precision: of the network; None for that of training where the device computes in it.
+    half: keep features in float16. maps: keep maps even where the matcher reads none.
+    allow_overlap: accept classes that the network was trained on.
     """
 
     split: str = "test"
@@ -46,9 +47,9 @@ def cached_features(
     *,
     maps: bool,
 ) -> FeatureStore:
-    """The features of one network, read where they are there and made where they are not.
+    """Return the features of one network, from the run's feature file or computed now.
 
-    The name of the file holds a hash of all that they depend on.
+    The name of the file holds a hash of everything that they depend on.
     """
     data = saved.config.data
     key = {

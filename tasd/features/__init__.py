@@ -1,4 +1,4 @@
-"""Feature files: the features of each video, read, written and held in memory."""
+"""Feature files, read, written and held in memory."""
 
 from tasd.features.reader import open_features
 from tasd.features.store import FeatureStore

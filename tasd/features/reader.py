@@ -1,6 +1,6 @@
-"""Features of videos on disk: read and checked.
+"""Reading and checking of feature files.
 
-An HDF5 file, made by `tasd features` or by a few lines of numpy (docs/evaluation.md):
+A feature file is HDF5, written by `tasd features` or by a few lines of Python (docs/evaluation.md):
 
     /features      float16 or float32 (videos, time, channels)
     /maps          float16 or float32 (videos, time, channels, height, width), optional
@@ -30,20 +30,20 @@ SPLITS = ("train", "val", "test")
 
 
 def open_features(path: Path) -> FeatureStore:
-    """Read and check a feature file. Raises `UserError`, one line for each thing that can be."""
+    """Read and check a feature file. Raises `UserError`."""
     try:
         file = h5py.File(path, "r")
     except FileNotFoundError:
         raise UserError(
-            f"--features {path}: there is no such file; tasd features writes one"
+            f"--features {path}: there is no such file; write one with tasd features"
         ) from None
     except OSError as error:
-        raise UserError(f"{path} is no HDF5 file ({str(error)[:80]}); write it again") from None
+        raise UserError(f"{path} is not an HDF5 file ({str(error)[:80]}); write it again") from None
     with file:
         try:
             _check_format(path, file)
             return _read(path, file)
-        except (OSError, RuntimeError, TypeError, ValueError) as error:  # of h5py, on bad metadata
+        except (OSError, RuntimeError, TypeError, ValueError) as error:  # h5py, damaged metadata
             reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
             raise UserError(f"{path} is damaged ({reason}); write it again") from error
 
@@ -53,12 +53,12 @@ def _check_format(path: Path, file: h5py.File) -> None:
         if not isinstance(file.get(name), h5py.Dataset):
             raise UserError(
                 f"{path} has no /{name}; a feature file needs /{', /'.join(REQUIRED)} "
-                "(docs/evaluation.md shows how to write them)"
+                "(docs/evaluation.md shows how to write one)"
             )
     if file.attrs.get("format", FORMAT) == FORMAT and file.attrs.get("version", VERSION) != VERSION:
         raise UserError(
             f"{path} has version {file.attrs['version']} of the feature format, this tasd reads "
-            f"{VERSION}; make it again with tasd features"
+            f"version {VERSION}; write it again with tasd features"
         )
 
 
@@ -93,7 +93,7 @@ def _array(path: Path, data: h5py.Dataset, *, dimensions: int) -> Float[np.ndarr
     if data.dtype not in (np.float16, np.float32):
         raise UserError(f"{path}: {data.name} is {data.dtype}; write it as float32 or float16")
     offset = data.id.get_offset() if data.dtype.isnative else None
-    if dimensions == 5 and offset is not None:  # gigabytes: mapped where they lie in one piece
+    if dimensions == 5 and offset is not None:  # gigabytes: mapped if contiguous
         return np.memmap(path, data.dtype, mode="r", offset=offset, shape=data.shape)
     return np.asarray(data[...], data.dtype.newbyteorder("="))
 
@@ -104,7 +104,7 @@ def _maps(path: Path, file: h5py.File, like: tuple[int, ...]) -> Float[np.ndarra
     maps = _array(path, file["maps"], dimensions=5)
     if maps.shape[:3] != like:
         raise UserError(
-            f"{path}: /maps is {maps.shape} beside /features {like}; videos, time and channels "
+            f"{path}: /maps is {maps.shape} and /features is {like}; videos, time and channels "
             "must agree"
         )
     return maps
@@ -139,7 +139,7 @@ def _video_classes(
     if unknown:
         raise UserError(
             f"{path}: /video_class holds {unknown[0]!r}, which is none of the {len(names)} classes "
-            "of /class_name; add it there or mend the label"
+            "of /class_name; add it there or correct the label"
         )
     return classes
 
@@ -151,7 +151,9 @@ def _splits(path: Path, file: h5py.File, names: tuple[str, ...]) -> dict[str, tu
     _check_length(path, "class_split", len(splits), len(names), of="classes of /class_name")
     for split in splits:
         if split not in SPLITS:
-            raise UserError(f"{path}: /class_split holds {split!r}; it takes {', '.join(SPLITS)}")
+            raise UserError(
+                f"{path}: /class_split holds {split!r}; it may hold {', '.join(SPLITS)}"
+            )
     pairs = list(zip(names, splits, strict=True))
     return {split: tuple(name for name, own in pairs if own == split) for split in SPLITS}
 
@@ -167,13 +169,15 @@ def _check_length(
     path: Path, what: str, have: int, need: int, *, of: str = "videos of /features"
 ) -> None:
     if have != need:
-        raise UserError(f"{path}: /{what} has {have} entries for the {need} {of}; write one each")
+        raise UserError(
+            f"{path}: /{what} has {have} entries for the {need} {of}; write one for each"
+        )
 
 
 def _check_finite(
     path: Path, features: Float[np.ndarray, "videos time channels"], videos: tuple[str, ...]
 ) -> None:
-    # One sum per video finds any NaN or infinity at memory speed; float64 holds every finite sum.
+    # A sum is finite only where all values are; in float64 no sum of finite values overflows.
     with np.errstate(invalid="ignore"):
         bad = ~np.isfinite(features.sum(axis=(1, 2), dtype=np.float64))
     if bad.any():

@@ -1,4 +1,4 @@
-"""Features of videos in memory: what a network says of each, to be compared ever after."""
+"""The features of videos in memory."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ from tasd.errors import UserError
 
 @dataclass(frozen=True)
 class FeatureStore:
-    """The features of a set of videos, in memory; maps, where there are any, stay on disk.
+    """The features of a set of videos, in memory. Maps, if any, stay on disk.
 
     videos, video_class: name and class of each row. splits: class names of train, val and test.
-    groups: video -> its source, where the file says. trained_on: classes the network has seen.
-    about: the file's attributes.
+    groups: the source of each video; None where the file does not name it.
+    trained_on: the classes that the network was trained on. about: the attributes of the file.
     """
 
     path: Path
@@ -36,13 +36,13 @@ class FeatureStore:
 
     @property
     def dataset(self) -> str:
-        """What the file says it is of."""
+        """The name of the data set; "features" where the file does not give it."""
         return str(self.about.get("dataset", "features"))
 
     def classes(self, *splits: str) -> dict[str, tuple[str, ...]]:
-        """Class names to video names, of these splits or of all; only classes with videos.
+        """Return class names to video names, of these splits or of all; only classes with videos.
 
-        Raises `UserError` for a split that there is not, or that this was not opened for.
+        Raises `UserError` for a split that the file does not have or was not opened for.
         """
         wanted = {name for split in splits for name in self._classes_of(split)}
         found: dict[str, list[str]] = {}
@@ -52,7 +52,7 @@ class FeatureStore:
         return {name: tuple(sorted(found[name])) for name in sorted(found)}
 
     def only(self, *splits: str) -> "FeatureStore":
-        """The features of these splits alone, without maps: the others cannot be opened."""
+        """Return the features of these splits alone, without maps. Raises `UserError`."""
         kept = {split: self._classes_of(split) for split in splits}
         names = {name for classes in kept.values() for name in classes}
         rows = [row for row, name in enumerate(self.video_class) if name in names]
@@ -64,35 +64,35 @@ class FeatureStore:
             video_class=tuple(self.video_class[row] for row in rows),
             splits=kept,
         )
-        vars(part)["hash"] = self.hash  # that of the file: its part is no other data set
+        vars(part)["hash"] = self.hash  # a part keeps the hash of the file
         return part
 
-    def looked_at(self, views: Sequence[View]) -> Float[np.ndarray, "views positions channels"]:
-        """The features at the positions of each view; crop and flip were chosen when made."""
+    def features_at(self, views: Sequence[View]) -> Float[np.ndarray, "views positions channels"]:
+        """Return the features at the positions of each view; its crop and flip have no effect."""
         time = self.features.shape[1]
         return np.stack([self.features[self._row[view.video], view.frames(time)] for view in views])
 
     def rows(self, episodes: EpisodeTable) -> Int64[np.ndarray, " videos"]:
-        """Where the videos of ``episodes`` lie here. Raises `UserError` where they do not."""
+        """Return the row of each video of ``episodes``. Raises `UserError` where one is missing."""
         missing = [video for video in episodes.videos if video not in self._row]
         if missing:
             raise UserError(
                 f"{episodes.source} names {len(missing)} videos that {self.path} does not have "
-                f"({missing[0]!r} first); take episodes and features of the same videos"
+                f"({missing[0]!r} first); use episodes and features of the same videos"
             )
         rows = np.array([self._row[video] for video in episodes.videos])
         for video, row, label in zip(episodes.videos, rows, episodes.video_class, strict=True):
             if self.video_class[row] != episodes.classes[label]:
                 raise UserError(
                     f"{episodes.source} puts {video!r} into class {episodes.classes[label]!r}, "
-                    f"{self.path} into {self.video_class[row]!r}; mend one of them"
+                    f"{self.path} into {self.video_class[row]!r}; correct one of them"
                 )
         return rows
 
     def _classes_of(self, split: str) -> tuple[str, ...]:
         if split not in self.splits:
             raise UserError(
-                f"{self.path} has no split {split!r}, or was not opened for it; there are: "
+                f"{self.path} has no split {split!r}, or was not opened for it; it has: "
                 f"{', '.join(self.splits)}"
             )
         return self.splits[split]
@@ -101,7 +101,7 @@ class FeatureStore:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Nothing stays open: all is in memory."""
+        """Close nothing: no file is open."""
 
     @cached_property
     def _row(self) -> dict[str, int]:
@@ -109,7 +109,7 @@ class FeatureStore:
 
     @cached_property
     def hash(self) -> str:
-        """sha256 of names, classes and features."""
+        """A sha256 of names, classes and features."""
         digest = hashlib.sha256("\n".join(self.videos + self.video_class).encode())
         digest.update(np.ascontiguousarray(self.features).data)
         return digest.hexdigest()

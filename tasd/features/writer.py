@@ -1,8 +1,8 @@
-"""Features of videos on disk: written whole or not at all."""
+"""Writing of feature files, whole or not at all."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -10,76 +10,79 @@ import torch
 from torch import Tensor
 
 from tasd.errors import UserError
+from tasd.features.reader import FORMAT, VERSION
+from tasd.files import replacing
 from tasd.types import Features
 
 LARGEST_HALF = 65504.0
 
 
-def _write_names(
-    file: h5py.File,
+def write_features(
+    path: Path,
+    batches: Iterable[Features],
+    *,
     videos: Sequence[tuple[str, str]],
-    names: Sequence[str],
-    splits: Sequence[str],
+    splits: Mapping[str, str],
+    trained_on: Sequence[str] = (),
+    groups: Mapping[str, str] | None = None,
+    about: Mapping[str, Any] | None = None,
+    half: bool = False,
 ) -> None:
-    text = h5py.string_dtype("utf-8")
-    file.create_dataset("video_name", data=[video for video, _ in videos], dtype=text)
-    file["video_class"] = np.array([names.index(name) for _, name in videos])
-    file.create_dataset("class_name", data=list(names), dtype=text)
-    file.create_dataset("class_split", data=list(splits), dtype=text)
+    """Write the features of ``videos``, which arrive in ``batches``, to a feature file.
 
+    videos: name and class of each, in the order of the batches. splits: the split of each class,
+    in the order of ``/class_name``. trained_on: the classes that the network was trained on.
+    groups: the source of each video. about: further attributes of the file.
+    half: keep everything in float16. Otherwise maps in bf16 become float16, the rest float32.
 
-def _write_sources(
-    file: h5py.File,
-    videos: Sequence[tuple[str, str]],
-    trained_on: Sequence[str],
-    groups: Mapping[str, str] | None,
-) -> None:
-    text = h5py.string_dtype("utf-8")
-    if trained_on:
-        file.create_dataset("trained_class", data=list(trained_on), dtype=text)
-    if groups is not None:
-        data = [groups[video] for video, _ in videos]
-        file.create_dataset("video_group", data=data, dtype=text)
+    The file appears when it is complete. Raises `UserError` where a value is not finite or too
+    large for float16.
+    """
+    names, text = list(splits), h5py.string_dtype("utf-8")
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.create_dataset("video_name", data=[video for video, _ in videos], dtype=text)
+        file["video_class"] = np.array([names.index(name) for _, name in videos])
+        file.create_dataset("class_name", data=names, dtype=text)
+        file.create_dataset("class_split", data=list(splits.values()), dtype=text)
+        if trained_on:
+            file.create_dataset("trained_class", data=list(trained_on), dtype=text)
+        if groups is not None:
+            sources = [groups[video] for video, _ in videos]
+            file.create_dataset("video_group", data=sources, dtype=text)
+        file.attrs.update({"format": FORMAT, "version": VERSION, **(about or {})})
+        _write_arrays(file, batches, [video for video, _ in videos], half=half)
 
 
 def _write_arrays(
-    file: h5py.File,
-    batches: Iterable[Features],
-    videos: Sequence[tuple[str, str]],
-    *,
-    half: bool,
+    file: h5py.File, batches: Iterable[Features], videos: Sequence[str], *, half: bool
 ) -> None:
     row = 0
     for batch in batches:
-        names = [video for video, _ in videos[row : row + len(batch.frames)]]
-        arrays = {"features": batch.frames}
+        names = videos[row : row + len(batch.frames)]
+        tensors = {"features": batch.frames}
         if batch.maps is not None:  # (videos, channels, time, ...) -> (videos, time, channels, ...)
-            arrays["maps"] = batch.maps.transpose(1, 2)
-        for key, said in arrays.items():
-            # All that bf16 holds, but for the smallest values, float16 holds too.
-            dtype = np.float16 if half or said.dtype == torch.bfloat16 else np.float32
-            array = said.float().cpu()
+            tensors["maps"] = batch.maps.transpose(1, 2)
+        for key, tensor in tensors.items():
+            # float16 holds the values of bf16 but the smallest; those too large are refused below.
+            dtype = np.float16 if half or tensor.dtype == torch.bfloat16 else np.float32
+            array = tensor.float().cpu()
             _check_range(array, names, largest=LARGEST_HALF if dtype == np.float16 else None)
             if key not in file:
                 file.create_dataset(key, (len(videos), *array.shape[1:]), dtype)
             file[key][row : row + len(array)] = array.numpy().astype(dtype)
         row += len(batch.frames)
+    assert row == len(videos), f"features of {row} videos for {len(videos)} names"
 
 
 def _check_range(array: Tensor, names: Sequence[str], *, largest: float | None) -> None:
     if not bool(array.isfinite().all()):
         bad = int((~array.isfinite().flatten(1).all(dim=1)).nonzero()[0])
         raise UserError(
-            f"the network gives NaN or infinity for video {names[bad]!r}; take another checkpoint"
+            f"the network outputs NaN or infinity for video {names[bad]!r}; take another checkpoint"
         )
     if largest is not None and float(array.abs().max()) > largest:
         raise UserError(
-            f"the network gives {float(array.abs().max()):.3g} for one of {names[0]!r} and the "
-            f"videos after it, float16 ends at {largest:.0f}; its features cannot be kept so"
+            f"the network outputs {float(array.abs().max()):.3g} for one of {names[0]!r} and the "
+            f"{len(names) - 1} videos after it, float16 ends at {largest:.0f}; keep float32: leave "
+            "out --half, or add --precision float32"
         )
-
-
-def _settle(temporary: Path, path: Path) -> None:
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)

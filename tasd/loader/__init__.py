@@ -1,9 +1,9 @@
-"""From a store and what to look at to pixels on the training device, decoded ahead of time.
+"""Loading of views from a store to pixels on the training device, decoded ahead of time.
 
-`open_views` serves batches of views, `open_clips` those of cached features too, `EpisodeLoader`
-whole episodes. DALI decodes where it is installed, Pillow and torch elsewhere; both do what
-`tasd.loader.augment` says and no more, so a batch is a function of its views, whatever the
-threads, prefetching or order.
+`open_views` loads batches of views, `open_clips` the same from a store or from cached features,
+and `EpisodeLoader` whole episodes. DALI decodes where it is installed, Pillow elsewhere. Both
+apply exactly the treatment of `tasd.loader.augment`, so that a batch depends on its views alone
+and not on threads, prefetching or order.
 """
 
 from tasd.loader.episodes import EpisodeLoader

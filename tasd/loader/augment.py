@@ -1,8 +1,8 @@
-"""What is done to pixels, as data: a view becomes numbers that any decoder can apply.
+"""Crop, colour and flip of views as numbers that each decoder applies.
 
-All chance was drawn with the episode; here crop fractions become pixel offsets and jitter
-factors become one linear colour matrix. Both loaders read these numbers and nothing else, so
-they agree about what a view means.
+Nothing is random here: a view holds what was drawn with the episode. Crop fractions become pixel
+offsets, and jitter factors become one linear colour matrix. Both loaders read these numbers and
+nothing else, so that they treat a view alike.
 """
 
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 
 from tasd.episodes import View
 
-LUMA = (0.299, 0.587, 0.114)  # Rec. 601: what JPEG itself calls brightness
-MID_GREY = 128.0  # contrast turns around this value
+LUMA = (0.299, 0.587, 0.114)  # Rec. 601, as in JPEG
+MID_GREY = 128.0  # contrast leaves this value unchanged
 NO_JITTER = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
 class Treatment:
-    """What is done to each frame of a batch, in this order; one row a frame.
+    """Crop, colour and flip of each frame of a batch, in this order; one row a frame.
 
     corner: int32 (frames, 2), the top and left pixel of the crop.
-    colour: float32 (frames, 3, 4), matrix and offset on RGB, or None where nothing changes.
+    colour: float32 (frames, 3, 4), matrix and offset on RGB, or None where no view is jittered.
     flip: int32 (frames,), 1 where the frame is mirrored left to right.
     """
 
@@ -35,7 +35,7 @@ class Treatment:
 def treatment(
     views: Sequence[View], stored: Sequence[tuple[int, int]], *, size: int, time: int
 ) -> Treatment:
-    """The treatment of ``views``, each repeated for its ``time`` frames.
+    """Compute the treatment of ``views``, each repeated for its ``time`` frames.
 
     stored: height and width of the stored frames of each view.
     """
@@ -50,7 +50,11 @@ def treatment(
 
 
 def corner(crop: tuple[float, float], *, stored: tuple[int, int], size: int) -> tuple[int, int]:
-    """Top and left pixel of a square of ``size`` whose room is divided as ``crop`` says."""
+    """Return the top and left pixel of a square crop of ``size``.
+
+    crop: the offsets from top and left as fractions of the largest ones possible.
+    stored: height and width of the stored frame.
+    """
     (top, left), (height, width) = crop, stored
     assert min(crop) >= 0, crop
     assert max(crop) <= 1, crop
@@ -59,10 +63,10 @@ def corner(crop: tuple[float, float], *, stored: tuple[int, int], size: int) -> 
 
 
 def colour_matrix(jitter: tuple[float, float, float]) -> NDArray[np.float32]:
-    """Saturation, then contrast, then brightness as one matrix and offset (3, 4) on RGB, 0..255.
+    """Compute jitter as one matrix and offset (3, 4) on RGB, 0..255.
 
-    Saturation s mixes each colour with its own grey, contrast c moves it from mid-grey,
-    brightness b scales the result: b * (c * (s * rgb + (1 - s) * luma) + (1 - c) * 128).
+    Saturation s mixes each colour with its own grey, contrast c then scales its distance from
+    mid-grey, and brightness b the result: b * (c * (s * rgb + (1 - s) * luma) + (1 - c) * 128).
     """
     brightness, contrast, saturation = jitter
     grey = np.tile(np.array(LUMA), (3, 1))

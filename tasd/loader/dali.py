@@ -1,6 +1,6 @@
-"""The loader in NVIDIA DALI: one pipeline for CPU and GPU. A CPU decodes only the crop.
+"""The loader in NVIDIA DALI, with one pipeline for CPU and GPU. A CPU decodes only the crop.
 
-DALI is imported where a pipeline is built, so that machines without it can import this file.
+DALI is imported where a pipeline is built, so that this file can be imported without it.
 It draws nothing at random: crop, colour and flip come with each batch as argument inputs.
 """
 
@@ -17,8 +17,8 @@ from tasd.loader.encoded import Decoded, EncodedBatch
 from tasd.loader.pillow import decoded
 from tasd.types import Normalisation
 
-ONE_THREAD = 32_768  # elements up to which torch starts no other threads
-MOST_FRAMES = 4096  # of a batch in one pipeline; larger batches get a pipeline of their own
+ONE_THREAD = 32_768  # elements up to which torch works in one thread
+MOST_FRAMES = 4096  # per batch in one pipeline; larger batches get their own pipeline
 
 
 def dali_frames(
@@ -31,15 +31,15 @@ def dali_frames(
     normalise: Normalisation | None,
 ) -> Iterator[Decoded]:
     """Decode with DALI, on the GPU where ``device`` is one, ``prefetch`` batches ahead."""
-    flips = device.type == "cuda" or normalise is not None  # DALI does, not torch
-    # Colour is built only where asked: on a CPU it costs more than decoding does.
-    for (colour, room), alike in itertools.groupby(batches, key=_pipeline_key):
-        pending: deque[EncodedBatch] = deque()  # handed to DALI, not yet out: keeps JPEGs alive
+    flips = device.type == "cuda" or normalise is not None  # by DALI, not by torch
+    # The colour operator is built only where it is needed: on a CPU it takes longer than decoding.
+    for (colour, size_class), alike in itertools.groupby(batches, key=_pipeline_key):
+        pending: deque[EncodedBatch] = deque()  # passed to DALI, not out yet: keeps the JPEGs alive
         pipeline = _pipeline(
             _inputs(alike, pending, flips=flips),
             colour=colour,
             flips=flips,
-            most=(room + 1) * MOST_FRAMES,
+            most=(size_class + 1) * MOST_FRAMES,
             size=size,
             device=device,
             threads=threads,
@@ -57,10 +57,10 @@ def dali_frames(
 
 
 def _flip(frames: Tensor, batch: EncodedBatch) -> None:
-    """Mirror the views that ask for it, in place: uint8 (views, time, size, size, 3).
+    """Mirror the flipped views in place: uint8 (views, time, size, size, 3).
 
-    DALI's own operator takes half as long on a CPU as the decoding. A few rows at a time are
-    turned in this thread; others that torch woke would spin beside DALI's and slow them down.
+    DALI's own operator takes half as long on a CPU as the decoding. Only a few rows are mirrored
+    at a time, so that torch works in this thread alone: its other threads would slow down DALI's.
     """
     width = frames.shape[3]
     for view in batch.treatment.flip[:: batch.time].nonzero()[0]:
@@ -103,7 +103,7 @@ def _pipeline(
         num_threads=threads,
         device_id=device.index if on_gpu else None,
         prefetch_queue_depth=prefetch,
-        exec_dynamic=True,  # what leaves the pipeline stays valid for as long as it is held
+        exec_dynamic=True,  # an output stays valid for as long as it is referenced
     )
     with pipeline:
         kinds = [(types.UINT8, 1), (types.INT32, 1)]
@@ -117,20 +117,20 @@ def _pipeline(
         )
         flip, colours = others[:flips], others[flips:]
         options: dict[str, Any] = {
-            "adjust_orientation": False,  # prep has turned the frames already
+            "adjust_orientation": False,  # prep has rotated the frames already
             "jpeg_fancy_upsampling": True,  # the GPU's pixels as the CPU's
-            "affine": False,  # several ranks on one machine would crowd the same cores
+            "affine": False,  # several ranks on a machine would share the same cores
         }
         window: dict[str, Any] = {"start": corner, "shape": (size, size), "axis_names": "HW"}
         if on_gpu:
-            # Asked for a window with this upsampling, nvJPEG before 13.2 leaves it to the CPU, at
-            # an eighth of the speed (4,200 frames/s in place of 34,000 on an H200).
+            # For a window with this upsampling nvJPEG before 13.2 uses the CPU, at an eighth of
+            # the speed (4,200 frames/s in place of 34,000 on an H200).
             frames = fn.slice(fn.decoders.image(jpegs, device="mixed", **options), **window)
         else:
             frames = fn.decoders.image_slice(jpegs, device="cpu", **window, **options)
         for matrix in colours:
             frames = fn.coord_transform(frames, MT=matrix, dtype=types.UINT8)
-        if normalise is not None:  # both in one pass, into memory that DALI keeps
+        if normalise is not None:  # flip and scaling in one pass
             frames = fn.crop_mirror_normalize(
                 frames,
                 mirror=flip[0],
@@ -146,13 +146,13 @@ def _pipeline(
 
 
 def _next(pipeline: Any, pending: deque[EncodedBatch]) -> Tensor | None:
-    """The frames of the next batch as DALI's own memory, or None at the end."""
+    """Return the frames of the next batch in DALI's memory, or None at the end."""
     try:
         (frames,) = pipeline.run()
     except StopIteration:
         return None
     except RuntimeError:
-        # DALI names a sample at best, never a video: the slow decoder finds the broken one.
+        # DALI's error names no video: decode again with Pillow, whose error does.
         for frame in (frame for batch in pending for frame in batch.frames):
             decoded(frame)
         raise
@@ -163,9 +163,9 @@ def _next(pipeline: Any, pending: deque[EncodedBatch]) -> Tensor | None:
 class _Copies:
     """Copies of a pipeline's GPU frames in torch's memory.
 
-    Training reads frames long after Python has let go of them; torch's allocator knows its own
-    stream, DALI's would hand the memory to the next batch. The copy of an episode takes some
-    20 microseconds. The original is held until the copy is through.
+    The GPU may read frames long after Python has dropped them. torch's allocator keeps their
+    memory until its stream has passed, DALI's would give it to the next batch. To copy an episode
+    takes some 20 microseconds. The original is kept until the copy is done.
     """
 
     def __init__(self) -> None:
@@ -175,7 +175,7 @@ class _Copies:
         while self._held and self._held[0][1].query():
             self._held.popleft()
         with torch.cuda.device(frames.device):
-            copy, through = frames.clone(), torch.cuda.Event()
-            through.record()
-        self._held.append((frames, through))
+            copy, done = frames.clone(), torch.cuda.Event()
+            done.record()
+        self._held.append((frames, done))
         return copy

@@ -1,4 +1,4 @@
-"""A batch before it is decoded: JPEGs of the store beside what is to be done to each."""
+"""Batches before decoding: the JPEGs of the store and the treatment of each frame."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +13,16 @@ from tasd.errors import UserError
 from tasd.loader.augment import Treatment, treatment
 from tasd.store import Store, Video
 
-# What it becomes: pixels as they are, or normalised.
+# A decoded batch: pixels, or normalised pixels.
 Decoded = UInt8[Tensor, "views time size size 3"] | Float32[Tensor, "views time 3 size size"]
 
 
 @dataclass(frozen=True)
 class EncodedFrame:
-    """One JPEG and where it came from, for the message when it does not decode."""
+    """One JPEG, with video and frame index for the message when it does not decode.
+
+    size: height and width according to the store.
+    """
 
     jpeg: NDArray[np.uint8]
     video: str
@@ -29,7 +32,7 @@ class EncodedFrame:
 
 @dataclass(frozen=True)
 class EncodedBatch:
-    """All that a decoder needs for one batch; ``frames`` go view by view."""
+    """The input of a decoder for one batch; ``frames`` are in the order of the views."""
 
     views: int
     time: int
@@ -38,7 +41,7 @@ class EncodedBatch:
 
 
 def encoded(store: Store, views: Sequence[View], *, size: int) -> EncodedBatch:
-    """Look up the frames of ``views``; the JPEGs stay where the store mapped them."""
+    """Look up the frames of ``views``; the JPEGs are not copied. Raises `UserError`."""
     assert views, "a batch has at least one view"
     time = len(views[0].positions)
     assert all(len(view.positions) == time for view in views), "views of unequal length"
@@ -54,7 +57,7 @@ def encoded(store: Store, views: Sequence[View], *, size: int) -> EncodedBatch:
 
 def _video(store: Store, view: View) -> Video:
     if view.video not in store.videos:
-        store.jpegs(view.video, [])  # refuses, saying why
+        store.jpegs(view.video, [])  # raises a UserError that says why
     return store.videos[view.video]
 
 
@@ -64,12 +67,12 @@ def _jpegs(store: Store, view: View, video: Video) -> list[tuple[int, NDArray[np
 
 
 def check_crop(store: Store, size: int) -> None:
-    """Refuse a crop that some stored video is too small for, before the first batch."""
+    """Raise `UserError` where a stored video is smaller than the crop."""
     for name, video in store.videos.items():
         if min(video.size) < size:
             height, width = video.size
             raise UserError(
                 f"a crop of {size} pixels does not fit video {name!r} of {store.path}, stored "
-                f"at {width}x{height}: crop {min(video.size)} or less, or prepare the store "
+                f"at {width}x{height}; crop {min(video.size)} or less, or prepare the store "
                 "with larger frames"
             )

@@ -1,4 +1,4 @@
-"""Episodes in their order, decoded ahead of time."""
+"""Loading of whole episodes, decoded ahead of time."""
 
 import functools
 import itertools
@@ -16,7 +16,7 @@ from tasd.types import EpisodeBatch
 
 
 class EpisodeLoader:
-    """Episodes in their order, decoded; each iteration begins at the first again.
+    """Decoded episodes in order; each iteration begins at the first episode again.
 
     waited: seconds that the consumer has waited for batches so far.
     Options and errors are those of `open_clips`.
@@ -44,13 +44,13 @@ class EpisodeLoader:
             threads=threads,
             prefetch=prefetch,
         )
-        self._open([])  # refuses now what it would refuse at the first episode
+        self._open([])  # raises the errors of wrong options at once
 
     def __iter__(self) -> Iterator[EpisodeBatch]:
         ahead, episodes = itertools.tee(self._episodes)
         views = self._open(episode.views for episode in ahead)
         before = self.waited
-        for frames, episode in zip(views, episodes, strict=False):  # frames are asked for first
+        for frames, episode in zip(views, episodes, strict=False):  # views first: they draw them
             self.waited = before + views.waited
             yield _batch(episode, frames)
 

@@ -1,4 +1,4 @@
-"""The loader in plain Pillow and torch: the oracle of the tests, and where DALI has no build."""
+"""The loader in Pillow and torch: the reference of the tests, and used where DALI is missing."""
 
 import io
 from collections import deque
@@ -30,36 +30,36 @@ def torch_frames(
 ) -> Iterator[Decoded]:
     """Decode with Pillow in ``threads`` threads, ``prefetch`` batches ahead."""
     pool = ThreadPoolExecutor(threads, thread_name_prefix="tasd-decode")
-    under_way: deque[tuple[EncodedBatch, list[Future[Pixels]]]] = deque()
+    pending: deque[tuple[EncodedBatch, list[Future[Pixels]]]] = deque()
     try:
         for batch in batches:
             frames = range(len(batch.frames))
-            under_way.append((batch, [pool.submit(treated, batch, f, size=size) for f in frames]))
-            if len(under_way) > prefetch:
-                yield _gathered(*under_way.popleft(), device=device, normalise=normalise)
-        while under_way:
-            yield _gathered(*under_way.popleft(), device=device, normalise=normalise)
+            pending.append((batch, [pool.submit(treated, batch, f, size=size) for f in frames]))
+            if len(pending) > prefetch:
+                yield _gathered(*pending.popleft(), device=device, normalise=normalise)
+        while pending:
+            yield _gathered(*pending.popleft(), device=device, normalise=normalise)
     finally:  # also where the consumer stops early
         pool.shutdown(cancel_futures=True)
 
 
 def treated(batch: EncodedBatch, frame: int, *, size: int) -> Pixels:
-    """One frame, decoded, cropped, coloured, flipped: a `Treatment` in its plainest words."""
+    """Decode one frame and apply its `Treatment`: crop, then colour, then flip."""
     drawn = batch.treatment
     top, left = drawn.corner[frame]
     pixels = decoded(batch.frames[frame])[top : top + size, left : left + size]
     if drawn.colour is not None:
         matrix, offset = drawn.colour[frame, :, :3], drawn.colour[frame, :, 3]
-        # h and w of the crop; c the channel that is read, d the one that is made
+        # h, w: height and width of the crop; c: input channel; d: output channel
         changed = np.einsum("hwc,dc->hwd", pixels.astype(np.float32), matrix) + offset
         pixels = np.rint(changed).clip(0, 255).astype(np.uint8)
     return pixels[:, ::-1] if drawn.flip[frame] else pixels
 
 
 def decoded(frame: EncodedFrame) -> Pixels:
-    """All pixels of one stored frame, RGB.
+    """Decode all pixels of one stored frame, RGB.
 
-    Raises `UserError` naming video and frame when the JPEG is broken.
+    Raises `UserError`, with video and frame, where the JPEG is broken.
     """
     try:
         with Image.open(io.BytesIO(frame.jpeg.data)) as image:
@@ -68,7 +68,9 @@ def decoded(frame: EncodedFrame) -> Pixels:
         raise _broken(frame, "it does not decode") from error
     if pixels.shape[:2] != frame.size:
         height, width = pixels.shape[:2]
-        raise _broken(frame, f"it is {width}x{height}, indexed as {frame.size[1]}x{frame.size[0]}")
+        raise _broken(
+            frame, f"it is {width}x{height}, the index says {frame.size[1]}x{frame.size[0]}"
+        )
     return pixels
 
 

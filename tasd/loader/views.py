@@ -1,4 +1,4 @@
-"""Batches of views of a store, decoded on the training device."""
+"""Loading of views, decoded by DALI or Pillow on the training device, or looked up in features."""
 
 import functools
 import importlib
@@ -20,13 +20,13 @@ from tasd.registry import pick
 from tasd.store import Store
 from tasd.types import Normalisation
 
-# What decodes: encoded batches in, uint8 (views, time, size, size, 3) out; normalised, float32
-# (views, time, 3, size, size).
+# The decoders, from encoded batches to uint8 (views, time, size, size, 3) or, normalised, float32
+# (views, time, 3, size, size). "torch" decodes with Pillow.
 LOADERS: dict[str, Callable[..., Iterator[Tensor]]] = {"dali": dali_frames, "torch": torch_frames}
 
 
 class Views:
-    """Batches of views, decoded; each iteration begins at the first again. See `open_views`.
+    """Decoded batches of views; each iteration begins at the first batch again.
 
     kind: the entry of `LOADERS` that decodes.
     waited: seconds that the consumer has waited for batches so far.
@@ -57,12 +57,12 @@ class Views:
         )
 
     def __iter__(self) -> Iterator[Decoded]:
-        looked_up = (encoded(self._store, views, size=self._size) for views in self._batches)
-        decoded = self._decode(looked_up)
+        batches = (encoded(self._store, views, size=self._size) for views in self._batches)
+        decoded = self._decode(batches)
         while True:
-            asked = time.perf_counter()
+            began = time.perf_counter()
             frames = next(decoded, None)
-            self.waited += time.perf_counter() - asked
+            self.waited += time.perf_counter() - began
             if frames is None:
                 return
             yield frames
@@ -79,16 +79,16 @@ def open_views(
     prefetch: int = 2,
     normalise: Normalisation | None = None,
 ) -> Views:
-    """An iterable of decoded batches, uint8 (views, time, size, size, 3) on ``device``.
+    """Return an iterable of decoded batches, uint8 (views, time, size, size, 3) on ``device``.
 
     size: side of the square crop; frames are never resized here.
-    kind: an entry of `LOADERS`, or "auto": DALI where it is installed, else torch.
-    threads: that decode. prefetch: batches that are decoded ahead.
-    normalise: hand over float32 (views, time, 3, size, size) with this mean and deviation instead,
-    as other code expects; this project's networks take uint8, a quarter of the bytes.
+    kind: an entry of `LOADERS`, or "auto": DALI where it is installed, else Pillow.
+    threads: number of threads that decode. prefetch: number of batches decoded ahead.
+    normalise: yield float32 (views, time, 3, size, size) with this mean and deviation instead, as
+    other code expects; the networks of this project take uint8, a quarter of the bytes.
 
-    Raises `UserError` when a stored video is smaller than the crop, when the kind is unknown or
-    not installed and, while iterating, when a JPEG does not decode.
+    Raises `UserError` where a stored video is smaller than the crop, where the kind is unknown or
+    not installed and, while iterating, where a JPEG does not decode.
     """
     assert threads >= 1, threads
     assert prefetch >= 1, prefetch
@@ -117,9 +117,10 @@ def open_clips(
     threads: int = 2,
     prefetch: int = 2,
 ) -> Views | CachedViews:
-    """What a network reads of some views: `open_views`, or cached features looked up.
+    """Return an iterable of the batches that a network reads: `open_views`, or cached features.
 
-    Of cached features it is float32 (views, time, channels), and ``device`` alone matters.
+    Cached features are float32 (views, time, channels). Of the options only ``device`` has an
+    effect on them.
     """
     if isinstance(store, FeatureStore):
         return CachedViews(store, batches, device=_indexed(torch.device(device)))
@@ -129,39 +130,39 @@ def open_clips(
 
 
 def _chosen(kind: str) -> str:
-    """The entry of `LOADERS` that ``kind`` means on this machine."""
+    """Return the entry of `LOADERS` that ``kind`` means on this machine."""
     if kind == "auto":
         return "dali" if why_no_dali() is None else _without_dali()
     pick(LOADERS, kind, what="loader")
     if kind == "dali" and (reason := why_no_dali()) is not None:
         raise UserError(
-            f"the loader 'dali' was asked for and cannot be imported ({reason}); install "
-            "tasd[train] on Linux, or choose the loader 'torch'"
+            f"the loader 'dali' cannot be imported ({reason}); install tasd[train] on Linux, or "
+            "choose the loader 'torch'"
         )
     return kind
 
 
 @functools.cache
 def why_no_dali() -> str | None:
-    """What keeps NVIDIA DALI from being imported here; None where it is at hand."""
+    """Return why NVIDIA DALI cannot be imported; None where it can."""
     try:
         importlib.import_module("nvidia.dali")
-    except (ImportError, OSError) as error:  # OSError: a library that it links to
+    except (ImportError, OSError) as error:  # OSError: of a library that it links to
         return str(error)
     return None
 
 
 @functools.cache
 def _without_dali() -> str:
-    """The loader of machines without DALI; cached, so that it is said once."""
+    """Return the loader without DALI; cached, so that the warning is logged once."""
     logging.getLogger(__name__).warning(
-        "NVIDIA DALI is not at hand (%s): frames are decoded by Pillow, more slowly", why_no_dali()
+        "NVIDIA DALI cannot be imported (%s); Pillow decodes the frames, more slowly", why_no_dali()
     )
     return "torch"
 
 
 def _indexed(device: torch.device) -> torch.device:
-    """``cuda`` alone means the current GPU; DALI wants its number."""
+    """Return ``device`` with its index, which DALI needs; ``cuda`` alone is the current GPU."""
     if device.type == "cuda" and device.index is None:
         return torch.device("cuda", torch.cuda.current_device())
     return device

@@ -1,11 +1,9 @@
 """Figure 3 of the paper: the attention of student and teacher, early and late in training."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 from matplotlib import colormaps
 from matplotlib.figure import Figure
@@ -14,9 +12,8 @@ from torch.nn import functional
 
 from tasd.episodes import evaluation_view
 from tasd.errors import UserError
+from tasd.extraction.attention import Attention, attention
 from tasd.loader import open_views
-from tasd.losses.attention import spatial_attention
-from tasd.model import Model
 from tasd.report.outcome import Outcome
 from tasd.report.style import PAGE, new_figure, style
 from tasd.runs import checkpoint
@@ -24,18 +21,6 @@ from tasd.store import Store
 
 FRAMES_SHOWN = 4
 COLOURS = colormaps["inferno"]  # rises in lightness: readable for all, and in grey
-
-
-@dataclass(frozen=True)
-class Attention:
-    """Where one network looks in one video, each between 0 and 1.
-
-    video: Eq. 4, the mean over channels and time. frames: the same for each frame alone.
-    """
-
-    label: str
-    video: Float[Tensor, "rows columns"]
-    frames: Float[Tensor, "time rows columns"]
 
 
 def kept_checkpoints(outcome: Outcome) -> list[Path]:
@@ -72,31 +57,12 @@ def attention_figure(
             pixels = open_views(store, [[view]], size=saved.config.data.crop, device="cpu")
             frames = next(iter(pixels))
         for name, model in checkpoint.networks(saved).items():
+            model.precision = "float32"
             label = f"{name}\nepisode {saved.progress.episode:,}"
             found.append(attention(model, frames, label=label))
     if frames is None:
         raise UserError("no checkpoint to look at; name some with --checkpoint")
     return _draw(found, frames[0].numpy(), chosen)
-
-
-def attention(
-    model: Model, frames: UInt8[Tensor, "1 time height width 3"], *, label: str
-) -> Attention:
-    """G^s of a video and of each of its frames."""
-    model.precision = "float32"
-    with torch.inference_mode():
-        maps = model(frames).maps
-        assert maps is not None
-        # A frame handed over as a video of its own: (1, channels, time, ...) -> (time, channels, 1)
-        each = maps[0].transpose(0, 1)[:, :, None]
-        return Attention(
-            label, _scaled(spatial_attention(maps))[0], _scaled(spatial_attention(each))
-        )
-
-
-def _scaled(attention: Float[Tensor, "maps rows columns"]) -> Float[Tensor, "maps rows columns"]:
-    low, high = attention.amin(), attention.amax()
-    return (attention - low) / (high - low).clamp(min=1e-12)
 
 
 def _video(store: Store, class_name: str | None, video: str | None, split: str) -> str:

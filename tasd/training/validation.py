@@ -15,9 +15,9 @@ from tasd.episodes import EpisodeSampler, evaluation_view
 from tasd.episodes.table import EpisodeTable
 from tasd.evaluation.metrics import episode_interval
 from tasd.evaluation.score import score
+from tasd.extraction.attention import attention
 from tasd.features.store import FeatureStore
 from tasd.loader import open_clips
-from tasd.losses.attention import spatial_attention
 from tasd.model import Model
 from tasd.runs.checkpoint import Best, Progress
 from tasd.store import Store
@@ -135,16 +135,9 @@ def attention_picture(
     network: Model, frames: UInt8[Tensor, "1 time height width 3"]
 ) -> UInt8[np.ndarray, "height row 3"]:
     """The frames of one video in a row, dark where the mean absolute feature is small."""
-    with torch.inference_mode():
-        maps = network(frames).maps
-        assert maps is not None
-        # Eq. 4 frame by frame: each frame is handed over as a video of its own.
-        each = maps.transpose(1, 2).flatten(0, 1)[:, :, None]
-        attention = spatial_attention(each)
-    low, high = attention.amin(), attention.amax()
-    scaled = (attention - low) / (high - low).clamp(min=1e-12)
     size = tuple(frames.shape[2:4])
-    light = functional.interpolate(scaled[:, None], size=size, mode="bilinear")[:, 0]
+    maps = attention(network, frames, label="").frames
+    light = functional.interpolate(maps[:, None], size=size, mode="bilinear")[:, 0]
     shaded = frames[0].float() * (0.25 + 0.75 * light[..., None])
     row = torch.cat(list(shaded), dim=1)
     return row.to(torch.uint8).cpu().numpy()

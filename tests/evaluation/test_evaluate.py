@@ -1,4 +1,4 @@
-"""`tasd evaluate` and `tasd features`, from runs and from files of one's own."""
+"""`tasd evaluate` and `tasd features`, with runs and with feature files."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def home(small_store, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def tasd(home, monkeypatch):
-    """Run a command; give its output, or raise its error."""
+    """Run a command; return its output, or raise its error."""
     monkeypatch.setenv("TASD_HOME", str(home))
 
     def tasd(*words: object) -> str:
@@ -162,7 +162,7 @@ def test_classes_that_were_trained_on_are_refused_by_name_unless_told(tasd, home
         tasd("evaluate", "--split", "train", "--episodes", 10)
     assert not list((home / "runs/tasd/features").glob("*-train-*"))  # refused before the work
     said = tasd("evaluate", "--split", "train", "--episodes", 10, "--allow-overlap")
-    assert "NOT few-shot: 6 of these classes were trained on" in said
+    assert "NOT few-shot: the network was trained on 6 of these classes" in said
     origin = result(home / "runs/tasd/evaluation/train-5w1s-1q-10e-seed0.json")["provenance"]
     assert len(origin["trained_and_tested"]) == 6
 
@@ -232,7 +232,7 @@ def test_episodes_of_another_split_are_refused(tasd, tmp_path):
         file["class_split"] = ["train"] + ["test"] * 5
     saved = tmp_path / "episodes.json"
     tasd("evaluate", "--features", every, "--episodes", 30, "--save-episodes", saved)
-    with pytest.raises(UserError, match=r"asks for 1 classes \('a' first\) that are not of the sp"):
+    with pytest.raises(UserError, match=r"has 1 classes \('a' first\) that are not in the sp"):
         tasd("evaluate", "--features", part, "--episodes-file", saved)
 
 
@@ -272,12 +272,15 @@ def test_distinct_groups_need_groups(tasd, tmp_path):
     ("words", "said"),
     [
         (("--run", "x", "--features", "y"), "exclude one another; give one of them"),
-        (("--compare", "x", "y", "--checkpoint", "z"), "--checkpoint is of one run; give it with"),
+        (
+            ("--compare", "x", "y", "--checkpoint", "z"),
+            "--checkpoint belongs to one run; give it with",
+        ),
         (("--run", "/nowhere"), "/nowhere is not a run"),
         (("--device", "tpu"), "--device tpu: use auto, cpu, cuda or cuda:N"),
         (("--network", "pupil"), "no network is called 'pupil'; there are: both, student"),
         (("--split", "dev"), "has no split 'dev'"),
-        (("--seeds", "one"), "--seeds 'one' are no seeds; write 0, 0,3,7 or 0-4"),
+        (("--seeds", "one"), "--seeds 'one' is not a list of seeds; write 0, 0,3,7 or 0-4"),
         (("--way", 9), "--way 9 asks for more classes than the test classes of"),
         (("--queries", 9), "has 6 videos; a 5-way 1-shot episode with 9 queries needs 10"),
         (("--precision", "int8"), "no precision is called 'int8'"),

@@ -128,7 +128,7 @@ def test_float16_features_are_compared_in_float32():
 
 
 def test_a_matcher_that_needs_maps_refuses_a_file_without():
-    with pytest.raises(UserError, match=r"MoLo reads feature maps and features.h5 has none; make"):
+    with pytest.raises(UserError, match=r"MoLo reads feature maps and features.h5 has none; write"):
         score(feature_store(), episodes(), matcher_called("molo"))
 
 

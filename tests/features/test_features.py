@@ -1,4 +1,4 @@
-"""Feature files: those that a few lines of numpy make are read, and mistakes are told."""
+"""Feature files that a few lines of numpy write are read, and mistakes are named."""
 
 import random
 import re
@@ -17,7 +17,7 @@ CLASSES = ["jump", "run", "swim"]
 
 
 def write(path, **changes):
-    """The documented recipe, with some of its data sets changed or left out (None)."""
+    """Write the documented file, with some of its data sets changed or left out (None)."""
     random = np.random.default_rng(0)
     data = {
         "features": random.normal(size=(12, 8, 6)).astype("float16"),
@@ -124,7 +124,7 @@ def with_nan(at):
         ({"video_class": np.zeros((12, 1), int)}, "/video_class has 0 entries for the 12 videos"),
         ({"video_class": np.zeros(9, int)}, "/video_class has 9 entries for the 12 videos"),
         ({"class_split": ["test"]}, "/class_split has 1 entries for the 3 classes"),
-        ({"class_split": ["dev"] * 3}, "holds 'dev'; it takes train, val, test"),
+        ({"class_split": ["dev"] * 3}, "holds 'dev'; it may hold train, val, test"),
         ({"video_group": ["g"]}, "/video_group has 1 entries"),
         ({"maps": np.ones((12, 8, 6, 7), "float16")}, "/maps is (12, 8, 6, 7); it must be (videos"),
         ({"maps": np.ones((12, 8, 5, 7, 7), "float16")}, "videos, time and channels must agree"),
@@ -135,12 +135,12 @@ def test_each_mistake_is_one_line_that_says_what_is_wrong(tmp_path, changes, sai
 
 
 def test_a_file_that_is_none_is_refused(tmp_path):
-    assert "there is no such file; tasd features writes one" in refusal(tmp_path / "no.h5")
+    assert "there is no such file; write one with tasd features" in refusal(tmp_path / "no.h5")
     (tmp_path / "text.h5").write_text("not HDF5")
-    assert "is no HDF5 file" in refusal(tmp_path / "text.h5")
+    assert "is not an HDF5 file" in refusal(tmp_path / "text.h5")
     path = write(tmp_path / "cut.h5")
     path.write_bytes(path.read_bytes()[:1500])
-    assert "is no HDF5 file" in refusal(path)
+    assert "is not an HDF5 file" in refusal(path)
 
 
 def test_damage_at_any_place_is_told_or_harmless(tmp_path):
@@ -161,7 +161,7 @@ def test_another_version_of_the_format_is_refused_by_name(tmp_path):
     path = write(tmp_path / "mine.h5")
     with h5py.File(path, "a") as file:
         file.attrs["format"], file.attrs["version"] = "tasd-features", 7
-    assert "has version 7 of the feature format, this tasd reads 1" in refusal(path)
+    assert "has version 7 of the feature format, this tasd reads version 1" in refusal(path)
 
 
 def test_too_few_videos_for_an_episode_are_told_by_class(tmp_path):

@@ -1,4 +1,4 @@
-"""Small real stores of drawn pictures, whole and damaged, and all that a loader makes of views."""
+"""Small real stores of drawn pictures, whole and damaged, and a function that loads views."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ Sizes = Mapping[str, tuple[int, int]]
 
 
 def picture(seed: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Smooth colours with edges and some noise, nowhere symmetric."""
+    """Draw smooth colours with edges and some noise, nowhere symmetric."""
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 256, (7, 9, 3), dtype=np.uint8)
     height, width = size
@@ -29,14 +29,14 @@ def picture(seed: int, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def jpeg(pixels: NDArray[np.uint8]) -> bytes:
-    """As prep stores it: quality 95, chroma at half size."""
+    """Encode as prep does: quality 95, chroma at half size."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=95, subsampling="4:2:0")
     return buffer.getvalue()
 
 
 def write_store(folder: Path, videos: Mapping[str, Sequence[bytes]], sizes: Sizes) -> Store:
-    """A real store of these JPEGs, broken ones too: the writer does not look inside."""
+    """Write a real store of these JPEGs, which may be broken: the writer does not decode them."""
     folder.mkdir(parents=True)
     with ShardWriter(folder / shard_name(0), dataset="folder", settings={}, ffmpeg="0") as writer:
         for key, jpegs in videos.items():
@@ -51,7 +51,7 @@ def write_store(folder: Path, videos: Mapping[str, Sequence[bytes]], sizes: Size
 
 
 def pictures(sizes: Sizes, *, frames: int = 5) -> dict[str, list[bytes]]:
-    """Videos of unlike frames, by id."""
+    """Draw videos of different frames, by id."""
     return {
         key: [jpeg(picture(100 * v + frame, size)) for frame in range(frames)]
         for v, (key, size) in enumerate(sizes.items())
@@ -84,7 +84,7 @@ def make_store(tmp_path: Path) -> Callable[..., Store]:
 
 @pytest.fixture(scope="session")
 def load() -> Callable[..., list[torch.Tensor]]:
-    """All batches that `open_views` makes of these views."""
+    """A function that returns all batches of `open_views`."""
 
     def load(
         store: Store, batches: Sequence[Sequence[View]], **options: object

@@ -1,4 +1,4 @@
-"""What both loaders share: messages, endings, fallbacks, memory."""
+"""Behaviour that both loaders share: messages, endings, fallbacks, memory."""
 
 import io
 import logging
@@ -29,7 +29,7 @@ def test_a_crop_larger_than_the_stored_frames_is_one_clear_line(make_store):
     message = str(refused.value)
     assert "\n" not in message
     assert "crop of 56 pixels does not fit video 'a/wide'" in message
-    assert "83x48: crop 48 or less" in message
+    assert "83x48; crop 48 or less" in message
 
 
 def test_an_unknown_loader_is_answered_with_the_known_ones(store):
@@ -143,11 +143,11 @@ def test_without_dali_the_torch_loader_serves_and_says_so_once(without_dali, sto
     assert [views.kind for views in opened] == ["torch"] * 3
     assert [len(list(views)) for views in opened] == [1, 1, 1]
     (said,) = caplog.messages
-    assert said.startswith("NVIDIA DALI is not at hand")
+    assert said.startswith("NVIDIA DALI cannot be imported")
 
 
 def test_dali_by_name_without_dali_is_refused(without_dali, store):
-    with pytest.raises(UserError, match=r"'dali' was asked for.*choose the loader 'torch'"):
+    with pytest.raises(UserError, match=r"'dali' cannot be imported.*choose the loader 'torch'"):
         open_views(store, [], size=32, device="cpu", kind="dali")
 
 

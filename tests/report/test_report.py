@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 
 from tasd.errors import UserError
+from tasd.extraction.attention import attention
 from tasd.model import build_model
 from tasd.report import OverlayOptions, write_report
-from tasd.report.attention import attention, overlay
+from tasd.report.attention import overlay
 from tasd.report.curves import training_curves
 from tasd.report.outcome import read_outcome
 from tasd.report.per_class import per_class_bars

@@ -163,7 +163,7 @@ def test_cached_features_give_what_their_frames_give(small_store, tmp_path):
         pixels = next(iter(open_views(store, [views], size=SIDE, device="cpu", kind="torch")))
     with torch.inference_mode():
         by_frames = through(pixels).frames
-        by_features = direct(torch.from_numpy(features.looked_at(views))).frames
+        by_features = direct(torch.from_numpy(features.features_at(views))).frames
     torch.testing.assert_close(by_features, by_frames, atol=1e-5, rtol=1e-5)
 
 
@@ -200,7 +200,9 @@ def test_a_backbone_that_has_seen_the_test_classes_is_told(tmp_path):
 
 
 def test_features_of_a_run_and_of_a_backbone_do_not_mix():
-    with pytest.raises(UserError, match="--crop goes with --backbone alone; leave it out"):
+    with pytest.raises(UserError, match="--crop is an option for --backbone; leave it out"):
         tasd("features", "--crop", 64)
-    with pytest.raises(UserError, match="--maps is of runs, not of --backbone; leave it out"):
+    with pytest.raises(
+        UserError, match="--maps is an option for runs, not for --backbone; leave it out"
+    ):
         tasd("features", "--backbone", "resnet18", "--maps")
