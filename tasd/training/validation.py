@@ -1,6 +1,6 @@
 """Validation on the same few hundred episodes of the validation classes each time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from tasd.config import DataOptions, EpisodeOptions
-from tasd.episodes import EpisodeSampler, evaluation_view
+from tasd.episodes import EpisodeSampler, View, evaluation_view
 from tasd.episodes.table import EpisodeTable
 from tasd.evaluation.metrics import episode_interval
 from tasd.evaluation.score import score
 from tasd.extraction.attention import attention
+from tasd.extraction.forward import forward_views, in_batches
 from tasd.features.store import FeatureStore
 from tasd.loader import open_clips
 from tasd.model import Model
@@ -80,7 +81,8 @@ class Validation:
                 log.picture(f"attention/{name}", now.episode, picture)
             network.train(training)
         accuracies = ", ".join(
-            f"{n} {a['accuracy']:.1%} ±{a['half']:.1%}" for n, a in accuracy.items()
+            f"{name} {found['accuracy']:.1%} ±{found['half']:.1%}"
+            for name, found in accuracy.items()
         )
         so_far = "before training" if now.episode == 0 else f"best {best.accuracy:.1%}"
         log.say(f"episode {now.episode:,}: validation {accuracies} ({so_far})")
@@ -89,15 +91,13 @@ class Validation:
 
     def _features(self, network: Model) -> FeatureStore:
         """Compute the features of all validation videos, shared among the ranks."""
-        size, rank = self.world.size, self.world.rank
-        mine = self.videos[rank::size]
+        size = self.world.size
+        mine = [video for video, _ in self.videos[self.world.rank :: size]]
         frames, maps = [], []
-        with torch.inference_mode():
-            for pixels in self._views([video for video, _ in mine]):
-                said = network(pixels)
-                frames.append(said.frames)
-                if network.matcher.needs_maps and said.maps is not None:
-                    maps.append(said.maps.transpose(1, 2).half())
+        for features in forward_views(network, self.store, self._batches(mine), **self._loading):
+            frames.append(features.frames)
+            if network.matcher.needs_maps and features.maps is not None:
+                maps.append(features.maps.transpose(1, 2).half())
         counts = [len(self.videos[r::size]) for r in range(size)]
         order = [video for r in range(size) for video in self.videos[r::size]]
         return FeatureStore(
@@ -112,29 +112,30 @@ class Validation:
     def _all(self, parts: list[Tensor], counts: list[int]) -> Float[np.ndarray, "..."]:
         return self.world.gathered(torch.cat(parts), counts=counts).cpu().numpy()
 
-    def _views(self, videos: list[str]) -> Any:
-        batches = [
-            [evaluation_view(video, self.data.frames) for video in videos[i : i + VIDEOS_PER_BATCH]]
-            for i in range(0, len(videos), VIDEOS_PER_BATCH)
-        ]
-        return open_clips(
-            self.store,
-            batches,
-            size=self.data.crop,
-            device=self.world.device,
-            kind=self.data.loader,
-            threads=self.data.threads,
-        )
+    def _batches(self, videos: Sequence[str]) -> list[Sequence[View]]:
+        views = [evaluation_view(video, self.data.frames) for video in videos]
+        return in_batches(views, VIDEOS_PER_BATCH)
+
+    @property
+    def _loading(self) -> dict[str, Any]:
+        """Options of the loader."""
+        return {
+            "size": self.data.crop,
+            "device": self.world.device,
+            "kind": self.data.loader,
+            "threads": self.data.threads,
+        }
 
     def _first_video(self) -> Tensor:
-        pixels: Tensor = next(iter(self._views([self.videos[0][0]])))
+        batches = self._batches([self.videos[0][0]])
+        pixels: Tensor = next(iter(open_clips(self.store, batches, **self._loading)))
         return pixels
 
 
 def attention_picture(
     network: Model, frames: UInt8[Tensor, "1 time height width 3"]
 ) -> UInt8[np.ndarray, "height row 3"]:
-    """The frames of one video in a row, dark where the mean absolute feature is small."""
+    """Draw the frames of one video in a row, dark where the mean absolute feature is small."""
     size = tuple(frames.shape[2:4])
     maps = attention(network, frames, label="").frames
     light = functional.interpolate(maps[:, None], size=size, mode="bilinear")[:, 0]
