@@ -114,7 +114,7 @@ def evaluate(
     rounds: Annotated[int, typer.Option(help="Repetitions; medians are printed.")] = 3,
     as_json: Json = False,
 ) -> None:
-    """Episodes per second, beside the network in every episode."""
+    """Compare cached features with the network in every episode."""
     from tasd.bench.evaluate import Bench, bench_evaluate, evaluate_table
 
     bench = Bench(
