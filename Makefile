@@ -1,7 +1,7 @@
-# The verbs are the same by hand and in CI.
+# Continuous integration uses the same targets as a person.
 PYTHON ?= python3
 BIN := .venv/bin
-# Where the shared test data lies, if it does; tests that need it skip with a reason elsewhere.
+# The folder of the shared test data, where there is one; else tests that need it are skipped.
 ifneq ($(wildcard ../shared/data/README.md),)
 export TASD_TEST_DATA ?= $(abspath ../shared)
 endif
@@ -18,7 +18,7 @@ setup: .venv/installed
 demo: setup
 	$(BIN)/tasd demo
 
-# A test to a core: small networks gain nothing from sharing each operation among cores.
+# One test on each core: small networks do not gain from several threads.
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m 'not long and not gpu'
 

@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# Build the image where no container engine runs, and try it: buildah in a chroot, on a base made
-# by debootstrap. Needs root, buildah, debootstrap and 30 GB of disk; no GPU.
+# Build the image without a container engine and try it: buildah in a chroot, on a base made by
+# debootstrap. Needs root, buildah, debootstrap and 30 GB of disk; no GPU.
 #
 #   docker/build-without-engine.sh [further options of buildah bud]
 #
-# Behind a mirror, mount pip's settings and name them:
+# TASD_BUILD_DIR is the folder of the build, TASD_BUILD_SUITE the Debian release of the base and
+# TASD_BUILD_MIRROR its mirror. By default that is the mirror from which this system's apt takes
+# the release; where apt has none, debootstrap chooses.
+#
+# If pip needs a mirror, mount the settings of pip and name them:
 #   docker/build-without-engine.sh --volume /etc/mirror:/etc/mirror:ro \
 #     --build-arg PIP_CONFIG_FILE=/etc/mirror/pip.conf
 set -euo pipefail
@@ -12,24 +16,28 @@ cd "$(dirname "$0")/.."
 
 work=${TASD_BUILD_DIR:-/var/tmp/tasd-image}
 suite=${TASD_BUILD_SUITE:-bookworm}
-mirror=${TASD_BUILD_MIRROR:-http://deb.debian.org/debian}
+mirror=${TASD_BUILD_MIRROR:-$(
+    apt-get indextargets --format '$(ORIGIN) $(SITE)' \
+        'Created-By: Packages' 'Component: main' "Codename: $suite" 2>/dev/null |
+        sed -nE 's/^(Debian|Ubuntu) (https?:.*)/\2/p' | sort -u | head -n 1 || true
+)}
 need_gb=30
 
 mkdir -p "$work/tmp"
 free_gb=$(df --output=avail -BG "$work" | tail -1 | tr -dc 0-9)
 if ((free_gb < need_gb)); then
-    echo "$work has $free_gb GB free; vfs copies whole layers and needs $need_gb GB:" \
-        "name a larger disk as TASD_BUILD_DIR" >&2
+    echo "$work has $free_gb GB free and the build needs $need_gb GB;" \
+        "set TASD_BUILD_DIR to a folder on a larger disk" >&2
     exit 1
 fi
 
-# Layers are spooled to TMPDIR on their way.
+# buildah writes temporary copies of layers to TMPDIR.
 export TMPDIR=$work/tmp
 store=(buildah --storage-driver vfs --root "$work/store" --runroot "$work/run")
 
 if [[ ! -f $work/base.tar ]]; then
     rm -rf "$work/base"
-    debootstrap --variant=minbase "$suite" "$work/base" "$mirror"
+    debootstrap --variant=minbase "$suite" "$work/base" ${mirror:+"$mirror"}
     tar -C "$work/base" --numeric-owner -cf "$work/base.tar.part" .
     mv "$work/base.tar.part" "$work/base.tar"
     rm -rf "$work/base"
@@ -44,7 +52,7 @@ fi
     --build-arg BASE=localhost/tasd-base "$@" -f docker/Dockerfile -t tasd .
 "${store[@]}" images
 
-# What a person does first, as the image's own user.
+# Try the first commands of a new user, as the user of the image.
 container=$("${store[@]}" from --pull-never localhost/tasd)
 trap '"${store[@]}" rm "$container" >/dev/null' EXIT
 "${store[@]}" run --isolation chroot "$container" -- bash -c 'id; tasd --version; tasd doctor'

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 import torch
 
-from tasd.bench.step import Bench, built, whole_step
+from tasd.bench.step import Bench, build_step, whole_step
 from tasd.config import replace
 from tasd.loader import why_no_dali
 from tasd.runs import checkpoint
@@ -30,8 +30,8 @@ def exact(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_gpu_computes_the_terms_and_gradients_of_a_cpu(cuda, exact):
     config = replace(SMALL.config("tasd"), [("network.dropout", 0.0)])
-    here, batch = built(config, "cpu")
-    there, _ = built(config, str(cuda))
+    here, batch = build_step(config, "cpu")
+    there, _ = build_step(config, str(cuda))
     moved = dataclasses.replace(
         batch,
         frames=batch.frames.to(cuda),
@@ -100,7 +100,7 @@ def test_gradient_checkpointing_spares_memory_and_changes_no_gradient(cuda, exac
         config = replace(
             SMALL.config("tasd", checkpointing=checkpointing), [("network.dropout", 0.0)]
         )
-        parts, batch = built(config, str(cuda))
+        parts, batch = build_step(config, str(cuda))
         torch.manual_seed(0)
         frames = torch.randint(0, 256, batch.frames.shape, dtype=torch.uint8).to(cuda)
         batch = dataclasses.replace(batch, frames=frames)

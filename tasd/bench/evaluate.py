@@ -1,12 +1,11 @@
 """Evaluation from cached features beside the field's way, the network in every episode.
 
-Scoring is measured whole where that takes seconds. The field's way takes hours: it is measured
-on a few episodes and multiplied, and so are the slower matchers; what was measured is told.
+Scoring is measured as a whole where that takes seconds. The field's way takes hours and some
+matchers take minutes: these are measured on a few episodes and multiplied. The table shows what
+was measured.
 """
 
-import os
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from rich.table import Table
 from torch import Tensor
 
 from tasd import recipes
+from tasd.bench.rounds import Conditions, interleaved, table_of, timed
 from tasd.config import replace
 from tasd.device import resolve_precision
 from tasd.episodes import EpisodeSampler
@@ -33,17 +33,17 @@ from tasd.types import Scores, Task
 FRAMES, SIDE = 8, 7
 CLASSES, VIDEOS_EACH = 24, 100  # the test split of Kinetics-100
 FEWER_VIDEOS_EACH = 6  # for matchers that read maps: 1.6 MB a video
-TRIAL, LONGEST = 40, 8.0  # episodes to guess a rate from; seconds to measure a matcher for
+TRIAL, LONGEST = 40, 8.0  # episodes for an estimate of the rate; seconds for each matcher
 VIDEOS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
-class MatcherFigures:
-    """Scoring with one matcher.
+class MatcherTimes:
+    """Times of scoring with one matcher.
 
-    videos, episodes: what was measured. prepare: seconds for each video, once.
-    episodes_per_second: drawing, gathering and comparing, `prepare` aside. seconds: for all
-    episodes and videos of the bench, everything counted; measured where ``whole``.
+    videos, episodes: numbers that were measured. prepare: seconds for each video, once.
+    episodes_per_second: drawing, gathering and comparing, without `prepare`. seconds: for all
+    episodes and videos of the benchmark; measured where ``whole``, else multiplied.
     """
 
     matcher: str
@@ -55,12 +55,13 @@ class MatcherFigures:
     whole: bool
 
 
-@dataclass(frozen=True)
-class EvaluateFigures:
-    """What was measured, on what; times in seconds.
+@dataclass(frozen=True, kw_only=True)
+class EvaluateTimes(Conditions):
+    """Times of an evaluation in seconds, without decoding.
 
-    per_video: the network, once for a video. per_episode: the network and the matcher on all
-    videos of an episode. cached, recomputed: all episodes by either way; neither decodes.
+    per_video: the network on one video. per_episode: the network and the matcher on all videos
+    of an episode. cached, recomputed: all episodes, each video once or in every episode. speed:
+    of the first relative to the second.
     """
 
     episodes: int
@@ -70,25 +71,26 @@ class EvaluateFigures:
     backbone: str
     size: int
     precision: str
-    device: str
-    cores: int
-    rounds: int
     sampled: int
     per_video: float
     per_episode: float
     cached: float
     recomputed: float
-    matchers: tuple[MatcherFigures, ...]
+    speed: float
+    matchers: tuple[MatcherTimes, ...]
 
-    @property
-    def speed(self) -> float:
-        """How many times faster the cached way is, as a whole."""
-        return self.recomputed / self.cached
+
+@dataclass(frozen=True)
+class NetworkTimes:
+    """Seconds of the network for one video, and of network and matcher for one episode."""
+
+    per_video: float
+    per_episode: float
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What to measure; the defaults are the paper's network on Kinetics-100."""
+    """Settings of the measurement; the defaults are the paper's network on Kinetics-100."""
 
     episodes: int = 10_000
     way: int = 5
@@ -101,19 +103,19 @@ class Bench:
     sampled: int = 2
 
     @property
-    def fewest(self) -> int:
-        """Videos of each class that matchers which read maps are measured with."""
+    def videos_with_maps(self) -> int:
+        """Number of videos of each class for matchers that read maps."""
         return max(FEWER_VIDEOS_EACH, self.shot + self.queries)
 
     def table(self, features: FeatureStore, count: int) -> EpisodeTable:
-        """The first ``count`` episodes."""
+        """Draw the first ``count`` episodes."""
         classes = features.classes("test")
         sampler = EpisodeSampler(classes, self.way, self.shot, self.queries, count, seed=0)
         return EpisodeTable.draw(sampler)
 
 
-def bench_evaluate(bench: Bench, *, names: Sequence[str] = ()) -> EvaluateFigures:
-    """Measure the matchers called ``names``, all without; the first one's is the cached way."""
+def bench_evaluate(bench: Bench, *, names: Sequence[str] = ()) -> EvaluateTimes:
+    """Measure the matchers ``names``, by default all; `cached` is the time of the first one."""
     names = names or tuple(MATCHERS)
     config = replace(
         recipes.make("baseline", dataset="kinetics", shot=1),
@@ -122,13 +124,15 @@ def bench_evaluate(bench: Bench, *, names: Sequence[str] = ()) -> EvaluateFigure
     torch.manual_seed(0)
     model = build_model(config, classes=1).eval().to(bench.device)
     channels = model.backbone.channels
-    per_video, per_episode = _network(model, bench)
+    network = _network(model, bench)
     scored = tuple(
         _matcher(name, channels, bench)
         for name in track(names, total=len(names), what="bench evaluate", unit="matchers")
     )
     videos = CLASSES * VIDEOS_EACH
-    return EvaluateFigures(
+    cached = videos * network.per_video + scored[0].seconds
+    recomputed = bench.episodes * network.per_episode
+    return EvaluateTimes(
         episodes=bench.episodes,
         task=bench.table(
             random_features(8, videos_each=bench.shot + bench.queries), 1
@@ -139,19 +143,19 @@ def bench_evaluate(bench: Bench, *, names: Sequence[str] = ()) -> EvaluateFigure
         size=bench.size,
         precision=resolve_precision(model.precision, torch.device(bench.device)),
         device=bench.device,
-        cores=len(os.sched_getaffinity(0)),
         rounds=bench.rounds,
         sampled=bench.sampled,
-        per_video=per_video,
-        per_episode=per_episode,
-        cached=videos * per_video + scored[0].seconds,
-        recomputed=bench.episodes * per_episode,
+        per_video=network.per_video,
+        per_episode=network.per_episode,
+        cached=cached,
+        recomputed=recomputed,
+        speed=recomputed / cached,
         matchers=scored,
     )
 
 
 def random_features(channels: int, *, videos_each: int, maps: bool = False) -> FeatureStore:
-    """Noise in the shape of the test split's features."""
+    """Return noise in the shape of the test split's features."""
     random = np.random.default_rng(0)
     names = tuple(f"class {c:02d}" for c in range(CLASSES))
     classes = tuple(name for name in names for _ in range(videos_each))
@@ -168,11 +172,11 @@ def random_features(channels: int, *, videos_each: int, maps: bool = False) -> F
     )
 
 
-def _matcher(name: str, channels: int, bench: Bench) -> MatcherFigures:
-    """Guess the rate from a few episodes, then measure as many as fit into the time."""
+def _matcher(name: str, channels: int, bench: Bench) -> MatcherTimes:
+    """Estimate the rate from a few episodes, then measure as many as fit into the time."""
     torch.manual_seed(0)
     matcher = build(name, channels, frames=FRAMES)
-    each = bench.fewest if matcher.needs_maps else VIDEOS_EACH
+    each = bench.videos_with_maps if matcher.needs_maps else VIDEOS_EACH
     features = random_features(channels, videos_each=each, maps=matcher.needs_maps)
     device, trial = torch.device(bench.device), bench.table(features, TRIAL)
 
@@ -180,20 +184,20 @@ def _matcher(name: str, channels: int, bench: Bench) -> MatcherFigures:
         with torch.inference_mode():
             return prepare(matcher.to(device).eval(), features, trial, device)
 
-    def scored(count: int) -> Callable[[], object]:
-        return lambda: compared(matcher, ready, bench.table(features, count))
+    def scored(count: int) -> Callable[[], float]:
+        return timed(lambda: compared(matcher, ready, bench.table(features, count)), bench.device)
 
     ready = prepared()
     scored(TRIAL)()  # the first calls also start threads and choose kernels
-    preparing = _seconds(prepared, device)
-    one = _seconds(scored(TRIAL), device) / TRIAL
+    preparing = timed(prepared, bench.device)()
+    one = scored(TRIAL)() / TRIAL
     count = int(min(bench.episodes, max(TRIAL, LONGEST / one)))
-    taken = statistics.median(_seconds(scored(count), device) for _ in range(bench.rounds))
+    taken = statistics.median(scored(count)() for _ in range(bench.rounds))
     whole = count == bench.episodes and each == VIDEOS_EACH
     rate = count / taken
     videos = len(features.videos)
     everything = CLASSES * VIDEOS_EACH * preparing / videos + bench.episodes / rate
-    return MatcherFigures(
+    return MatcherTimes(
         matcher=name,
         videos=videos,
         episodes=count,
@@ -204,12 +208,13 @@ def _matcher(name: str, channels: int, bench: Bench) -> MatcherFigures:
     )
 
 
-def _network(model: Model, bench: Bench) -> tuple[float, float]:
-    """Seconds for one video on its own account, and for one episode with its matcher."""
-    device = torch.device(bench.device)
+def _network(model: Model, bench: Bench) -> NetworkTimes:
+    """Time the network on a few videos, and network and matcher on an episode."""
     members = bench.way * (bench.shot + bench.queries)
     shape = (bench.size, bench.size, 3)
-    pixels = torch.randint(0, 256, (members, FRAMES, *shape), dtype=torch.uint8, device=device)
+    pixels = torch.randint(
+        0, 256, (members, FRAMES, *shape), dtype=torch.uint8, device=bench.device
+    )
 
     def videos() -> None:
         with torch.inference_mode():
@@ -217,18 +222,22 @@ def _network(model: Model, bench: Bench) -> tuple[float, float]:
 
     def episode() -> None:
         with torch.inference_mode():
-            _direct(model, model.matcher, pixels, bench)
+            _score(model, model.matcher, pixels, bench)
 
     videos()  # the first call also chooses kernels
-    alone, whole = [], []
-    for _ in range(bench.sampled):
-        alone.append(_seconds(videos, device))
-        whole.append(_seconds(episode, device))
-    return statistics.median(alone) / VIDEOS_AT_ONCE, statistics.median(whole)
+    seconds = interleaved(
+        {work: timed(work, bench.device) for work in (videos, episode)},
+        rounds=bench.sampled,
+        what="bench evaluate",
+    )
+    return NetworkTimes(
+        per_video=statistics.median(seconds[videos]) / VIDEOS_AT_ONCE,
+        per_episode=statistics.median(seconds[episode]),
+    )
 
 
-def _direct(model: Model, matcher: Matcher, pixels: Tensor, bench: Bench) -> Tensor:
-    """The scores of an episode from its pixels."""
+def _score(model: Model, matcher: Matcher, pixels: Tensor, bench: Bench) -> Tensor:
+    """Compute the scores of an episode from its pixels."""
     frames = model(pixels).frames[None]
     shots = bench.way * bench.shot
     labels = torch.arange(bench.way, device=pixels.device).repeat_interleave(bench.shot)
@@ -237,46 +246,34 @@ def _direct(model: Model, matcher: Matcher, pixels: Tensor, bench: Bench) -> Ten
     return scores.logits.cpu()
 
 
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    began = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - began
-
-
-def evaluate_table(figures: EvaluateFigures) -> Table:
-    """The figures for a person to read."""
-    table = Table(
-        title=f"{figures.episodes:,} episodes, {figures.task}; {figures.videos:,} videos x "
-        f"{FRAMES} frames x {figures.channels}; {figures.cores} cores, {figures.device}",
-        caption=_caption(figures),
-        caption_justify="left",
+def evaluate_table(times: EvaluateTimes) -> Table:
+    """Lay out the times as a table."""
+    return table_of(
+        f"{times.episodes:,} episodes, {times.task}; {times.videos:,} videos x "
+        f"{FRAMES} frames x {times.channels}; {times.cores} cores, {times.device}",
+        _caption(times),
+        {
+            "matcher": [row.matcher for row in times.matchers],
+            "episodes/s": [f"{row.episodes_per_second:,.0f}" for row in times.matchers],
+            "prepare, ms/video": [f"{1000 * row.prepare:.2f}" for row in times.matchers],
+            "all, s": [f"{row.seconds:,.1f}" for row in times.matchers],
+            "measured": [
+                "whole"
+                if row.whole
+                else f"{row.episodes:,} episodes, {row.videos:,} videos; multiplied"
+                for row in times.matchers
+            ],
+        },
     )
-    table.add_column("matcher")
-    for heading in ("episodes/s", "prepare, ms/video", "all, s", "measured"):
-        table.add_column(heading, justify="right")
-    for row in figures.matchers:
-        part = f"{row.episodes:,} episodes, {row.videos:,} videos"
-        table.add_row(
-            row.matcher,
-            f"{row.episodes_per_second:,.0f}",
-            f"{1000 * row.prepare:.2f}",
-            f"{row.seconds:,.1f}",
-            "whole" if row.whole else f"{part}; multiplied",
-        )
-    return table
 
 
-def _caption(figures: EvaluateFigures) -> str:
-    network = f"{figures.backbone} at {figures.size} pixels, {figures.precision}"
+def _caption(times: EvaluateTimes) -> str:
+    network = f"{times.backbone} at {times.size} pixels, {times.precision}"
     return (
-        f"{network}: each video once {figures.videos:,} x {figures.per_video:.3f} s, with "
-        f"{figures.matchers[0].matcher} {figures.cached:,.0f} s in all; the field's way, every "
-        f"episode through the network, {figures.episodes:,} x {figures.per_episode:.2f} s = "
-        f"{figures.recomputed:,.0f} s. The cached way is {figures.speed:.0f} times faster. Times "
-        f"of the network are medians of {figures.sampled} samples, multiplied; decoding is in "
+        f"{network}: each video once {times.videos:,} x {times.per_video:.3f} s, with "
+        f"{times.matchers[0].matcher} {times.cached:,.0f} s in all; the field's way, every "
+        f"episode through the network, {times.episodes:,} x {times.per_episode:.2f} s = "
+        f"{times.recomputed:,.0f} s. The cached way is {times.speed:.0f} times faster. Times "
+        f"of the network are medians of {times.sampled} samples, multiplied; decoding is in "
         "neither."
     )

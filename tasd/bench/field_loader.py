@@ -1,8 +1,8 @@
-"""The two usual ways of this field to load an episode, to measure ours against.
+"""The two usual ways of this field to load an episode.
 
-Frames in ``.jpg`` files read with Pillow (TRX, STRM), and the videos themselves decoded with
-decord (HyRSM, MoLo, CLIP-FSAR); both in a torch DataLoader, resized, cropped, flipped, turned to
-float32 and normalised frame by frame or clip by clip on the CPU.
+Pillow reads frames in ``.jpg`` files (TRX, STRM), or decord decodes the videos themselves (HyRSM,
+MoLo, CLIP-FSAR). Both run in a torch DataLoader, which resizes, crops, flips, converts to float32
+and normalises on the CPU.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,12 +22,12 @@ from tasd.errors import UserError
 from tasd.loader.augment import corner
 from tasd.store import Store
 
-RESIZE = 256  # short side before the crop; nothing is left to do for frames stored at it
+RESIZE = 256  # the short side before the crop; frames stored at this size stay as they are
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class FieldLoader:
-    """A data set of episodes in a torch DataLoader; its workers live from round to round."""
+    """A data set of episodes in a torch DataLoader; its workers stay alive between rounds."""
 
     def __init__(self, dataset: Dataset[Tensor], *, device: torch.device, workers: int) -> None:
         self._device = device
@@ -48,9 +48,10 @@ class FieldLoader:
 
 @dataclass(frozen=True)
 class JpegFiles(Dataset[Tensor]):
-    """Episodes from frames in files, one file a frame. ``stored``: frames of each video.
+    """Episodes from frames in files, one file a frame, channels first.
 
-    ``normalised``: float32 as the field has it, else uint8, channels first all the same.
+    stored: number of frames of each video. normalised: float32, as is usual in the field; else
+    uint8.
     """
 
     episodes: Sequence[Sequence[View]]
@@ -85,7 +86,7 @@ class JpegFiles(Dataset[Tensor]):
 
 @dataclass(frozen=True)
 class VideoFiles(Dataset[Tensor]):
-    """Episodes from videos, each decoded where its frames are asked for."""
+    """Episodes from videos, decoded as an episode is read."""
 
     episodes: Sequence[Sequence[View]]
     size: int
@@ -113,7 +114,7 @@ class VideoFiles(Dataset[Tensor]):
 def jpeg_files(
     store: Store, episodes: Sequence[Sequence[View]], *, size: int, folder: Path
 ) -> JpegFiles:
-    """Lay the frames of ``episodes`` out as the field does: ``folder/video/frame.jpg``."""
+    """Write the frames of ``episodes`` as the field does: ``folder/video/frame.jpg``."""
     views = [view for episode in episodes for view in episode]
     stored = {view.video: store.videos[view.video].frames for view in views}
     files: dict[tuple[str, int], Path] = {}
@@ -129,17 +130,17 @@ def jpeg_files(
 def video_files(
     store: Store, episodes: Sequence[Sequence[View]], *, size: int, root: Path
 ) -> VideoFiles:
-    """The videos of ``episodes`` below the ``root`` that the store was prepared from.
+    """Find the videos of ``episodes`` below the ``root`` that the store was prepared from.
 
     Raises `UserError` where decord or a video is missing.
     """
     if find_spec("decord") is None:
-        raise UserError("--videos is read with decord, which is not installed: tasd[bench] has it")
+        raise UserError("--videos needs decord, which is not installed; pip install 'tasd[bench]'")
     found = {video.id: root / video.path for video in scan(DATASETS[store.dataset], root).videos}
-    asked = {view.video for episode in episodes for view in episode}
-    if missing := sorted(asked - found.keys()):
+    wanted = {view.video for episode in episodes for view in episode}
+    if missing := sorted(wanted - found.keys()):
         raise UserError(
             f"--videos {root} lacks {len(missing)} videos of the store {store.path}, such as "
             f"{missing[0]!r}; name the folder that the store was prepared from"
         )
-    return VideoFiles(episodes, size, {video: found[video] for video in asked})
+    return VideoFiles(episodes, size, {video: found[video] for video in wanted})

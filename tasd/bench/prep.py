@@ -1,10 +1,10 @@
-"""Prep beside the field's usual way, ffmpeg to .jpg files, on a person's own clips, in one run.
+"""Prep beside the field's usual way, ffmpeg to .jpg files, on the caller's own clips.
 
-What is timed of prep is all of it: planning, starting processes, decoding, hashes, checks,
-atomic shards and the report. Rounds are interleaved, so that whatever else the machine does
-falls on all alike; a speed is the median of ratios within a round.
+The time of prep includes everything: planning, starting processes, decoding, hashes, checks,
+atomic shards and the report.
 """
 
+import functools
 import os
 import resource
 import shutil
@@ -12,9 +12,8 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,10 +25,10 @@ from prep.prepare import prepare
 from prep.progress import Silence
 from prep.shard import PrepSettings
 from prep.sources import Sources
+from tasd.bench.rounds import interleaved, median_ratio, table_of, usable_cores
 from tasd.datasets import SourceVideo
 from tasd.datasets.base import VIDEO_SUFFIXES
 from tasd.errors import UserError
-from tasd.progress import track
 
 FIELD = "ffmpeg to .jpg files, all frames"
 FIELD_TWO = "the same, two at a time"
@@ -41,10 +40,18 @@ SHORT_SIDE = "scale='if(gt(iw,ih),-2,256)':'if(gt(iw,ih),256,-2)'"
 
 
 @dataclass(frozen=True)
-class WayFigures:
-    """One way on so many cores, for one video: wall and processor time, and its speed.
+class Taken:
+    """Wall and processor time of one video in one round."""
 
-    speed: against the field's way on the same cores, which it may use as it likes.
+    seconds: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class PrepTime:
+    """Times of one way for one video, on so many cores.
+
+    speed: relative to the field's way on the same cores, which may use all of them.
     """
 
     cores: int
@@ -55,67 +62,60 @@ class WayFigures:
 
 
 @dataclass(frozen=True)
-class PrepFigures:
-    """What was measured, on what.
+class PrepTimes:
+    """Times of all ways.
 
-    clips: different ones; prep takes them again and again, to ``videos``, as a real data set
-    has many. scaling: two workers on two cores over one on one; 0 where there is one core.
-    decode_scaling: the same of decoding alone: what a second core of the machine is worth.
-    worker_mib: the largest process that prep started.
+    clips: different ones; prep takes them repeatedly, up to ``videos``, since a real data set has
+    many. scaling: speed of two workers on two cores relative to one on one; 0 where the machine
+    has one core. decode_scaling: the same of decoding alone. worker_mib: the largest process that
+    prep started.
     """
 
     clips: int
     videos: int
     rounds: int
     ffmpeg: str
-    ways: tuple[WayFigures, ...]
+    ways: tuple[PrepTime, ...]
     scaling: float
     decode_scaling: float
     worker_mib: float
 
 
-@dataclass(frozen=True)
-class _Taken:
-    seconds: float
-    cpu_seconds: float
-
-
-def bench_prep(
-    root: Path, *, clips: int = 8, videos: int = 320, rounds: int = 5, ffmpeg: str | None = None
-) -> PrepFigures:
-    """Time every way on the videos below ``root``, ``rounds`` times, one way after the other.
+def bench_prep(root: Path, *, clips: int, videos: int, rounds: int) -> PrepTimes:
+    """Time every way on the videos below ``root`` in interleaved rounds.
 
     Raises `UserError` where there are no videos, or one of them cannot be prepared.
     """
-    tool = find_ffmpeg(ffmpeg)
+    tool = find_ffmpeg()
     sources = find_clips(root, clips)
     with tempfile.TemporaryDirectory(prefix="tasd-bench-") as folder:
         ways = _ways(sources, tool, Path(folder), videos=videos)
-        order = list(ways) * rounds
-        taken: dict[Way, list[_Taken]] = {way: [] for way in ways}
-        for way in track(order, total=len(order), what="bench prep", unit="runs"):
-            with _confined(way[0]):
-                taken[way].append(ways[way]())
-    return PrepFigures(
+        taken = interleaved(ways, rounds=rounds, what="bench prep")
+    return PrepTimes(
         clips=len(sources),
         videos=videos,
         rounds=rounds,
         ffmpeg=tool.version,
-        ways=way_figures(taken),
-        scaling=_scaling(taken[1, PREP], taken.get((2, PREP), [])),
-        decode_scaling=_scaling(taken[1, DECODE], taken.get((2, DECODE_TWO), [])),
+        ways=prep_times(taken),
+        scaling=_scaling(taken, PREP, PREP),
+        decode_scaling=_scaling(taken, DECODE, DECODE_TWO),
         worker_mib=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
     )
 
 
-def _scaling(one: Sequence[_Taken], two: Sequence[_Taken]) -> float:
-    """How many times as fast two cores are as one, in the median of the rounds."""
-    ratios = [a.seconds / b.seconds for a, b in zip(one, two, strict=False)]
-    return statistics.median(ratios or [0.0])
+def _scaling(taken: Mapping[Way, Sequence[Taken]], one: str, two: str) -> float:
+    """Compute the speed on two cores relative to one core; 0 where there is one core."""
+    if (2, two) not in taken:
+        return 0.0
+    return median_ratio(_seconds(taken[1, one]), _seconds(taken[2, two]))
+
+
+def _seconds(rounds: Sequence[Taken]) -> list[float]:
+    return [one.seconds for one in rounds]
 
 
 def find_clips(root: Path, most: int) -> list[Path]:
-    """Some videos below a folder, from all of it. Raises `UserError` where there are none."""
+    """Pick videos evenly from below a folder. Raises `UserError` where there are none."""
     files = (path for path in root.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
     found = sorted(path for path in files if path.is_file())
     if not found:
@@ -123,48 +123,43 @@ def find_clips(root: Path, most: int) -> list[Path]:
     return found[:: max(1, len(found) // most)][:most]
 
 
-def way_figures(taken: Mapping[Way, Sequence[_Taken]]) -> tuple[WayFigures, ...]:
-    """The figures of each way from what it took in each round, for one video."""
-    figures = []
-    for (cores, name), rounds in taken.items():
-        pairs = zip(taken[cores, FIELD], rounds, strict=True)
-        figures.append(
-            WayFigures(
-                cores=cores,
-                way=name,
-                milliseconds=1000 * statistics.median(one.seconds for one in rounds),
-                cpu_milliseconds=1000 * statistics.median(one.cpu_seconds for one in rounds),
-                speed=statistics.median(field.seconds / own.seconds for field, own in pairs),
-            )
+def prep_times(taken: Mapping[Way, Sequence[Taken]]) -> tuple[PrepTime, ...]:
+    """Summarise the times of each way in each round."""
+    return tuple(
+        PrepTime(
+            cores=cores,
+            way=name,
+            milliseconds=1000 * statistics.median(_seconds(rounds)),
+            cpu_milliseconds=1000 * statistics.median(one.cpu_seconds for one in rounds),
+            speed=median_ratio(_seconds(taken[cores, FIELD]), _seconds(rounds)),
         )
-    return tuple(figures)
+        for (cores, name), rounds in taken.items()
+    )
 
 
-def prep_table(figures: PrepFigures) -> Table:
-    """The figures for a person to read."""
+def prep_table(times: PrepTimes) -> Table:
+    """Lay out the times as a table."""
     scaling = (
-        f"2 workers on 2 cores are {figures.scaling:.2f} times as fast as 1 on 1 "
-        f"(decoding alone: {figures.decode_scaling:.2f}); "
+        f"2 workers on 2 cores are {times.scaling:.2f} times as fast as 1 on 1 "
+        f"(decoding alone: {times.decode_scaling:.2f}); "
     )
-    table = Table(
-        title=f"one video of {figures.clips} clips; {figures.rounds} rounds, {figures.ffmpeg}",
-        caption=f"{scaling if figures.scaling else ''}"
-        f"no process took more than {figures.worker_mib:.0f} MiB",
+    return table_of(
+        f"one video of {times.clips} clips; {times.rounds} rounds, {times.ffmpeg}",
+        f"{scaling if times.scaling else ''}no process took more than {times.worker_mib:.0f} MiB",
+        {
+            "cores": [str(way.cores) for way in times.ways],
+            "way": [way.way for way in times.ways],
+            "ms": [f"{way.milliseconds:,.1f}" for way in times.ways],
+            "CPU ms": [f"{way.cpu_milliseconds:,.1f}" for way in times.ways],
+            "speed": [f"{way.speed:.2f}x" for way in times.ways],
+        },
     )
-    table.add_column("cores", justify="right")
-    table.add_column("way")
-    for heading in ("ms", "CPU ms", "speed"):
-        table.add_column(heading, justify="right")
-    for way in figures.ways:
-        numbers = (f"{way.milliseconds:,.1f}", f"{way.cpu_milliseconds:,.1f}", f"{way.speed:.2f}x")
-        table.add_row(str(way.cores), way.way, *numbers)
-    return table
 
 
 def _ways(
     clips: Sequence[Path], tool: Ffmpeg, folder: Path, *, videos: int
-) -> dict[Way, Callable[[], _Taken]]:
-    ways: dict[Way, Callable[[], _Taken]] = {
+) -> dict[Way, Callable[[], Taken]]:
+    ways: dict[Way, Callable[[], Taken]] = {
         (1, FIELD): lambda: _field(clips, tool, folder, at_once=1),
         (1, DECODE): lambda: _decode(clips, tool, at_once=1),
         (1, PREP): lambda: _prepare(clips, tool, folder, videos=videos, workers=1),
@@ -173,29 +168,28 @@ def _ways(
         (2, DECODE_TWO): lambda: _decode(clips, tool, at_once=2),
         (2, PREP): lambda: _prepare(clips, tool, folder, videos=videos, workers=2),
     }
-    return {way: work for way, work in ways.items() if way[0] <= len(_cores())}
+    most = len(usable_cores())
+    return {
+        (cores, name): functools.partial(_confined, work, cores=cores)
+        for (cores, name), work in ways.items()
+        if cores <= most
+    }
 
 
-def _cores() -> list[int]:
-    """The processors this process may use; where the system cannot say, one."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
-
-
-@contextmanager
-def _confined(cores: int) -> Iterator[None]:
-    """Keep this process, and those that it starts, to so many cores."""
-    every = _cores()
-    if len(every) > 1:
-        os.sched_setaffinity(0, every[:cores])
+def _confined(work: Callable[[], Taken], *, cores: int) -> Taken:
+    """Do the work with this process, and those that it starts, confined to so many cores."""
+    every = usable_cores()
+    if len(every) == 1:
+        return work()
+    os.sched_setaffinity(0, every[:cores])
     try:
-        yield
+        return work()
     finally:
-        if len(every) > 1:
-            os.sched_setaffinity(0, every)
+        os.sched_setaffinity(0, every)
 
 
-def _field(clips: Sequence[Path], tool: Ffmpeg, folder: Path, *, at_once: int) -> _Taken:
-    """Every frame of each clip into a folder of its own, the shorter side 256 pixels."""
+def _field(clips: Sequence[Path], tool: Ffmpeg, folder: Path, *, at_once: int) -> Taken:
+    """Write every frame of each clip into its own folder, the shorter side 256 pixels."""
 
     def extract(number: int, clip: Path) -> None:
         target = folder / "jpg" / str(number)
@@ -203,24 +197,25 @@ def _field(clips: Sequence[Path], tool: Ffmpeg, folder: Path, *, at_once: int) -
         filters = ["-vf", SHORT_SIDE, "-q:v", str(JPEG_QUALITY)]
         _run(tool, clip, *filters, str(target / "%05d.jpg"))
 
-    # Twice as many, so that two at a time are both busy to the end.
-    many = list(clips) * at_once
-    with _timed(len(many)) as taken, ThreadPoolExecutor(at_once) as pool:
-        list(pool.map(extract, range(len(many)), many))
+    taken = _on_each(clips, extract, at_once=at_once)
     shutil.rmtree(folder / "jpg")
-    return taken[0]
+    return taken
 
 
-def _decode(clips: Sequence[Path], tool: Ffmpeg, *, at_once: int) -> _Taken:
-    """The floor; two at a time tell what a second core of this machine is worth."""
+def _decode(clips: Sequence[Path], tool: Ffmpeg, *, at_once: int) -> Taken:
+    """Decode and do nothing else; two at a time show the worth of a second core."""
 
-    def decode(clip: Path) -> None:
+    def decode(number: int, clip: Path) -> None:
         _run(tool, clip, "-map", "0:V:0", "-f", "null", "-", threads=1)
 
-    many = list(clips) * at_once
-    with _timed(len(many)) as taken, ThreadPoolExecutor(at_once) as pool:
-        list(pool.map(decode, many))
-    return taken[0]
+    return _on_each(clips, decode, at_once=at_once)
+
+
+def _on_each(clips: Sequence[Path], work: Callable[[int, Path], None], *, at_once: int) -> Taken:
+    """Time the work on each clip, so many clips at a time."""
+    many = list(clips) * at_once  # twice as many keep two processes busy to the end
+    with ThreadPoolExecutor(at_once) as pool:
+        return _time(lambda: list(pool.map(work, range(len(many)), many)), videos=len(many))
 
 
 def _run(tool: Ffmpeg, clip: Path, *output: str, threads: int | None = None) -> None:
@@ -235,8 +230,8 @@ def _run(tool: Ffmpeg, clip: Path, *output: str, threads: int | None = None) -> 
 
 def _prepare(
     clips: Sequence[Path], tool: Ffmpeg, folder: Path, *, videos: int, workers: int
-) -> _Taken:
-    """All of prep, on links to the clips."""
+) -> Taken:
+    """Run all of prep on links to the clips."""
     root, store = folder / "videos", folder / "store"
     root.mkdir()
     sources = []
@@ -245,23 +240,24 @@ def _prepare(
         name = f"{number:05}{clip.suffix}"
         (root / name).symlink_to(clip.absolute())
         sources.append(SourceVideo("clips", name, name, clip.stat().st_size))
-    recipe = PrepSettings(root, store, "folder", FrameSettings(), tool)
-    with _timed(videos) as taken:
-        report = prepare(Sources(tuple(sources)), recipe, Silence(), workers=workers)
+    settings = PrepSettings(root, store, "folder", FrameSettings(), tool)
+
+    def work() -> None:
+        report = prepare(Sources(tuple(sources)), settings, Silence(), workers=workers)
+        if report.losses:
+            raise UserError(f"{report.remarks[0].reason}; leave such videos out of --root")
+
+    taken = _time(work, videos=videos)
     shutil.rmtree(root)
     shutil.rmtree(store)
-    if report.losses:
-        raise UserError(f"{report.remarks[0].reason}: leave such videos out of --root")
-    return taken[0]
+    return taken
 
 
-@contextmanager
-def _timed(videos: int) -> Iterator[list[_Taken]]:
-    """Wall and processor time of a block, with the processes it waited for, for each video."""
-    taken: list[_Taken] = []
+def _time(work: Callable[[], object], *, videos: int) -> Taken:
+    """Time the work and the processes that it waits for, divided by the number of videos."""
     began, cpu = time.perf_counter(), _cpu()
-    yield taken
-    taken.append(_Taken((time.perf_counter() - began) / videos, (_cpu() - cpu) / videos))
+    work()
+    return Taken((time.perf_counter() - began) / videos, (_cpu() - cpu) / videos)
 
 
 def _cpu() -> float:

@@ -1,24 +1,22 @@
-"""A training step beside the networks' own work, on the same episode, in one run.
+"""A training step beside the bare work of its networks, on the same episode.
 
-Whatever the method, the student goes forwards and backwards over all videos of an episode and the
-teacher forwards over those that it is asked about. The rest of a step is what this project adds:
-losses, heads, centre, moving average, optimiser. Decoding is measured by `tasd bench loader`.
+In every method the student goes forwards and backwards over all videos of an episode, and the
+teacher forwards over the support. The rest of a step is what this project adds: losses, heads,
+centre, moving average, optimiser. Decoding is measured by `tasd bench loader`.
 """
 
-import os
 import statistics
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from rich.table import Table
 
 from tasd import recipes
+from tasd.bench.rounds import Conditions, interleaved, median_ratio, table_of, timed
 from tasd.config import Config, replace
 from tasd.device import pick_device
 from tasd.episodes import EpisodeSampler
-from tasd.progress import track
 from tasd.training import optimiser
 from tasd.training.distributed import World
 from tasd.training.learner import Learner, build_learner
@@ -32,7 +30,7 @@ BARE, BASELINE, TASD = "bare networks", "baseline step", "tasd step"
 
 @dataclass(frozen=True)
 class Bench:
-    """What is measured; weights are random, which takes as long as any others."""
+    """Settings of the measurement. The weights are random: their values do not change the time."""
 
     backbone: str = "resnet50"
     size: int = 224
@@ -43,8 +41,13 @@ class Bench:
     device: str = "auto"
     rounds: int = 5
 
+    @property
+    def task(self) -> str:
+        """The task as text."""
+        return f"{self.way}-way {self.shot}-shot, {self.queries} queries per class"
+
     def config(self, recipe: str, *, checkpointing: bool = False) -> Config:
-        """A recipe at this size. Raises `UserError`."""
+        """Return a recipe at this size. Raises `UserError`."""
         return replace(
             recipes.make(recipe, dataset="folder", shot=self.shot),
             [
@@ -60,56 +63,46 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class WayFigures:
-    """One kind of step; ``relative`` is the median of its time by the bare networks' of a round."""
+class StepTime:
+    """Time of one kind of step; ``relative`` to the bare networks in the same round."""
 
     way: str
     seconds: float
     relative: float
 
 
-@dataclass(frozen=True)
-class CostFigures:
-    """What was measured, on what. overhead: of a tasd step beyond the networks' own work."""
+@dataclass(frozen=True, kw_only=True)
+class StepTimes(Conditions):
+    """Times of all kinds of steps. overhead: of a tasd step beyond the bare networks."""
 
     backbone: str
     size: int
     task: str
     videos: int
     precision: str
-    device: str
-    cores: int
     threads: int
-    rounds: int
-    ways: tuple[WayFigures, ...]
+    ways: tuple[StepTime, ...]
     overhead: float
 
 
-def bench_step(bench: Bench) -> CostFigures:
-    """Time each kind of step ``bench.rounds`` times, one after the other. Raises `UserError`."""
-    tasd, batch = built(bench.config("tasd"), bench.device)
-    baseline, _ = built(bench.config("baseline"), bench.device)
-    kinds: dict[str, Callable[[], object]] = {
-        BARE: lambda: _networks(tasd, batch),
-        BASELINE: lambda: whole_step(baseline, batch),
-        TASD: lambda: whole_step(tasd, batch),
+def bench_step(bench: Bench) -> StepTimes:
+    """Time each kind of step in ``bench.rounds`` rounds. Raises `UserError`."""
+    tasd, batch = build_step(bench.config("tasd"), bench.device)
+    baseline, _ = build_step(bench.config("baseline"), bench.device)
+    device = str(tasd.world.device)
+    kinds = {
+        BARE: timed(lambda: _networks(tasd, batch), device),
+        BASELINE: timed(lambda: whole_step(baseline, batch), device),
+        TASD: timed(lambda: whole_step(tasd, batch), device),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in kinds}
-    names = list(kinds)
-    order = names + [names[(r + i) % 3] for r in range(bench.rounds) for i in range(3)]
-    for turn, name in enumerate(track(order, total=len(order), what="bench step", unit="steps")):
-        taken = _seconds(kinds[name], tasd.world.device)
-        if turn >= len(names):  # the first of each warms up
-            seconds[name].append(taken)
-    ways = way_figures(seconds)
-    return CostFigures(
+    ways = step_times(interleaved(kinds, rounds=bench.rounds, what="bench step", warm_up=1))
+    return StepTimes(
         backbone=bench.backbone,
         size=bench.size,
-        task=f"{bench.way}-way {bench.shot}-shot, {bench.queries} queries per class",
+        task=bench.task,
         videos=len(batch.frames),
         precision=tasd.config.training.precision,
-        device=str(tasd.world.device),
-        cores=len(os.sched_getaffinity(0)),
+        device=device,
         threads=torch.get_num_threads(),
         rounds=bench.rounds,
         ways=ways,
@@ -117,34 +110,27 @@ def bench_step(bench: Bench) -> CostFigures:
     )
 
 
-def way_figures(seconds: dict[str, list[float]]) -> tuple[WayFigures, ...]:
-    """Medians over the rounds, of times and of the ratios within a round."""
-
-    def relative(taken: Sequence[float]) -> float:
-        return statistics.median(own / bare for own, bare in zip(taken, seconds[BARE], strict=True))
-
+def step_times(seconds: Mapping[str, Sequence[float]]) -> tuple[StepTime, ...]:
+    """Summarise the seconds of each kind of step in each round."""
     return tuple(
-        WayFigures(name, statistics.median(taken), relative(taken))
+        StepTime(name, statistics.median(taken), median_ratio(taken, seconds[BARE]))
         for name, taken in seconds.items()
     )
 
 
-def step_table(figures: CostFigures) -> Table:
-    """The figures for a person to read."""
-    table = Table(
-        title=f"{figures.backbone} at {figures.size} pixels, {figures.task}, {figures.precision}; "
-        f"{figures.device}, {figures.threads} of {figures.cores} cores, {figures.rounds} rounds",
-        caption=f"Distillation, losses and optimiser cost {figures.overhead:.0%} beyond the "
-        "networks' own work: the student forwards and backwards, the teacher forwards.",
-        caption_justify="left",
-        min_width=80,
+def step_table(times: StepTimes) -> Table:
+    """Lay out the times as a table."""
+    return table_of(
+        f"{times.backbone} at {times.size} pixels, {times.task}, {times.precision}; "
+        f"{times.device}, {times.threads} of {times.cores} cores, {times.rounds} rounds",
+        f"Distillation, losses and optimiser cost {times.overhead:.0%} beyond the networks' own "
+        "work: the student forwards and backwards, the teacher forwards.",
+        {
+            "step": [way.way for way in times.ways],
+            "ms": [f"{1000 * way.seconds:,.0f}" for way in times.ways],
+            "relative": [f"{way.relative:.2f}x" for way in times.ways],
+        },
     )
-    table.add_column("step")
-    for heading in ("ms", "relative"):
-        table.add_column(heading, justify="right")
-    for way in figures.ways:
-        table.add_row(way.way, f"{1000 * way.seconds:,.0f}", f"{way.relative:.2f}x")
-    return table
 
 
 @dataclass(frozen=True)
@@ -191,15 +177,15 @@ def build_parts(config: Config, world: World, *, classes: tuple[str, ...]) -> Tr
     return TrainingParts(config, learner, teacher, optim, step, world)
 
 
-def built(config: Config, device: str) -> tuple[TrainingParts, EpisodeBatch]:
-    """The parts for ``config`` and an episode of noise, on the device. Raises `UserError`."""
+def build_step(config: Config, device: str) -> tuple[TrainingParts, EpisodeBatch]:
+    """Return the parts for ``config`` and an episode of noise on the device. Raises `UserError`."""
     world = World(0, 1, pick_device(device))
     names = tuple(f"class {number}" for number in range(config.episode.way))
     return build_parts(config, world, classes=names), _noise(config, names, world.device)
 
 
 def whole_step(parts: TrainingParts, batch: EpisodeBatch) -> None:
-    """Take a training step of one episode, once its frames are there."""
+    """Take a training step of one episode whose frames are decoded."""
     parts.update(parts.gradients([batch]), ema=0.01)
 
 
@@ -227,11 +213,3 @@ def _noise(config: Config, names: Sequence[str], device: torch.device) -> Episod
         support_labels=torch.tensor(episode.support_labels, device=device),
         query_labels=torch.tensor(episode.query_labels, device=device),
     )
-
-
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    began = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - began

@@ -1,6 +1,5 @@
-"""``tasd doctor``: what is installed, which GPU, which decoder, which stores and runs."""
+"""``tasd doctor``: report the installation, GPUs, decoder, stores and runs."""
 
-import importlib.util
 import json
 import os
 import platform
@@ -19,7 +18,7 @@ Verdict = Literal["ok", "note", "missing"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the examination: ``missing`` means that some command cannot work."""
+    """One line of the report; ``missing`` means that some command cannot work."""
 
     what: str
     verdict: Verdict
@@ -27,9 +26,9 @@ class Finding:
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
-    """Tell what is installed, which GPU, which stores and runs."""
+    """Report what is installed, GPUs, stores and runs."""
     findings = examine()
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
@@ -41,7 +40,7 @@ def doctor(
 
 
 def examine() -> list[Finding]:
-    """All that is worth knowing about this installation."""
+    """Examine the installation."""
     from tasd.runs.environment import version
 
     return [
@@ -54,7 +53,7 @@ def examine() -> list[Finding]:
 
 
 def healthy(findings: list[Finding]) -> bool:
-    """Whether every command can work."""
+    """Return True where every command can work."""
     return all(finding.verdict != "missing" for finding in findings)
 
 
@@ -79,7 +78,7 @@ def _training() -> list[Finding]:
         import torch
         import torchvision
     except ImportError as error:
-        return [Finding("torch", "missing", f"{error}; pip install 'tasd[train]'; prep works")]
+        return [Finding("torch", "missing", f"{error}; pip install 'tasd[train]' (prep works)")]
     found = [Finding("torch", "ok", f"{torch.__version__}, torchvision {torchvision.__version__}")]
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
@@ -87,14 +86,20 @@ def _training() -> list[Finding]:
             text = f"{card.name}, {card.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}"
             found.append(Finding(f"gpu {index}", "ok", text))
     else:
-        found.append(Finding("gpu", "note", "none usable; --device auto means the CPU"))
-    if importlib.util.find_spec("nvidia.dali") is not None:
-        from nvidia import dali
-
-        found.append(Finding("loader", "ok", f"DALI {dali.__version__}"))
-    else:
-        found.append(Finding("loader", "note", "no DALI here; the torch loader serves, slower"))
+        found.append(Finding("gpu", "note", "none is usable; --device auto uses the CPU"))
+    found.append(_loader())
     return found
+
+
+def _loader() -> Finding:
+    from tasd.loader import why_no_dali
+
+    if (reason := why_no_dali()) is not None:
+        text = f"no DALI ({reason}); Pillow decodes the frames, more slowly"
+        return Finding("loader", "note", text)
+    from nvidia import dali
+
+    return Finding("loader", "ok", f"DALI {dali.__version__}")
 
 
 def _data() -> list[Finding]:

@@ -17,7 +17,7 @@ def show(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="File of the drawing (PNG).")] = None,
 ) -> None:
-    """Show the contents of a store or a run, or draw a video of a store."""
+    """Show what a store or a run holds, or draw a video of it."""
     if (what / "config.json").exists() and video is None:
         from tasd.runs.folder import Run
 

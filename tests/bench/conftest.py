@@ -1,4 +1,4 @@
-"""The fixtures of the loader, for the tests of its bench."""
+"""The fixtures of the loader, for the tests of its benchmark."""
 
 from tests.loader.conftest import make_store, store
 

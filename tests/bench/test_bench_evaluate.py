@@ -1,4 +1,4 @@
-"""The benchmark of evaluation: what was measured and what was multiplied add up, and are told."""
+"""The benchmark of evaluation: measured and multiplied numbers add up and are printed."""
 
 import io
 from dataclasses import asdict
@@ -44,12 +44,12 @@ def test_the_whole_is_the_sum_of_its_parts(figures):
 def test_the_table_tells_what_was_measured_and_what_multiplied(figures):
     text = io.StringIO()
     Console(file=text, width=200).print(evaluate_table(figures))
-    said = " ".join(text.getvalue().split())
-    assert "60 episodes, 5-way 1-shot, 1 query per class; 192 videos x 8 frames x 512" in said
-    assert "whole" in said
-    assert "60 episodes, 144 videos; multiplied" in said
-    assert f"The cached way is {figures.speed:.0f} times faster" in said
-    assert "decoding is in neither" in said
+    shown = " ".join(text.getvalue().split())
+    assert "60 episodes, 5-way 1-shot, 1 query per class; 192 videos x 8 frames x 512" in shown
+    assert "whole" in shown
+    assert "60 episodes, 144 videos; multiplied" in shown
+    assert f"The cached way is {figures.speed:.0f} times faster" in shown
+    assert "decoding is in neither" in shown
 
 
 def test_a_matcher_that_takes_long_is_measured_on_fewer_episodes(monkeypatch):

@@ -7,11 +7,11 @@ from tasd.bench.prep import (
     DECODE,
     FIELD,
     PREP,
-    _Taken,
+    Taken,
     bench_prep,
     find_clips,
     prep_table,
-    way_figures,
+    prep_times,
 )
 from tasd.errors import UserError
 from tests.videos import make_clip, make_tree
@@ -19,10 +19,10 @@ from tests.videos import make_clip, make_tree
 
 def test_a_speed_is_the_median_of_ratios_within_a_round() -> None:
     taken = {
-        (1, FIELD): [_Taken(1.0, 2.0), _Taken(4.0, 2.0), _Taken(1.0, 2.0)],
-        (1, PREP): [_Taken(0.5, 0.5), _Taken(0.4, 0.5), _Taken(0.2, 0.5)],
+        (1, FIELD): [Taken(1.0, 2.0), Taken(4.0, 2.0), Taken(1.0, 2.0)],
+        (1, PREP): [Taken(0.5, 0.5), Taken(0.4, 0.5), Taken(0.2, 0.5)],
     }
-    field, own = way_figures(taken)
+    field, own = prep_times(taken)
     assert field.speed == 1
     assert own.speed == pytest.approx(5)
     assert own.milliseconds == pytest.approx(400)

@@ -1,4 +1,4 @@
-"""The benchmark of a training step: what is timed is the step that trains, and it adds up."""
+"""The benchmark of a training step: it times the step that trains, and its numbers add up."""
 
 import io
 import json
@@ -12,13 +12,22 @@ from rich.console import Console
 from tasd.bench import memory
 from tasd.bench import step as module
 from tasd.bench.memory import GIB, MemoryFigures, bench_memory, memory_table
-from tasd.bench.step import BARE, BASELINE, TASD, Bench, bench_step, built, step_table, way_figures
+from tasd.bench.step import (
+    BARE,
+    BASELINE,
+    TASD,
+    Bench,
+    bench_step,
+    build_step,
+    step_table,
+    step_times,
+)
 from tasd.errors import UserError
 
 SMALL = Bench(backbone="resnet8", size=32, queries=1, precision="float32", device="cpu", rounds=1)
 
 
-def said(table) -> str:
+def printed(table) -> str:
     text = io.StringIO()
     Console(file=text, width=200).print(table)
     return " ".join(text.getvalue().split())
@@ -31,7 +40,7 @@ def figures():
 
 def test_the_ways_are_medians_and_ratios_of_the_same_round():
     seconds = {BARE: [1.0, 2.0, 10.0], BASELINE: [1.0, 2.0, 8.0], TASD: [1.5, 2.2, 11.0]}
-    bare, baseline, tasd = way_figures(seconds)
+    bare, baseline, tasd = step_times(seconds)
     assert (bare.seconds, bare.relative) == (2.0, 1.0)
     assert (baseline.way, baseline.relative) == (BASELINE, 1.0)
     assert tasd.relative == pytest.approx(1.1)  # of 1.5, 1.1, 1.1
@@ -43,13 +52,13 @@ def test_every_kind_of_step_is_timed_and_told(figures):
     assert figures.overhead == pytest.approx(figures.ways[-1].relative - 1)
     assert figures.videos == 10
     assert json.loads(json.dumps(asdict(figures)))["backbone"] == "resnet8"
-    text = said(step_table(figures))
+    text = printed(step_table(figures))
     assert "resnet8 at 32 pixels, 5-way 1-shot, 1 queries per class, float32" in text
     assert f"cost {figures.overhead:.0%} beyond the networks' own work" in text
 
 
 def test_a_timed_step_trains_both_networks_and_the_bare_one_neither():
-    parts, batch = built(SMALL.config("tasd"), "cpu")
+    parts, batch = build_step(SMALL.config("tasd"), "cpu")
     before = {k: v.clone() for k, v in parts.learner.state_dict().items()}
     teacher = {k: v.clone() for k, v in parts.teacher.state_dict().items()}
 
@@ -69,7 +78,7 @@ def test_the_memory_is_that_of_a_step_in_a_process_of_its_own():
     assert (without.checkpointing, with_.checkpointing) == (False, True)
     assert with_.peak < without.peak
     assert 0 < without.libraries < without.libraries + without.networks < without.peak
-    text = said(memory_table(small, (without, with_)))
+    text = printed(memory_table(small, (without, with_)))
     assert f"{without.on_a_card / GIB:.1f} GiB without and" in text
 
 

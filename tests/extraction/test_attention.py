@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from tasd.extraction.attention import attention
-from tasd.model import Model
+from tasd.model import build_model
 from tests.runs import small_config
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_attention_leaves_the_networks_precision_as_it_was(precision):
-    model = Model(small_config(), classes=4).eval()
+    model = build_model(small_config(), classes=4).eval()
     model.precision = precision
     frames = torch.randint(0, 256, (1, 2, 64, 64, 3), dtype=torch.uint8)
     found = attention(model, frames, label="student")

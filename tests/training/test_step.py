@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tasd.bench.step import Bench, TrainingParts, built
+from tasd.bench.step import Bench, TrainingParts, build_step
 from tasd.config import Config, replace
 
 SMALL = Bench(backbone="resnet8", size=32, queries=1, precision="float32", device="cpu")
@@ -22,7 +22,7 @@ def frozen_backbone(parts: TrainingParts) -> TrainingParts:
 
 
 def test_gradients_of_weights_that_do_not_learn_do_not_add_up_from_step_to_step():
-    parts, batch = built(config(("optimiser.lr", 1e-12)), "cpu")
+    parts, batch = build_step(config(("optimiser.lr", 1e-12)), "cpu")
     parts = frozen_backbone(parts)
     norms = []
     for _ in range(3):
@@ -33,7 +33,7 @@ def test_gradients_of_weights_that_do_not_learn_do_not_add_up_from_step_to_step(
 
 
 def test_an_undone_step_leaves_weights_statistics_and_gradients_as_they_were():
-    parts, batch = built(config(), "cpu")
+    parts, batch = build_step(config(), "cpu")
     before = {name: tensor.clone() for name, tensor in parts.learner.state_dict().items()}
     parts.gradients([batch])
     parts.step.undo()
@@ -43,7 +43,7 @@ def test_an_undone_step_leaves_weights_statistics_and_gradients_as_they_were():
 
 
 def test_a_step_whose_gradient_is_not_finite_says_so():
-    parts, batch = built(config(), "cpu")
+    parts, batch = build_step(config(), "cpu")
     assert parts.gradients([batch]).finite
     parts.step.undo()
     with torch.no_grad():
