@@ -10,7 +10,7 @@ from tasd import backbones
 from tasd.backbones import weights
 from tasd.backbones.temporal import TemporalEncoder
 from tasd.config import Config
-from tasd.device import Choice, resolve_precision
+from tasd.device import PrecisionChoice, resolve_precision
 from tasd.errors import UserError
 from tasd.losses.distill import ProjectionHead
 from tasd.losses.relation import GloRe
@@ -80,7 +80,7 @@ class Model(nn.Module):
             else None
         )
         self.relation = _relation(config, self.backbone) if distill.pr else None
-        self.precision: Choice = config.training.precision
+        self.precision: PrecisionChoice = config.training.precision
         self.channels_last = config.training.channels_last
         if self.channels_last and not self.backbone.clips:
             self.backbone = self.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

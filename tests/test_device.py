@@ -6,7 +6,7 @@ import torch
 from tasd import recipes
 from tasd.device import native_precision, resolve_precision
 from tasd.training.distributed import World
-from tasd.training.plan import plan
+from tasd.training.plan import training_plan
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -35,5 +35,5 @@ def test_a_network_trained_in_bf16_is_evaluated_in_what_the_device_has(capabilit
 
 def test_the_choice_is_written_down_for_a_resume_on_another_machine(capability):
     config = recipes.make("tasd", dataset="folder", shot=1)
-    chosen = plan(config, World(0, 1, CPU)).config.training.precision
+    chosen = training_plan(config, World(0, 1, CPU)).config.training.precision
     assert chosen == ("bf16" if capability == "AVX512" else "float32")

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar
 
-import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
+from tasd.device import outside_autocast, widened
 from tasd.errors import UserError
 from tasd.types import Features, Scores, Task
 
@@ -66,8 +66,8 @@ class Matcher(nn.Module):
 
     def forward(self, task: Task) -> Scores:
         """Scores of a task of raw features, in float32 (or float64) whatever autocast says."""
-        with torch.autocast(task.support.device.type, enabled=False):
-            return self.match(widened(task))
+        with outside_autocast(task.support):
+            return self.match(_widened_task(task))
 
     def match(self, task: Task) -> Scores:
         """`prepare` and `compare`; overridden by matchers whose losses read what lies between."""
@@ -124,15 +124,13 @@ def _of_episodes(videos: Tensor, like: Tensor) -> Tensor:
     return videos.reshape(*like.shape[:2], *videos.shape[1:])
 
 
-def widened(task: Task) -> Task:
-    """The task with half-precision features as float32; float32 and float64 stay."""
-    halves = (torch.float16, torch.bfloat16)
+def _widened_task(task: Task) -> Task:
     wide: dict[str, Any] = {
-        name: value.float()
+        name: widened(value)
         for name, value in vars(task).items()
-        if isinstance(value, Tensor) and value.dtype in halves
+        if isinstance(value, Tensor) and value.is_floating_point()
     }
-    return replace(task, **wide) if wide else task
+    return replace(task, **wide)
 
 
 def check_heads(name: str, channels: int, heads: int) -> None:
