@@ -142,8 +142,8 @@ def test_a_split_of_ones_own_is_a_json_file_or_a_folder_of_lists(tmp_path: Path)
         ("[]", "is not a split"),
         ('{"train": ["a"]}', "is not a split"),
         ('{"train": 1, "val": [], "test": []}', "is not a split"),
-        ('{"train": ["x"], "val": [], "test": []}', "'x' of train in .* is no folder"),
-        ('{"train": ["a"], "val": [], "test": ["a"]}', "'a' stands in train and in test"),
+        ('{"train": ["x"], "val": [], "test": []}', "'x' of train in .* has no folder"),
+        ('{"train": ["a"], "val": [], "test": ["a"]}', "'a' is in train and in test"),
     ],
 )
 def test_a_split_that_cannot_be_is_refused(tmp_path: Path, text: str, said: str) -> None:

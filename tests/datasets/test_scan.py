@@ -178,7 +178,7 @@ def test_a_name_that_is_no_text_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dataset", DATASETS.values(), ids=DATASETS)
 def test_an_empty_folder_is_one_clear_line(tmp_path: Path, dataset: Dataset) -> None:
-    with pytest.raises(UserError, match=f"no video found.*{dataset.name} lies as") as caught:
+    with pytest.raises(UserError, match=f"no video found.*{dataset.name} has the layout") as caught:
         scan(dataset, tmp_path)
     assert dataset.layout in str(caught.value)
     with pytest.raises(UserError, match="is not a folder"):

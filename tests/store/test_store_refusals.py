@@ -58,13 +58,24 @@ def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> N
 
 def test_another_version_is_refused_by_name(tmp_path: Path) -> None:
     edit_manifest(write_store(tmp_path), lambda content: content.update(version=2))
-    assert "format version 2; this release reads version 1" in refusal(tmp_path)
+    assert "has version 2 of its format, this tasd reads version 1" in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '"x"', '{"format": "other"}', "\x00\x01", "null"])
-def test_another_file_of_that_name_is_refused(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        *((text, "cannot be read") for text in ("", "{", "\x00\x01")),
+        *(
+            (text, "is not the manifest of a store")
+            for text in ("[]", '"x"', '{"format": "other"}', "null")
+        ),
+    ],
+)
+def test_another_file_of_that_name_is_refused(tmp_path: Path, text: str, reason: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
-    assert "is not the manifest of a store" in refusal(tmp_path)
+    line = refusal(tmp_path)
+    assert reason in line
+    assert "run the same tasd prep again" in line
 
 
 @pytest.mark.parametrize(
@@ -245,7 +256,7 @@ def test_a_shard_that_contradicts_itself_is_refused(
 def test_a_shard_of_another_version_is_refused_by_name(tmp_path: Path) -> None:
     shard = write_store(tmp_path) / SHARD
     shard.write_bytes(shard.read_bytes().replace(b"tasd store 1", b"tasd store 7", 1))
-    assert "format version 7; this release reads version 1" in refusal(tmp_path)
+    assert "has version 7 of the format, this tasd reads version 1" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize(

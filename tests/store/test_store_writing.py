@@ -127,7 +127,9 @@ def test_a_disk_that_fills_is_an_os_error_and_leaves_nothing(tmp_path: Path, lim
 def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     write_shard(tmp_path / SHARD, VIDEOS)
     keep = {SHARD, "manifest.json", "notes.tmp"}
-    for name in ["shard-00001.h5.0a1b2c3d.tmp", "manifest.json.0a1b2c3d.tmp", *keep - {SHARD}]:
+    left = [".shard-00001.h5.0a1b2c3d.writing", ".manifest.json.0a1b2c3d.writing"]
+    left += ["shard-00001.h5.0a1b2c3d.tmp", "manifest.json.0a1b2c3d.tmp"]  # of version 0.1
+    for name in [*left, *keep - {SHARD}]:
         (tmp_path / name).touch()
     remove_leftovers(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == keep
