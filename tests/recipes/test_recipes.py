@@ -115,7 +115,10 @@ def test_the_distillation_of_a_recipe_is_taken_over_whole_and_taken_away(base):
     ("settings", "said"),
     [
         ([("distill", "otam")], "no distillation is called 'otam'; there are: none, tasd"),
-        ([("distill", "none"), ("distill.ce_pairs", "SS")], "no effect while distill.ce is 0"),
+        (
+            [("distill", "none"), ("distill.ce_pairs", "SS")],
+            "no effect: it needs distill.ce above 0",
+        ),
         ([("network.dropout", 0.2)], "no effect while network.depth is 0"),
         ([("optimiser.warmup", 5)], "no effect while optimiser.schedule is 'constant'"),
         ([("network.weights", "none"), ("optimiser.backbone_scale", 0.1)], "'none'"),
