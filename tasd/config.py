@@ -248,8 +248,8 @@ def _check_on_features(config: Config, settings: Sequence[tuple[str, Any]]) -> N
             raise UserError(f"{key} = {value!r} has no effect with --features; leave it out")
     if config.distill.uses_maps:
         raise UserError(
-            "distill.at, distill.am and distill.pr compare feature maps, but with --features no "
-            "map is learned; leave them out, or train on frames"
+            "distill.at, distill.am and distill.pr need the network's feature maps, which a file "
+            "of --features lacks; leave them out, or train on frames"
         )
 
 

@@ -1,4 +1,4 @@
-"""Episodes as data: a file gives back what was drawn, and its mistakes are told."""
+"""Episode files: a file gives back what was drawn, and its mistakes are reported."""
 
 import json
 import re
@@ -63,7 +63,7 @@ TWO = [[[0], [7]]]
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"format": "other"}, 'is not a file of episodes ("format": "tasd-episodes")'),
         ({"version": 2}, "has version 2 of its format, this tasd reads version 1"),
@@ -84,11 +84,11 @@ TWO = [[[0], [7]]]
         ({"support": TWO, "query": [[[0], [8]]]}, "episode 0 has the same video twice"),
     ],
 )
-def test_mistakes_in_a_file_of_episodes_are_told(tmp_path, changes, said):
+def test_mistakes_in_a_file_of_episodes_are_told(tmp_path, changes, message):
     path = changed_file(tmp_path / "episodes.json", **changes)
     with pytest.raises(UserError) as refused:
         load_episodes(path)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 

@@ -87,11 +87,11 @@ def test_an_episode_depends_on_its_number_and_seed_and_not_on_the_length():
 
 def test_the_first_episodes_are_the_same_on_any_machine():
     made = sampler(named(10, 12), shot=2, queries=3, training=True, second="support", jitter=0.4)
-    told = [
+    drawn = [
         [e.classes, [[v.video, v.positions, v.crop, v.flip, v.jitter] for v in e.views]]
         for e in (made[0], made[1], made[99])
     ]
-    assert digest(json.dumps(told)) == GOLDEN_VIEWS
+    assert digest(json.dumps(drawn)) == GOLDEN_VIEWS
     assert EpisodeTable.draw(sampler(named(24, 100), length=1000)).hash == GOLDEN_TABLE
 
 
