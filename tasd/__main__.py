@@ -4,7 +4,7 @@ import sys
 
 
 def main() -> None:
-    """Run a command; what a person can mend is told in one line, exit code 1."""
+    """Run a command. A `UserError` is printed as one line, exit code 1."""
     from tasd.cli.app import app
     from tasd.errors import UserError
 

@@ -1,7 +1,7 @@
-"""Every setting of a run: a frozen tree, one branch for each part that it configures.
+"""The settings of a run: a frozen tree with one branch for each part that it configures.
 
 A recipe (`tasd.recipes`) makes a `Config`; command line options and ``--set a.b=c`` replace
-single leaves. Unknown keys, wrong types and settings that would have no effect are errors.
+single settings. Unknown keys, wrong types and settings without effect are errors.
 """
 
 import json
@@ -31,7 +31,7 @@ class EpisodeOptions(_Options):
 
 
 class DataOptions(_Options):
-    """What the loader reads of each video."""
+    """Frames of each video, or their cached features, and how the loader reads them."""
 
     features: str | None = Field(None, description="file of features in place of frames")
     frames: int = Field(8, ge=1)
@@ -64,7 +64,7 @@ class MatcherOptions(_Options):
 
     name: str = "bimhm"
     options: dict[str, Any] = {}
-    losses: dict[str, float] = Field({}, description="weight of each loss of the matcher's own")
+    losses: dict[str, float] = Field({}, description="weights of the matcher's own losses")
 
 
 class DistillOptions(_Options):
@@ -93,13 +93,13 @@ class DistillOptions(_Options):
 
     @property
     def weights(self) -> dict[str, float]:
-        """The terms that are on, by name."""
+        """The weights above 0, by term."""
         every = {"ce": self.ce, "at": self.at, "am": self.am, "pr": self.pr}
         return {name: weight for name, weight in every.items() if weight > 0}
 
     @property
     def uses_maps(self) -> bool:
-        """Whether any term compares feature maps."""
+        """True where any term compares feature maps."""
         return bool(self.weights.keys() & {"at", "am", "pr"})
 
 
@@ -116,7 +116,7 @@ class OptimiserOptions(_Options):
 
 
 class TrainingOptions(_Options):
-    """Length, precision and what is watched on the way."""
+    """Length, precision, validation, checkpoints and gradient norms."""
 
     episodes: int = Field(30_000, ge=1)
     episodes_per_step: int | None = Field(None, ge=1, description="default: the number of ranks")
@@ -138,7 +138,7 @@ class TrainingOptions(_Options):
 
 
 class Config(_Options):
-    """All of a run."""
+    """All settings of a run."""
 
     recipe: str
     dataset: str
@@ -151,11 +151,11 @@ class Config(_Options):
     training: TrainingOptions = TrainingOptions()
 
     def save_text(self) -> str:
-        """What config.json holds."""
+        """Return the text of config.json."""
         return self.model_dump_json(indent=2) + "\n"
 
 
-# A setting, and the setting that must be on for it to have any effect.
+# A setting, and the terms of which one must be on for it to have an effect.
 _NEEDS = {
     "distill.ce_pairs": ("ce",),
     "distill.hidden": ("ce",),
@@ -174,7 +174,7 @@ _NEEDS = {
     "distill.ema": ("ce", "at", "am", "pr"),
     "distill.ema_start": ("ce", "at", "am", "pr"),
 }
-# What a run on cached features has no use for.
+# Settings without effect on a run that reads cached features.
 _FRAMES_ONLY = (
     "data.crop",
     "data.flip",
@@ -191,7 +191,7 @@ _FRAMES_ONLY = (
     "training.compile",
 )
 
-# A setting, and the value of another one that leaves it without effect.
+# A setting, and the value of another setting that leaves it without effect.
 _IDLE: dict[str, tuple[str, Any]] = {
     "network.heads": ("network.depth", 0),
     "network.feedforward": ("network.depth", 0),
@@ -202,7 +202,7 @@ _IDLE: dict[str, tuple[str, Any]] = {
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
-    """``a.b=c`` as ("a.b", value); the value is read as JSON where it is JSON, else as text."""
+    """Split ``a.b=c`` into ("a.b", value); a value that is not JSON is text. Raises `UserError`."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise UserError(f"--set {text!r} is not of the form a.b=c, as in --set optimiser.lr=1e-4")
@@ -213,7 +213,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
 
 
 def replace(config: Config, settings: Sequence[tuple[str, Any]]) -> Config:
-    """``config`` with single leaves replaced; each is checked. Raises `UserError`."""
+    """Return ``config`` with single settings replaced and checked. Raises `UserError`."""
     tree = config.model_dump()
     for key, value in settings:
         *parents, leaf = key.split(".")
@@ -221,7 +221,7 @@ def replace(config: Config, settings: Sequence[tuple[str, Any]]) -> Config:
         for parent in parents:
             branch, what = pick(branch, parent, what=what), f"setting of {parent}"
             if not isinstance(branch, dict):
-                raise UserError(f"there is no setting {key!r}: {parent} has none below it")
+                raise UserError(f"there is no setting {key!r}: {parent} has no parts")
         # The options and losses of a matcher are open: the matcher itself checks their names.
         if parents[:1] != ["matcher"]:
             pick(branch, leaf, what=what)
@@ -231,7 +231,9 @@ def replace(config: Config, settings: Sequence[tuple[str, Any]]) -> Config:
         needed = _NEEDS.get(key, ())
         if needed and not any(term in changed.distill.weights for term in needed):
             terms = " or ".join(f"distill.{term}" for term in needed)
-            raise UserError(f"{key} has no effect while {terms} is 0; set it above 0 or leave it")
+            raise UserError(
+                f"{key} has no effect: it needs {terms} above 0; set that too, or leave out {key}"
+            )
         other, idle = _IDLE.get(key, ("", None))
         if other and operator.attrgetter(other)(changed) == idle:
             raise UserError(f"{key} has no effect while {other} is {idle!r}; leave it out")
@@ -246,14 +248,14 @@ def _check_on_features(config: Config, settings: Sequence[tuple[str, Any]]) -> N
             raise UserError(f"{key} = {value!r} has no effect with --features; leave it out")
     if config.distill.uses_maps:
         raise UserError(
-            "distill.at, distill.am and distill.pr compare feature maps, of which --features has "
-            "none that learn; leave them out, or train on frames"
+            "distill.at, distill.am and distill.pr need the network's feature maps, which a file "
+            "of --features lacks; leave them out, or train on frames"
         )
 
 
 @dataclass(frozen=True)
 class Change:
-    """A setting in which two configs differ; None where one of them has no such setting."""
+    """A setting in which two configs differ; None where one config has no such setting."""
 
     setting: str
     before: Any
@@ -261,7 +263,7 @@ class Change:
 
 
 def changes(was: Config, now: Config) -> Iterator[Change]:
-    """The settings in which two configs differ, by name."""
+    """Yield the settings in which two configs differ, sorted by name."""
     before, after = dict(_leaves(was.model_dump())), dict(_leaves(now.model_dump()))
     for key in sorted(before.keys() | after.keys()):
         if (key in before, before.get(key)) != (key in after, after.get(key)):
@@ -277,11 +279,11 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def validate(tree: Any, *, source: str) -> Config:
-    """A `Config` from plain data, its mistakes told in one line. Raises `UserError`."""
+    """Return a `Config` from plain data. Raises `UserError`, which names the first mistake."""
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]
         reason = first["msg"][0].lower() + first["msg"][1:]
         place = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{source}: {place} = {first['input']!r} will not do: {reason}") from None
+        raise UserError(f"{source}: {place} = {first['input']!r} is wrong: {reason}") from None

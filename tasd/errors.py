@@ -1,8 +1,8 @@
-"""What a person can put right."""
+"""The error that is shown to the user."""
 
 
 class UserError(Exception):
-    """A mistake that the person at the keyboard can mend; printed as one line, exit code 1.
+    """A mistake that the user can correct; printed as one line, exit code 1.
 
-    The message names the value, where it came from, the rule it breaks and the way out.
+    The message names the value, where it came from, the rule that it breaks and the way out.
     """

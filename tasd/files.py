@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and JSON documents with a format and a version."""
+"""Files written whole or not at all, and JSON documents with a format and a version."""
 
 import contextlib
 import json
@@ -13,10 +13,10 @@ from tasd.errors import UserError
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside ``path``; flush and rename what was written there to ``path``.
+    """Yield a temporary name beside ``path``; flush and rename the file written there to ``path``.
 
-    Folders are made. The temporary file is removed where the block raises, so that ``path`` is
-    the old file or the whole new one at any moment.
+    Makes missing folders. Where the block raises, the temporary file is removed and ``path``
+    stays the old file. The name is hidden and unique, so that two writers do not meet.
 
     Raises `OSError`.
     """
@@ -39,7 +39,7 @@ def write_text(path: Path, text: str) -> None:
             temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(
-            f"{path} cannot be written ({error.strerror}); choose another place, or make room"
+            f"{path} cannot be written ({error.strerror}); choose another place or free some space"
         ) from None
 
 
@@ -51,14 +51,14 @@ def write_json(path: Path, content: Mapping[str, Any], *, indent: int | None = N
 def read_json(
     path: Path, *, format: str | None, version: int, what: str, way_out: str
 ) -> dict[str, Any]:
-    """Read a JSON document of ours and check its format and version.
+    """Read a JSON document that tasd wrote, and check its format and version.
 
-    format: the value of its key "format", or None for documents that have no such key.
-    what: names the document in a message, as in "a result of tasd evaluate".
+    format: the value of its key "format", or None for documents without that key.
+    what: the document's name in messages, as in "a result of tasd evaluate".
     way_out: the end of a message, as in "run tasd evaluate again".
 
-    Raises `UserError` for a file that cannot be read, is no JSON object, or is another document,
-    and for another version, which is named.
+    Raises `UserError` where the file cannot be read, is no JSON object, or has another format or
+    version.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

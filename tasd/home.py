@@ -1,4 +1,4 @@
-"""Where stores and runs are kept when nobody says otherwise."""
+"""Default folders of stores and runs."""
 
 import os
 from pathlib import Path
@@ -7,17 +7,17 @@ from tasd.errors import UserError
 
 
 def home() -> Path:
-    """The folder named by $TASD_HOME, else the current one."""
+    """Return the folder named by $TASD_HOME, else the current one."""
     return Path(os.environ.get("TASD_HOME") or ".")
 
 
 def default_store(dataset: str) -> Path:
-    """Where `tasd prep DATASET` writes: ``stores/<dataset>`` below `home`."""
+    """Return the folder that `tasd prep DATASET` writes to: ``stores/<dataset>`` below `home`."""
     return home() / "stores" / dataset
 
 
 def only_store() -> Path:
-    """The one finished store below `home`. Raises `UserError` where there is none, or several."""
+    """Return the one finished store below `home`. Raises `UserError` for none or several."""
     folder = home() / "stores"
     found = sorted(path.parent for path in folder.glob("*/manifest.json"))
     if len(found) == 1:

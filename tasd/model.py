@@ -10,7 +10,7 @@ from tasd import backbones
 from tasd.backbones import weights
 from tasd.backbones.temporal import TemporalEncoder
 from tasd.config import Config, DistillOptions, NetworkOptions
-from tasd.device import Choice, resolve_precision
+from tasd.device import PrecisionChoice, resolve_precision
 from tasd.errors import UserError
 from tasd.losses.distill import ProjectionHead
 from tasd.losses.relation import GloRe
@@ -42,7 +42,7 @@ class Model(nn.Module):
         projection: ProjectionHead | None = None,
         relation: GloRe | None = None,
         normalisation: Normalisation | None = None,
-        precision: Choice = "auto",
+        precision: PrecisionChoice = "auto",
         channels_last: bool = True,
     ) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Model(nn.Module):
             backbone = backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.backbone, self.encoder, self.matcher = backbone, encoder, matcher
         self.projection, self.relation = projection, relation
-        self.precision: Choice = precision
+        self.precision: PrecisionChoice = precision
         pixels = normalisation or Normalisation()  # ImageNet's
         self.register_buffer("mean", 255 * torch.tensor(pixels.mean))
         self.register_buffer("std", 255 * torch.tensor(pixels.std))

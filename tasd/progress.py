@@ -1,4 +1,4 @@
-"""How far something long has come: a live bar on a terminal, elsewhere a plain line at times."""
+"""Progress of long work: a live bar on a terminal, elsewhere a plain line now and then."""
 
 import math
 import time
@@ -10,15 +10,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
 
 Item = TypeVar("Item")
-QUIET_SECONDS = 1.0  # what is over sooner is not spoken of
+QUIET_SECONDS = 1.0  # shorter work shows nothing
 SECONDS_BETWEEN_LINES = 15.0
 
 
 class ProgressLine:
     """One live line of text on a terminal, or a plain line every `SECONDS_BETWEEN_LINES`.
 
-    title: stands before the bar, and before each plain line. bar: draw one before the text.
-    at_once: print the first plain line without waiting. silent: show nothing at all.
+    title: stands before the bar, and before each plain line. bar: draw a bar before the text.
+    at_once: print the first plain line without waiting. silent: show nothing.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class ProgressLine:
         self._live.stop()
 
     def show(self, text: str, *, done: int, total: int | None) -> None:
-        """Move the live line on; without a terminal print a plain one where it is time."""
+        """Update the live line; without a terminal print a plain line when one is due."""
         if self._bar is None:
             self._bar = self._live.add_task(self.title, total=total, text=text)
         self._live.update(self._bar, completed=done, total=total, text=text)
@@ -77,10 +77,10 @@ def track(
     count: Callable[[Item], int] = lambda item: 1,
     console: Console | None = None,
 ) -> Iterator[Item]:
-    """Pass ``items`` on and show how much of ``total`` is done, how fast, and the time left.
+    """Yield ``items`` and show how much of ``total`` is done, how fast, and the time left.
 
-    what, unit: as in "features", "videos". count: how many units an item is.
-    Written to standard error.
+    what, unit: as in "features", "videos". count: the number of units in an item.
+    Writes to standard error unless another ``console`` is given.
     """
     began, done = time.monotonic(), 0
     with ProgressLine(console or Console(stderr=True), title=what) as line:
@@ -93,14 +93,14 @@ def track(
 
 
 def rate_text(done: int, total: int, unit: str, seconds: float) -> str:
-    """As in "12/30 videos  4.0 videos/s  5 s left", after ``seconds`` of work."""
+    """Return, after ``seconds`` of work, as in "12/30 videos  4.0 videos/s  5 s left"."""
     rate = done / max(seconds, 1e-9)
     left = max(0.0, (total - done) / rate) if rate > 0 else 0.0
     return f"{done:,}/{total:,} {unit}  {rate:,.1f} {unit}/s  {duration(left)} left"
 
 
 def duration(seconds: float) -> str:
-    """A time span as a person says it."""
+    """Return a time span in a suitable unit, as in "45 s", "12 min" or "3 h 20 min"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:

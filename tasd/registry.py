@@ -1,4 +1,4 @@
-"""Choosing among implementations by name."""
+"""Choice among implementations by name."""
 
 import difflib
 from collections.abc import Mapping
@@ -10,10 +10,11 @@ Part = TypeVar("Part")
 
 
 def pick(table: Mapping[str, Part], name: str, *, what: str) -> Part:
-    """The entry of ``table`` called ``name``; a wrong name is answered with the right ones.
+    """Return the entry of ``table`` called ``name``.
 
-    ``what`` names the kind of thing in the message ("backbone", "matcher").
-    Raises `UserError`.
+    what: the kind of entry, for the message ("backbone", "matcher").
+
+    Raises `UserError`, which lists the right names.
     """
     if name in table:
         return table[name]

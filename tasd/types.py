@@ -1,7 +1,7 @@
-"""What travels between the parts of the system, with its shapes.
+"""The data that the parts of the system pass to each other, with shapes.
 
-Dimension names: ``videos`` of an episode (support first, then query), ``time`` the frames of a
-video (8 in the paper), ``channels`` (2048 for ResNet-50), ``height`` and ``width`` of pixels or
+Names of dimensions: ``videos`` of an episode (support first, then query), ``time`` the frames of
+a video (8 in the paper), ``channels`` (2048 for ResNet-50), ``height`` and ``width`` of pixels or
 of feature maps, ``episodes`` in a batch of equally shaped episodes.
 """
 
@@ -12,15 +12,17 @@ from torch import Tensor
 
 from tasd.episodes import Episode
 
-# What a network reads of some videos: pixels, or the pooled features of a frozen backbone.
+# The input of a network: pixels of some videos, or the pooled features of a frozen backbone.
 Clips = UInt8[Tensor, "videos time height width 3"] | Float[Tensor, "videos time channels"]
+
+# Of RGB pixels in 0..1.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """What the weights expect of the pixels (RGB, 0..1)."""
+    """Mean and standard deviation of RGB pixels (0..1) that a backbone was trained with."""
 
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
@@ -30,7 +32,9 @@ class Normalisation:
 class EpisodeBatch:
     """One episode, decoded, on the training device. Pixels are RGB, 0..255.
 
-    In place of frames and second stand pooled features where the backbone is frozen and cached.
+    second: second views of the support or query videos, for the teacher.
+
+    With cached features of a frozen backbone, these stand in place of frames and second.
     """
 
     episode: Episode
@@ -44,10 +48,10 @@ class EpisodeBatch:
 
 @dataclass(frozen=True)
 class Features:
-    """What a network says of some videos: A and F of the paper.
+    """The output of a network for some videos: F and A of the paper.
 
-    maps: the backbone's feature map A, or None where only frames were kept.
     frames: the frame-level features F that matchers compare.
+    maps: the backbone's feature maps A, or None where only frames were kept.
     """
 
     frames: Float[Tensor, "videos time channels"]
@@ -56,14 +60,14 @@ class Features:
 
 @dataclass(frozen=True)
 class Task:
-    """Features of a batch of equally shaped episodes, as a matcher sees them.
+    """Features of a batch of equally shaped episodes: the input of a matcher.
 
     support_labels: 0..way-1, in any order; classes may have unequal numbers of shots.
-    query_labels, support_classes, query_classes: the truth within the episode and the index
-        among the training classes, given in training only, for a matcher's own losses.
-    support_pixels, query_pixels: the frames as the backbone reads them, normalised; given in
-        training only, where a matcher's own loss needs them.
-    support_norms, query_norms: Euclidean norm of every frame, where it is known already.
+    query_labels: labels within the episode; only in training, for a matcher's own losses.
+    support_classes, query_classes: indices among the training classes; only in training.
+    support_pixels, query_pixels: the normalised frames that the backbone reads; only in
+        training, where a matcher's own loss needs them.
+    support_norms, query_norms: Euclidean norm of every frame, where it is already known.
     """
 
     way: int
@@ -83,7 +87,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Scores:
-    """A matcher's answer: class scores (higher is likelier) and its own unweighted losses."""
+    """The output of a matcher: class scores (higher is likelier), its own unweighted losses."""
 
     logits: Float[Tensor, "episodes query way"]
     losses: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
@@ -91,7 +95,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Targets:
-    """What the teacher says of the videos that it saw; None where no term asks for it.
+    """The teacher's outputs for its videos; None where no loss term needs them.
 
     The rows follow the pair modes: the support, or for SS and QS the same videos as the student.
     """
@@ -104,9 +108,9 @@ class Targets:
 
 @dataclass(frozen=True)
 class Losses:
-    """Named, unweighted terms, the weighted total, and what the log wants to know.
+    """Named, unweighted terms, the weighted total, and figures for the log.
 
-    slopes: of each term the norms of its gradient at F and A, where they were asked for.
+    gradient_norms: for each term the norms of its gradient at F and A, where requested.
     relation_share: ||phi(A) - A|| / ||A||.
     """
 

@@ -1,4 +1,4 @@
-"""A small store, written through the store's own writer: coloured noise, a tint for each class."""
+"""A small store written by the store's own writer: coloured noise, one tint for each class."""
 
 import io
 from pathlib import Path
@@ -18,7 +18,7 @@ SPLITS = {
 def write_store(
     path: Path, *, videos: int = 6, frames: int = 16, side: int = 72, dataset: str = "folder"
 ) -> Path:
-    """A store of 16 classes in two shards; deterministic."""
+    """Write a store of 16 classes in two shards; deterministic."""
     path.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
     classes = [name for names in SPLITS.values() for name in names]
@@ -54,7 +54,7 @@ def write_store(
 
 
 def _settings(frames: int, side: int) -> dict[str, object]:
-    """As prep would remember them."""
+    """Return the settings as prep writes them."""
     return {"frames": frames, "fps": None, "resize": "square", "size": side, "jpeg_quality": 2}
 
 

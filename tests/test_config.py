@@ -39,7 +39,7 @@ def test_a_setting_replaces_one_leaf():
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "message"),
     [
         ("optimiser.rate=1", "setting of optimiser is called 'rate'; there are: name, lr"),
         ("optimizer.lr=1", "there are: recipe"),
@@ -49,10 +49,10 @@ def test_a_setting_replaces_one_leaf():
         ("distill.ce_pairs=XX", "'CS', 'SS' or 'QS'"),
     ],
 )
-def test_a_wrong_setting_is_told_in_one_line(setting, said):
+def test_a_wrong_setting_is_told_in_one_line(setting, message):
     with pytest.raises(UserError) as error:
         replace(made(), [parse_setting(setting)])
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 

@@ -1,4 +1,4 @@
-"""bf16 where the device has it, float32 where it would only be imitated."""
+"""The precision is bf16 where the device has it, float32 where it would only imitate bf16."""
 
 import pytest
 import torch

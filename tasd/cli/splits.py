@@ -1,4 +1,4 @@
-"""``tasd splits``: which classes train and test, CMN's lists, and what of them is on the disk."""
+"""``tasd splits``: the class splits, CMN's lists, and the videos of a data set on the disk."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="splits",
-    help="Show the splits, fetch lists of videos, check what is there.",
+    help="Show the class splits, fetch CMN's lists of videos, count the videos on the disk.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
 @app.command()
 def show(
     dataset: Annotated[
-        str | None, typer.Argument(help="kinetics, ucf101 or hmdb51; default: the counts of all.")
+        str | None, typer.Argument(help="kinetics, ucf101 or hmdb51; default: counts of all three.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -45,17 +45,17 @@ def show(
 
 @app.command()
 def fetch(
-    dataset: Annotated[str, typer.Argument(help="kinetics: the only one that needs a list.")],
+    dataset: Annotated[str, typer.Argument(help="kinetics, the only data set with such lists.")],
     url: Annotated[
-        str | None, typer.Option("--from", help="Another address that serves the same files.")
+        str | None, typer.Option("--from", help="Address of a mirror of the same files.")
     ] = None,
 ) -> None:
-    """Download CMN's lists of 10,000 Kinetics videos, checked."""
+    """Download CMN's lists of 10,000 Kinetics videos and check them."""
     from tasd.datasets.fetch import CMN_URL, fetch_cmn_lists
     from tasd.errors import UserError
 
     if dataset != "kinetics":
-        raise UserError(f"no list is needed for {dataset!r}: only kinetics has one to fetch")
+        raise UserError(f"{dataset!r} has no lists to fetch; only kinetics has some")
     for split, path in fetch_cmn_lists(base_url=url or CMN_URL).items():
         typer.echo(f"{split}: {path}")
 
@@ -65,22 +65,24 @@ def check(
     dataset: Annotated[
         str,
         typer.Argument(
-            metavar="kinetics|ucf101|hmdb51|folder", help="Which one; folder: your own clips."
+            metavar="kinetics|ucf101|hmdb51|folder", help="The data set; folder: your own clips."
         ),
     ],
     root: Annotated[Path, typer.Option(help="Folder of the videos.")],
     list_: Annotated[
         list[Path] | None,
-        typer.Option("--list", help="List of videos, may be given again; kinetics: CMN's."),
+        typer.Option(
+            "--list", help="List of videos; may be repeated. Default for kinetics: CMN's lists."
+        ),
     ] = None,
     missing: Annotated[
-        Path | None, typer.Option(help="Write the videos that are not there to this file.")
+        Path | None, typer.Option(help="Write the names of missing videos to this file.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Count the videos that are there, class by class.
+    """Count the videos on the disk, class by class.
 
-    With a list, also those that are missing. Nothing is decoded.
+    With a list, count the missing videos too. Nothing is decoded.
     """
     from tasd.datasets import DATASETS, scan, select
     from tasd.datasets.presence import presence
@@ -90,7 +92,7 @@ def check(
     kind = pick(DATASETS, dataset, what="data set")
     listed = _listed(kind, list_ or [])
     if missing and listed is None:
-        raise UserError(f"--missing {missing} needs a list to compare with; name one with --list")
+        raise UserError(f"--missing {missing} has no effect without a list; name one with --list")
     found = scan(kind, root)
     selection = select(kind, found, listed)
     rows = presence(kind, selection, listed)
@@ -103,14 +105,18 @@ def check(
 
 
 def _listed(dataset: "Dataset", paths: list[Path]) -> "list[Listed] | None":
-    """The lines of the lists; without one, Kinetics takes CMN's where they were fetched."""
+    """Return the lines of the lists; for Kinetics by default those of CMN's fetched lists."""
     from tasd.datasets import read_list
     from tasd.datasets.fetch import cached_cmn_lists
 
     if not paths and dataset.name == "kinetics":
         paths = list(cached_cmn_lists().values())
         if len(paths) < 3:
-            typer.echo("Without CMN's lists; tasd splits fetch kinetics downloads them.", err=True)
+            typer.echo(
+                "Without CMN's lists missing videos cannot be counted; "
+                "download the lists with tasd splits fetch kinetics",
+                err=True,
+            )
             return None
     lines = [line for path in paths for line in read_list(dataset, path)]
     return list(dict.fromkeys(lines)) if paths else None
@@ -122,7 +128,9 @@ def _write_missing(path: Path, selection: "Selection") -> None:
     try:
         path.write_text("".join(f"{line.id}\n" for line in selection.missing), encoding="utf-8")
     except OSError as error:
-        raise UserError(f"--missing {path} cannot be written: {error.strerror}") from None
+        raise UserError(
+            f"--missing {path} cannot be written ({error.strerror}); choose another place"
+        ) from None
 
 
 def _report(
@@ -146,14 +154,14 @@ def _print_rows(
     header = ["split", "class", "found", *(["listed", "missing"] if listed else [])]
     _print_table(header, [_cells(row) for row in rows])
     for split, (found, wanted) in totals(rows).items():
-        there = f"{found:,} of {wanted:,} videos" if listed else f"{found:,} videos"
-        typer.echo(f"{split or 'in no split'}: {there}")
+        count = f"{found:,} of {wanted:,} videos" if listed else f"{found:,} videos"
+        typer.echo(f"{split or 'in no split'}: {count}")
     shown = {row.class_name for row in rows}
     _print_problems([p for p in [*problems, *selection.problems] if p.path not in shown])
 
 
 def _print_problems(problems: "Sequence[Problem]", most: int = 5) -> None:
-    """A few of each kind: a download of Kinetics-700 has 600 classes of no split."""
+    """Print a few of each kind: a download of Kinetics-700 has 600 classes of no split."""
     for kind in sorted({problem.kind for problem in problems}):
         same = [problem for problem in problems if problem.kind == kind]
         for problem in same[:most]:

@@ -1,4 +1,4 @@
-"""The data sets: where their videos lie and how their classes are split. No torch here."""
+"""The data sets: layouts of their videos, lists, and class splits. Needs no torch."""
 
 from tasd.datasets.base import Dataset, Problem, Scan, SourceVideo
 from tasd.datasets.folder import FOLDER

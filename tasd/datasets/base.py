@@ -1,4 +1,4 @@
-"""What a data set is: how its videos lie on the disk, and what their names say."""
+"""Data classes of data sets: the conventions of one, its videos, and problems with them."""
 
 import re
 import unicodedata
@@ -25,7 +25,7 @@ ProblemKind = Literal["unreadable", "name", "duplicate", "no split", "no videos"
 
 @dataclass(frozen=True)
 class SourceVideo:
-    """One video as it lies in a data set.
+    """One video of a data set.
 
     class_name: in the data set's own spelling. name: the stem of the file, or the whole file
     name where stems collide. path: below the root, with forward slashes.
@@ -46,7 +46,7 @@ class SourceVideo:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something of a data set that could not be taken as it is; ``path`` lies below the root."""
+    """A file, folder or class that was left out or is doubtful; ``path`` lies below the root."""
 
     kind: ProblemKind
     path: str
@@ -55,10 +55,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class Scan:
-    """What was found below a root.
+    """The videos found below a root.
 
-    videos: by class and name. loose: videos outside any class folder, which a list may place;
-    their class is "". problems: what could not be taken, or not without a word.
+    videos: sorted by class and name. loose: videos outside any class folder, with class "";
+    a list may give their classes. problems: what was left out or is doubtful.
     """
 
     videos: tuple[SourceVideo, ...]
@@ -68,17 +68,17 @@ class Scan:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The conventions of one data set: functions of names, and of files of labels where it has any.
+    """The conventions of one data set: functions of names, and of files of labels if it has any.
 
-    name: on the command line. layout: how its files lie, for messages.
+    name: on the command line. layout: the places of its files, for messages.
     published: its classes are split by lists in splits/; otherwise every folder is a class.
-    group: the source that a video (by its name) was cut from, for --distinct-groups.
-    video_key: what identifies a video within its class, however its file is spelled.
-    class_in_name: the class that a file name tells where no folder does.
-    labels: from the root to the class of each video, by its stem, where files tell the classes;
-        the videos may then lie in any folder.
-    spelled: how the name of a class is written that no list has.
-    per_class: the most videos taken of a class where no list says which.
+    group: from a video's name to the source that it was cut from, for --distinct-groups.
+    video_key: from a video's name to a key that every spelling of the name shares.
+    class_in_name: the class in a file's name, for files outside class folders.
+    labels: from the root to the class of each video, by the stem of its file, where files hold
+        the classes; the videos may then lie in any folder.
+    spelled: the spelling of a class name that is in no split.
+    per_class: the most videos taken of a class without a list.
     """
 
     name: str
@@ -93,23 +93,23 @@ class Dataset:
 
     @cached_property
     def classes(self) -> Mapping[str, str]:
-        """The published class names by `class_key`; empty for a person's own folder."""
+        """The published class names by `class_key`; empty for a user's own folder."""
         if not self.published:
             return {}
         splits = class_splits(self.name)
         return {class_key(name): name for names in splits.values() for name in names}
 
     def class_name(self, folder: str) -> str:
-        """The name of the class in a folder, or in a line of a list."""
+        """Return the class name for the name of a folder, or for a name in a list."""
         known = self.classes.get(class_key(folder))
         return known if known is not None else self.spelled(normal(folder))
 
 
 def class_key(name: str) -> str:
-    """The same for every spelling of a class: ``Hurling_(sport)`` -> ``hurlingsport``."""
+    """Return the same key for every spelling of a class: ``Hurling_(sport)``: ``hurlingsport``."""
     return re.sub(r"[\W_]", "", unicodedata.normalize("NFC", name).casefold()) or name
 
 
 def normal(name: str) -> str:
-    """One spelling for names that look the same, which file systems store differently."""
+    """Return one spelling (NFC) of names that look alike; file systems store several."""
     return unicodedata.normalize("NFC", name)

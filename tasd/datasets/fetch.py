@@ -1,4 +1,4 @@
-"""Downloading CMN's lists of Kinetics videos: pinned, checked, cached."""
+"""Download of CMN's lists of Kinetics videos: pinned, checked, cached."""
 
 import hashlib
 import http.client
@@ -6,12 +6,12 @@ import os
 import time
 import urllib.error
 import urllib.request
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasd.errors import UserError
+from tasd.files import replacing
 
 # Compound memory networks (Zhu and Yang, ECCV 2018); no licence is given, so no copy is shipped.
 CMN_URL = (
@@ -29,7 +29,7 @@ PAUSES = (1.0, 2.0, 4.0)  # seconds before the second, third and fourth attempt
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to wait: seconds without a byte, seconds for a whole file, pauses between tries."""
+    """Limits on waiting, in seconds: without a byte, for a whole file, and between attempts."""
 
     silence: float = 15.0
     whole: float = 60.0
@@ -37,7 +37,7 @@ class Patience:
 
 
 class _Failure(Exception):
-    """One attempt that failed; ``again`` says whether another may do better."""
+    """One failed attempt; ``again`` is True where another attempt may succeed."""
 
     def __init__(self, reason: str, *, again: bool) -> None:
         super().__init__(" ".join(reason.split()))  # some servers answer in several lines
@@ -45,18 +45,18 @@ class _Failure(Exception):
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: below TASD_HOME, else below the user's cache."""
+    """Return the folder of downloads: TASD_HOME, else a folder in the user's cache."""
     home = os.environ.get("TASD_HOME")
     return Path(home) if home else Path.home() / ".cache" / "tasd"
 
 
 def cmn_list_path(split: str) -> Path:
-    """Where the list of a split is cached, or may be put by hand."""
+    """Return the path of the cached list of a split, which may also be put there by hand."""
     return cache_folder() / "lists" / "kinetics" / f"{split}.list"
 
 
 def cached_cmn_lists() -> dict[str, Path]:
-    """Those of CMN's lists that are cached. Raises `UserError` for one with other content."""
+    """Return the paths of CMN's cached lists. Raises `UserError` for one with other content."""
     found = {split: path for split in CMN_SHA256 if (path := cmn_list_path(split)).is_file()}
     for split, path in found.items():
         got = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -74,7 +74,7 @@ def fetch_cmn_lists(
     patience: Patience | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, Path]:
-    """Download what is not cached yet; returns where each list lies. Raises `UserError`."""
+    """Download the lists that are not cached, and return the path of each. Raises `UserError`."""
     found = cached_cmn_lists()
     for split, sha256 in CMN_SHA256.items():
         if split not in found:
@@ -92,7 +92,7 @@ def fetch(
     patience: Patience | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Put what lies at ``url`` at ``path``, if it is what the hash names. Raises `UserError`."""
+    """Download ``url`` to ``path`` if its content has the given hash. Raises `UserError`."""
     patience = patience or Patience()
     for pause in (*patience.pauses, None):
         try:
@@ -102,14 +102,15 @@ def fetch(
         except _Failure as failure:
             if pause is None or not failure.again:
                 raise UserError(
-                    f"{url} could not be fetched: {failure}; to do it by hand, save it as {path}"
+                    f"{url} could not be fetched: {failure}; try again later, or download it by "
+                    f"hand and save it as {path}"
                 ) from None
             sleep(pause)
     _save(path, content)
 
 
 def _download(url: str, patience: Patience) -> bytes:
-    """One attempt. A server that trickles is cut off as one that is silent."""
+    """Make one attempt, within both limits: a server may be silent, or too slow."""
     end = time.monotonic() + patience.whole
     content = bytearray()
     try:
@@ -117,9 +118,9 @@ def _download(url: str, patience: Patience) -> bytes:
             while piece := answer.read1(1 << 16):
                 content += piece
                 if len(content) > LARGEST:
-                    raise _Failure(f"more than {LARGEST} bytes came", again=False)
+                    raise _Failure(f"it has more than {LARGEST} bytes", again=False)
                 if time.monotonic() > end:
-                    raise _Failure(f"not all of it came in {patience.whole:g} s", again=True)
+                    raise _Failure(f"it was not complete after {patience.whole:g} s", again=True)
             announced = answer.headers.get("Content-Length")
     except urllib.error.HTTPError as error:
         error.close()
@@ -143,10 +144,10 @@ def _check(content: bytes, sha256: str) -> None:
 
 
 def _save(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}; set TASD_HOME") from None
+        raise UserError(
+            f"{path} cannot be written: {error.strerror}; set TASD_HOME to another folder"
+        ) from None

@@ -1,4 +1,4 @@
-"""A person's own videos, ``<class>/<video>``, and how their classes are split."""
+"""The user's own videos, ``<class>/<video>``, and the split of their classes."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ FOLDER = Dataset(
 )
 
 SHARES = {"train": 64, "val": 16, "test": 20}
-# An episode needs two classes; five are what people compare.
+# An episode needs two classes; results are usually compared on five.
 LEAST, ENOUGH = 2, 5
 
 Splits = dict[str, tuple[str, ...]]
@@ -30,20 +30,20 @@ def split_classes(
     counts: Mapping[str, int | None] | None = None,
     kept: Mapping[str, Sequence[str]] | None = None,
 ) -> Splits:
-    """Deal classes out to train, val and test: the same for the same names and seed.
+    """Split classes into train, val and test: the same for the same names and seed.
 
-    counts: how many classes a split gets; those that say nothing share the rest by `SHARES`.
-    kept: an earlier answer; its classes stay where they are, so that a class that was
+    counts: the number of classes of a split; splits without one share the rest by `SHARES`.
+    kept: an earlier split; its classes stay where they are, so that a class that was
         trained on never becomes a test class when classes are added.
 
-    Raises `UserError` where there are too few.
+    Raises `UserError` where there are too few classes.
     """
     wanted = _counts(len(set(names)), {**dict.fromkeys(SPLIT_NAMES), **(counts or {})})
     splits = {
         split: [n for n in (kept or {}).get(split, ()) if n in names] for split in SPLIT_NAMES
     }
-    dealt = {name for members in splits.values() for name in members}
-    for name in sorted(set(names) - dealt, key=lambda name: _rank(seed, name)):
+    placed = {name for members in splits.values() for name in members}
+    for name in sorted(set(names) - placed, key=lambda name: _rank(seed, name)):
         split = max(SPLIT_NAMES, key=lambda split: wanted[split] - len(splits[split]))
         if len(splits[split]) < wanted[split]:
             splits[split].append(name)
@@ -51,9 +51,9 @@ def split_classes(
 
 
 def read_split(path: Path, names: Sequence[str]) -> Splits:
-    """A person's own split: a JSON file, or a folder of train.txt, val.txt and test.txt.
+    """Read the user's own split: a JSON file, or a folder of train.txt, val.txt and test.txt.
 
-    Raises `UserError` for a class that is not there, or that stands in two splits.
+    Raises `UserError` for a class without a folder, or in two splits.
     """
     listed = _listed(path)
     seen: dict[str, str] = {}
@@ -61,13 +61,13 @@ def read_split(path: Path, names: Sequence[str]) -> Splits:
         for name in listed[split]:
             if name not in names:
                 raise UserError(
-                    f"class {name!r} of {split} in {path} is no folder of the data; "
+                    f"class {name!r} of {split} in {path} has no folder below --root; "
                     f"there are: {_some(names)}"
                 )
             if seen.setdefault(name, split) != split:
                 raise UserError(
-                    f"class {name!r} stands in {seen[name]} and in {split} of {path}; the splits "
-                    "of few-shot learning share no class: leave it in one"
+                    f"class {name!r} is in {seen[name]} and in {split} of {path}; the splits "
+                    "of few-shot learning share no class: keep it in one"
                 )
     return {split: tuple(sorted(set(listed[split]))) for split in SPLIT_NAMES}
 
@@ -88,20 +88,21 @@ def _listed(path: Path) -> dict[str, list[str]]:
 
 
 def _counts(classes: int, given: Mapping[str, int | None]) -> dict[str, int]:
-    asked = {split: count for split, count in given.items() if count is not None}
-    open_splits = [split for split in SPLIT_NAMES if split not in asked]
-    rest = classes - sum(asked.values())
-    if min([rest, *asked.values()]) < 0 or rest < LEAST * len(open_splits):
-        wish = ", ".join(f"{count} for {split}" for split, count in asked.items())
+    fixed = {split: count for split, count in given.items() if count is not None}
+    open_splits = [split for split in SPLIT_NAMES if split not in fixed]
+    rest = classes - sum(fixed.values())
+    if min([rest, *fixed.values()]) < 0 or rest < LEAST * len(open_splits):
+        options = " ".join(f"--{split}-classes {count}" for split, count in fixed.items())
         raise UserError(
-            f"the folder has {classes} classes{', asked were ' + wish if wish else ''}; train, val "
-            f"and test need at least {LEAST} each, no class in two: add classes or ask for fewer"
+            f"the folder has {classes} classes, too few for train, val and test"
+            f"{' with ' + options if options else ''}; each needs at least {LEAST} of its own: "
+            f"add class folders{' or lower these numbers' if options else ''}"
         )
-    return {**asked, **_shared(rest, open_splits)}
+    return {**fixed, **_shared(rest, open_splits)}
 
 
 def _shared(rest: int, splits: Sequence[str]) -> dict[str, int]:
-    """``rest`` classes by `SHARES`, five in each where there are enough; train takes the odd."""
+    """Share ``rest`` by `SHARES`, with five in each if possible; the first takes the remainder."""
     if not splits:
         return {}
     least = min(ENOUGH, rest // len(splits))

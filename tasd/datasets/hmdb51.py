@@ -1,4 +1,4 @@
-"""HMDB51 (Kuehne et al., ICCV 2011): clips of films; a name tells source, class and camera."""
+"""HMDB51 (Kuehne et al., ICCV 2011): clips of films, named by source, class and camera."""
 
 import re
 
@@ -9,7 +9,7 @@ _NAME = re.compile(r"(?P<before>.+)_[fhlu]_(?:cm|nm)_np\d+_(?:ba|fr|le|ri)_(?:ba
 
 
 def _group(name: str) -> str:
-    """All before the first tag; the class stands in it, which changes no comparison."""
+    """Return the name up to its first tag; it includes the class, which does no harm."""
     match = _NAME.match(name)
     return match["before"] if match else name
 

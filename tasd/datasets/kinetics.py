@@ -9,7 +9,7 @@ _NAME = re.compile(r"([A-Za-z0-9_-]{11})(?:_\d+_\d+)?(?:\.\w+)?")
 
 
 def youtube_id(name: str) -> str:
-    """``-VtLx-mcPds_000012_000022`` and ``-VtLx-mcPds`` are one video; other names stay."""
+    """Return ``-VtLx-mcPds`` for ``-VtLx-mcPds_000012_000022``; other names stay."""
     match = _NAME.fullmatch(name)
     return match[1] if match else name
 

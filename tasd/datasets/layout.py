@@ -1,4 +1,4 @@
-"""Where the class folders of a data set lie: its downloads put them at different depths."""
+"""Search for the class folders of a data set, which downloads put at different depths."""
 
 import os
 import re
@@ -26,12 +26,12 @@ class Entry:
 
     @property
     def is_video(self) -> bool:
-        """Whether its name is that of a video file."""
+        """True where it has the name of a video file and is no folder."""
         return suffix(self.name) in VIDEO_SUFFIXES and not self.is_folder
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a folder, or a link to one; a link to itself is none."""
+        """True for a folder or a link to one; False for a link to itself."""
         try:
             return self.found.is_dir()
         except OSError:
@@ -40,13 +40,13 @@ class Entry:
 
 @dataclass
 class Folders:
-    """Lists folders below a root, and remembers what could not be listed."""
+    """Lists folders below a root, and collects problems with what could not be listed."""
 
     root: Path
     problems: list[Problem] = field(default_factory=list)
 
     def list(self, path: str) -> list[Entry]:
-        """What the folder holds, by name; no hidden files, no names that are not text."""
+        """Return the entries of a folder by name, without hidden ones and names not in UTF-8."""
         try:
             with os.scandir(self.root / path) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
@@ -70,7 +70,7 @@ class Folders:
 
 @dataclass
 class Layout:
-    """The folders of classes of the splits, those of other names, and videos outside them."""
+    """Class folders of the splits, folders with other names, and videos outside folders."""
 
     known: list[Entry] = field(default_factory=list)
     others: list[Entry] = field(default_factory=list)
@@ -78,13 +78,13 @@ class Layout:
 
 
 def find_layout(dataset: Dataset, folders: Folders) -> Layout:
-    """Look for class folders below the root; those of a person's own data lie right there."""
+    """Find class folders below the root; the user's own lie directly in the root."""
     layout = Layout()
-    _look(dataset, folders, layout, path="", depth=DEEPEST if dataset.published else 0)
+    _search(dataset, folders, layout, path="", depth=DEEPEST if dataset.published else 0)
     return layout
 
 
-def _look(dataset: Dataset, folders: Folders, layout: Layout, *, path: str, depth: int) -> None:
+def _search(dataset: Dataset, folders: Folders, layout: Layout, *, path: str, depth: int) -> None:
     entries = folders.list(path)
     layout.loose += [entry for entry in entries if entry.is_video]
     inside = [entry for entry in entries if entry.is_folder]
@@ -95,15 +95,15 @@ def _look(dataset: Dataset, folders: Folders, layout: Layout, *, path: str, dept
             continue
         # Beside known classes, only train/ and the like may hold more of them.
         if depth and _PARENT.fullmatch(entry.name):
-            _look(dataset, folders, layout, path=entry.path, depth=depth - 1)
+            _search(dataset, folders, layout, path=entry.path, depth=depth - 1)
         elif dataset.labels is None and (
             depth == 0 or known or any(below.is_video for below in folders.list(entry.path))
         ):
             layout.others.append(entry)
         elif depth:
-            _look(dataset, folders, layout, path=entry.path, depth=depth - 1)
+            _search(dataset, folders, layout, path=entry.path, depth=depth - 1)
 
 
 def suffix(name: str) -> str:
-    """``.mp4`` of ``clip.MP4``."""
+    """Return the suffix in lower case: ``.mp4`` for ``clip.MP4``."""
     return os.path.splitext(name)[1].lower()

@@ -1,4 +1,4 @@
-"""Published lists of videos, in both line formats of this field."""
+"""Published lists of videos, in both line formats of this field, and the choice by a list."""
 
 import os
 import re
@@ -39,7 +39,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Selection:
-    """The videos to prepare, and those of a list that are not there."""
+    """The videos to prepare, the listed videos that are missing, and problems."""
 
     videos: tuple[SourceVideo, ...]
     missing: tuple[Listed, ...] = ()
@@ -47,27 +47,29 @@ class Selection:
 
 
 def read_list(dataset: Dataset, path: Path) -> tuple[Listed, ...]:
-    """The videos that a list names, each once. Raises `UserError`, naming the line."""
+    """Read the videos that a list names, each once. Raises `UserError`, which names the line."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise UserError(f"the list {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UserError(f"the list {path} is not a text in UTF-8; name a list of videos") from None
+        raise UserError(
+            f"the list {path} is not a text in UTF-8; its lines must be class/name"
+        ) from None
     named = {
         _listed(dataset, line.strip(), where=f"line {number} of {path}"): None
         for number, line in enumerate(lines, start=1)
         if line.strip()
     }
     if not named:
-        raise UserError(f"the list {path} is empty; its lines are class/name")
+        raise UserError(f"the list {path} is empty; its lines must be class/name")
     return tuple(named)
 
 
 def select(dataset: Dataset, found: Scan, listed: Iterable[Listed] | None = None) -> Selection:
-    """What to prepare of what was found: the listed videos, or without a list as many as usual.
+    """Choose the videos to prepare: the listed ones, or without a list all that were found.
 
-    Kinetics without a list gives up to 100 videos a class in the order of their names.
+    For Kinetics without a list: up to 100 videos a class, in the order of their names.
     """
     if listed is None:
         return Selection(
@@ -91,10 +93,10 @@ def _listed(dataset: Dataset, line: str, *, where: str) -> Listed:
     parts = path.split("/")
     if parts[0] == "" or ".." in parts or "\\" in path or "\0" in path:
         raise UserError(
-            f"{where} leads out of the data set: {line!r}; a list names class/name below --root"
+            f"{where} leads out of the data set: {line!r}; write class/name, below --root"
         )
     if len(parts) < 2 or not all(parts[-2:]):
-        raise UserError(f"{where} is not class/name: {line!r}; mend the line or the choice of list")
+        raise UserError(f"{where} is not class/name: {line!r}; correct it or choose another list")
     return Listed(dataset.class_name(parts[-2]), _stem(normal(parts[-1])))
 
 
@@ -104,7 +106,7 @@ def _stem(name: str) -> str:
 
 
 def _keys(dataset: Dataset, line: Listed) -> list[tuple[str, str]]:
-    """Where to look, the surest first: by name or by key, in its class or in no class."""
+    """Return the keys to look up, the surest first: by name or key, in its class or in none."""
     names = (line.name, dataset.video_key(line.name))
     return [(class_key(name), stem) for name in (line.class_name, "") for stem in names]
 
@@ -132,12 +134,12 @@ def _unplaced(dataset: Dataset, found: Scan) -> tuple[Problem, ...]:
     lack = "in no class folder" if dataset.labels is None else "without a label of these classes"
     count = len(found.loose)
     videos = f"{count} video{'' if count == 1 else 's'}"
-    reason = f"{videos} {lack}: left out, unless a list places them"
+    reason = f"{videos} {lack}: left out, unless a list gives the class"
     return (Problem("no class", found.loose[0].path, reason),)
 
 
 def _strangers(dataset: Dataset, missing: Sequence[Listed]) -> tuple[Problem, ...]:
-    """Listed classes that no split knows: such a list is of another choice of classes."""
+    """Find listed classes that are in no split: the list is for another choice of classes."""
     known = set(dataset.classes.values())
     strange = sorted({line.class_name for line in missing} - known) if known else []
     reason = f"listed, but no class of the splits of {dataset.name}"

@@ -1,4 +1,4 @@
-"""How much of a data set is on the disk, class by class, before anything is decoded."""
+"""Counts of the videos of a data set on the disk, class by class, without decoding."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from tasd.datasets.splits import class_splits
 
 @dataclass(frozen=True)
 class Presence:
-    """One class: how many of its videos are there, of how many a list names (None: no list)."""
+    """Videos of one class on the disk, and in the list (None without a list)."""
 
     split: str
     class_name: str
@@ -22,9 +22,9 @@ class Presence:
 def presence(
     dataset: Dataset, selection: Selection, listed: Sequence[Listed] | None = None
 ) -> tuple[Presence, ...]:
-    """Every class of the splits, or of the list, in the order of the splits; then the others."""
+    """Count the videos of every class of the splits, or of the list, then of other classes."""
     found = Counter(video.class_name for video in selection.videos)
-    # Two lines may name one video; what counts is which lines have none.
+    # Two lines may name one video, so missing lines are counted, not videos.
     missing = Counter(line.class_name for line in selection.missing)
     wanted = None if listed is None else Counter(line.class_name for line in listed)
     splits = class_splits(dataset.name) if dataset.published else {}
@@ -42,7 +42,7 @@ def presence(
 
 
 def totals(rows: Iterable[Presence]) -> dict[str, tuple[int, int]]:
-    """Found and listed videos of each split."""
+    """Sum up the found and the listed videos of each split."""
     sums: dict[str, tuple[int, int]] = {}
     for row in rows:
         found, listed = sums.get(row.split, (0, 0))

@@ -1,4 +1,4 @@
-"""Finding the videos of a data set, whatever the layout of its download. Reads no video."""
+"""Search for the videos of a data set in any layout of its download. Reads no video."""
 
 import os
 import stat
@@ -21,15 +21,15 @@ from tasd.errors import UserError
 
 
 def scan(dataset: Dataset, root: Path, *, every_class: bool = False) -> Scan:
-    """The videos below ``root``, sorted, and what is wrong with the rest.
+    """Find the videos below ``root``, sorted, and the problems with the rest.
 
-    A published data set gives the classes of its splits; those of other names only where
-    ``every_class`` asks for them, or where there are no others.
+    Of a published data set, finds the classes of its splits. Folders with other names are
+    classes too with ``every_class``, or where no folder has the name of a class.
 
     Raises `UserError` where there is no such folder or no video in it.
     """
     if not root.is_dir():
-        raise UserError(f"{root} is not a folder; {dataset.name} lies as {dataset.layout}")
+        raise UserError(f"{root} is not a folder; {dataset.name} has the layout {dataset.layout}")
     folders = Folders(root)
     layout = find_layout(dataset, folders)
     found: list[SourceVideo] = []
@@ -51,14 +51,14 @@ def _class_folders(
         return layout.others
     taken = every_class or not layout.known
     for entry in layout.others:
-        fate = "taken all the same" if taken else "left out"
-        reason = f"no class of the splits of {dataset.name}: {fate}"
+        outcome = "kept nevertheless" if taken else "left out"
+        reason = f"no class of the splits of {dataset.name}: {outcome}"
         folders.problems.append(Problem("no split", entry.path, reason))
     return layout.known + layout.others if taken else layout.known
 
 
 def _class_folder(path: str, class_name: str, folders: Folders) -> list[SourceVideo]:
-    """The videos of one class: files, and folders of extracted frames."""
+    """Find the videos of one class: files, and folders of extracted frames."""
     known = len(folders.problems)
     found: list[SourceVideo] = []
     for entry in folders.list(path):
@@ -89,7 +89,7 @@ def _stem(name: str) -> str:
 
 
 def _frames(entry: Entry, class_name: str, folders: Folders) -> list[SourceVideo]:
-    """A folder of extracted JPEG frames is one video; its size is theirs together."""
+    """Return a folder of extracted JPEG frames as one video, whose size is their sum."""
     frames = [below for below in folders.list(entry.path) if suffix(below.name) in FRAME_SUFFIXES]
     sizes = [status.st_size for frame in frames if (status := _status(frame, folders))]
     if not sizes:
@@ -103,25 +103,25 @@ def _status(entry: Entry, folders: Folders) -> os.stat_result | None:
     try:
         return entry.found.stat()
     except OSError as error:
-        nowhere = entry.found.is_symlink() and isinstance(error, FileNotFoundError)
-        reason = "a link to nothing" if nowhere else error.strerror or str(error)
+        broken = entry.found.is_symlink() and isinstance(error, FileNotFoundError)
+        reason = "a broken link" if broken else error.strerror or str(error)
         folders.problems.append(Problem("unreadable", entry.path, reason))
         return None
 
 
 def _beside(dataset: Dataset, entries: Sequence[Entry], folders: Folders) -> list[SourceVideo]:
-    """Videos outside any class folder; labels or names tell the class, or it is ""."""
+    """Find videos outside class folders, with the class from labels or names, or ""."""
     videos: list[SourceVideo] = []
     class_of = dataset.labels(folders.root).get if dataset.labels else dataset.class_in_name
     for entry in entries:
-        told = class_of(_stem(entry.name)) or ""
-        known = class_key(told) in dataset.classes
-        videos += _file(entry, dataset.class_name(told) if known else "", folders)
+        class_name = class_of(_stem(entry.name)) or ""
+        known = class_key(class_name) in dataset.classes
+        videos += _file(entry, dataset.class_name(class_name) if known else "", folders)
     return videos
 
 
 def _distinct(found: Sequence[SourceVideo], folders: Folders) -> tuple[SourceVideo, ...]:
-    """The videos in order, no two with one id: where stems collide the suffix stays."""
+    """Sort the videos and keep one for each id; where stems collide the suffix stays."""
     stems = Counter(video.id for video in found)
     kept: dict[str, SourceVideo] = {}
     for video in sorted(found, key=lambda video: video.path):
@@ -146,6 +146,6 @@ def _absent_classes(dataset: Dataset, videos: Sequence[SourceVideo]) -> list[Pro
 def _nothing(dataset: Dataset, folders: Folders) -> str:
     reasons = [f" ({problem.path}: {problem.reason})" for problem in folders.problems[:1]]
     return (
-        f"no video found below {folders.root}{''.join(reasons)}; {dataset.name} lies as "
+        f"no video found below {folders.root}{''.join(reasons)}; {dataset.name} has the layout "
         f"{dataset.layout}"
     )

@@ -1,4 +1,4 @@
-"""Which classes train, validate and test: the published splits, one class name a line."""
+"""The published class splits: the classes of train, val and test, one name a line."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -13,28 +13,28 @@ SPLIT_NAMES = ("train", "val", "test")
 
 @cache
 def class_splits(dataset: str) -> Mapping[str, tuple[str, ...]]:
-    """The class names of train, val and test. Raises `UserError` for a data set without them."""
+    """Return the class names of train, val and test. Raises `UserError` where there are none."""
     folder = pick(published(), dataset, what=f"data set with class lists in {splits_folder()}")
     return MappingProxyType({split: class_lines(folder / f"{split}.txt") for split in SPLIT_NAMES})
 
 
 def published() -> dict[str, Path]:
-    """The data sets with class lists, and their folders.
+    """Return the data sets with class lists, and their folders.
 
-    The split of a person's own folder of videos lies in the manifest of its store.
+    The split of the user's own folder of videos is in the manifest of its store.
     """
     return {path.parent.name: path.parent for path in sorted(splits_folder().glob("*/train.txt"))}
 
 
 def splits_folder() -> Path:
-    """Where the class lists lie: inside an installed package, at the top of a checkout."""
+    """Return the folder of class lists: in an installed package, or at the top of a checkout."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "_splits"
     return installed if installed.is_dir() else package.parent / "splits"
 
 
 def class_lines(path: Path) -> tuple[str, ...]:
-    """The class names of a file, one a line. Raises `UserError` where it cannot be read."""
+    """Read the class names of a file, one a line. Raises `UserError` where it cannot be read."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -1,7 +1,4 @@
-"""Which videos make up an episode.
-
-Nothing here touches pixels; `tasd.loader` decodes what an episode names.
-"""
+"""Episodes: the choice of videos, frames and crops. `tasd.loader` decodes the pixels."""
 
 from tasd.episodes.sampler import Episode, EpisodeSampler, SecondView, View, evaluation_view
 

@@ -1,4 +1,4 @@
-"""Episodes in a file: a small JSON, by the names of videos, for other people and programs.
+"""Episode files: a small JSON of the names of videos, for exchange with other programs.
 
     {"format": "tasd-episodes", "version": 1, "seed": 0,
      "classes": ["archery", ...],
@@ -6,7 +6,7 @@
      "support": [[[3], [17], ...], ...], "query": [[[5], [12], ...], ...]}
 
 ``video_class`` indexes ``classes``; ``support`` and ``query`` hold for each episode, and each of
-its classes, indices into ``videos``. The order of classes within an episode counts for nothing.
+its classes, indices into ``videos``. The order of classes within an episode does not matter.
 """
 
 import json
@@ -18,14 +18,14 @@ from jaxtyping import Int64
 
 from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
-from tasd.files import write_text
+from tasd.files import read_json, write_text
 
 FORMAT = "tasd-episodes"
 VERSION = 1
 
 
 def save_episodes(path: Path, episodes: EpisodeTable) -> None:
-    """Write the file, whole or not at all."""
+    """Write the file, whole or not at all. Raises `UserError`."""
     tree = {
         "format": FORMAT,
         "version": VERSION,
@@ -41,7 +41,13 @@ def save_episodes(path: Path, episodes: EpisodeTable) -> None:
 
 def load_episodes(path: Path) -> EpisodeTable:
     """Read and check the file. Raises `UserError`."""
-    tree = _tree(path)
+    tree = read_json(
+        path,
+        format=FORMAT,
+        version=VERSION,
+        what=f'a file of episodes ("format": "{FORMAT}")',
+        way_out="tasd evaluate --save-episodes writes one",
+    )
     classes, videos = _names(path, tree, "classes"), _names(path, tree, "videos")
     video_class = _indices(path, tree, "video_class", below=len(classes), dimensions=1)
     support = _indices(path, tree, "support", below=len(videos), dimensions=3)
@@ -52,33 +58,10 @@ def load_episodes(path: Path) -> EpisodeTable:
         raise UserError(f'{path}: "support" and "query" must agree in episodes and in a way >= 2')
     seed = tree.get("seed")
     episodes = EpisodeTable(classes, videos, video_class, support, query, seed, source=str(path))
-    _refuse(path, _mixed(episodes), "has videos of several classes where one class is meant")
+    _refuse(path, _mixed(episodes), "has videos of several classes in place of one class")
     _refuse(path, _repeats(episodes.chosen), "has the same class twice")
     _refuse(path, _repeats(episodes.members), "has the same video twice")
     return episodes
-
-
-def _tree(path: Path) -> dict[str, Any]:
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(
-            f"--episodes-file {path}: there is no such file; tasd evaluate --save-episodes writes "
-            "one"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON ({error}); write it again") from None
-    if not isinstance(tree, dict) or tree.get("format") != FORMAT:
-        raise UserError(
-            f'{path} is no file of episodes: "format" must be "{FORMAT}"; tasd evaluate '
-            "--save-episodes writes one"
-        )
-    if tree.get("version") != VERSION:
-        raise UserError(
-            f"{path} has version {tree.get('version')!r} of the episode format, this tasd reads "
-            f"{VERSION}; write it again"
-        )
-    return tree
 
 
 def _names(path: Path, tree: dict[str, Any], key: str) -> tuple[str, ...]:
@@ -101,17 +84,20 @@ def _indices(
     if array.ndim != dimensions or array.size == 0 or array.dtype.kind != "i":
         shape = "a list of integers" if dimensions == 1 else "episodes x way x videos of integers"
         raise UserError(
-            f'{path}: "{key}" must be {shape}, every episode of the same shape; split the file '
-            "where episodes differ"
+            f'{path}: "{key}" must be {shape}, every episode of the same shape; write episodes of '
+            "different shapes to different files"
         )
     if array.min() < 0 or array.max() >= below:
-        raise UserError(f'{path}: "{key}" holds {array.max()}, but there are {below} of them')
+        wrong = array.min() if array.min() < 0 else array.max()
+        raise UserError(f'{path}: "{key}" holds {wrong}; indices are 0 to {below - 1}')
     return array.astype(np.int64)
 
 
 def _refuse(path: Path, wrong: Int64[np.ndarray, " wrong"], what: str) -> None:
     if len(wrong):
-        raise UserError(f"{path}: episode {wrong[0]} {what} ({len(wrong)} such episodes); mend it")
+        raise UserError(
+            f"{path}: episode {wrong[0]} {what} ({len(wrong)} such episodes); correct the file"
+        )
 
 
 def _mixed(episodes: EpisodeTable) -> Int64[np.ndarray, " wrong"]:

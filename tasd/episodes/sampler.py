@@ -1,9 +1,9 @@
-"""Which videos, frames and crops make up episode i: a pure function of names and a seed.
+"""The videos, frames and crops of episode i: a pure function of names and a seed.
 
 An episode is the unit of few-shot learning: ``way`` classes, ``shot`` support videos of each,
-``queries`` query videos of each. Nothing here touches pixels; `tasd.loader` draws what an
-episode says. The same names, shape and seed give the same episodes on any machine, whatever
-the order of files, ranks or prefetching.
+``queries`` query videos of each. It holds no pixels; `tasd.loader` decodes them. The same
+names, shape and seed give the same episodes on any machine, whatever the order of files, the
+number of ranks or the prefetching.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ SecondView = Literal["none", "support", "query"]
 
 @dataclass(frozen=True)
 class View:
-    """One way to look at one video.
+    """The frames, crop and augmentation of one video.
 
     video: the id in its store, ``class/name``.
-    positions: where in the video each frame lies, as fractions in [0, 1) of its length.
-    crop: top and left of the crop, as fractions in [0, 1] of the room there is.
+    positions: the place of each frame in the video, as fractions in [0, 1) of its length.
+    crop: top and left of the crop, as fractions in [0, 1] of their largest values.
     flip: mirrored left to right.
     jitter: brightness, contrast and saturation factors; (1, 1, 1) changes nothing.
     """
@@ -36,7 +36,7 @@ class View:
     jitter: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def frames(self, stored: int) -> list[int]:
-        """Indices among the ``stored`` frames of the video."""
+        """Return the indices of its frames among the ``stored`` frames of the video."""
         return [min(int(position * stored), stored - 1) for position in self.positions]
 
 
@@ -50,35 +50,35 @@ class Episode:
     query: tuple[View, ...]
     support_labels: tuple[int, ...]
     query_labels: tuple[int, ...]
-    second: tuple[View, ...] = ()  # another look at the support or query videos, for the teacher
+    second: tuple[View, ...] = ()  # second views of the support or query videos, for the teacher
 
     @property
     def way(self) -> int:
-        """How many classes there are to choose from."""
+        """Number of classes in the episode."""
         return len(self.classes)
 
     @property
     def views(self) -> tuple[View, ...]:
-        """All that the loader must decode: support, then query, then the second views."""
+        """All views for the loader to decode: support, then query, then the second views."""
         return self.support + self.query + self.second
 
 
 def evaluation_view(video: str, frames: int) -> View:
-    """The test view: the middle of each of ``frames`` equal segments, centre crop, no flip."""
+    """Return the test view: the middle of each of ``frames`` segments, centre crop, no flip."""
     return View(video, tuple((segment + 0.5) / frames for segment in range(frames)))
 
 
 @dataclass(frozen=True)
 class EpisodeSampler(Sequence[Episode]):
-    """Episodes 0 .. length-1; `sampler[i]` depends on (seed, i), the names and the shape only.
+    """Episodes 0 .. length-1; `sampler[i]` depends only on (seed, i), the names and the shape.
 
     videos: for each class the ids of its videos; their order does not matter.
     training: random frame of each segment, random crop and flip (TSN sampling); otherwise the
         middle of each segment and the centre crop.
-    second: whose second view the episode carries (pair modes SS and QS).
+    second: the videos that get a second view (pair modes SS and QS).
     jitter: strength of colour jitter in training, 0 for none. flip: whether training flips.
-    distinct_groups: for each video id the id of its source; support and query of one class
-        then come from different sources.
+    distinct_groups: for each video id the id of its source; if given, support and query of one
+        class come from different sources.
 
     Raises `UserError` when there are too few classes or a class has too few videos.
     """
@@ -101,8 +101,8 @@ class EpisodeSampler(Sequence[Episode]):
         need = self.shot + self.queries
         if self.way < 2 or self.shot < 1 or self.queries < 1:
             raise UserError(
-                f"an episode of {self.way}-way {self.shot}-shot with {self.queries} queries is not "
-                "one; way is at least 2, shot and queries at least 1"
+                f"--way {self.way} --shot {self.shot} --queries {self.queries} is no episode; "
+                "--way is at least 2, --shot and --queries at least 1"
             )
         if self.way > len(self.videos):
             fewer = f"use --way {len(self.videos)} or fewer"
@@ -122,7 +122,7 @@ class EpisodeSampler(Sequence[Episode]):
                 groups = {self.distinct_groups[video] for video in ids}
                 if len(groups) < 2:
                     raise UserError(
-                        f"class {name!r} of {self.source} comes from one source video only; "
+                        f"all videos of class {name!r} of {self.source} come from one source; "
                         "--distinct-groups needs two: leave it out"
                     )
         ordered = {name: sorted(self.videos[name]) for name in sorted(self.videos)}
@@ -143,7 +143,7 @@ class EpisodeSampler(Sequence[Episode]):
         chosen = [self._draw(random, self.videos[name]) for name in classes]
         support = [video for videos in chosen for video in videos[: self.shot]]
         query = [video for videos in chosen for video in videos[self.shot :]]
-        again = {"none": [], "support": support, "query": query}[self.second]
+        second = {"none": [], "support": support, "query": query}[self.second]
         return Episode(
             index=index,
             classes=classes,
@@ -151,11 +151,11 @@ class EpisodeSampler(Sequence[Episode]):
             query=tuple(self._view(random, video) for video in query),
             support_labels=tuple(label for label in range(self.way) for _ in range(self.shot)),
             query_labels=tuple(label for label in range(self.way) for _ in range(self.queries)),
-            second=tuple(self._view(random, video) for video in again),
+            second=tuple(self._view(random, video) for video in second),
         )
 
     def _draw(self, random: np.random.Generator, ids: Sequence[str]) -> list[str]:
-        """Support then query videos of one class, all distinct."""
+        """Draw the videos of one class, support then query, all distinct."""
         need = self.shot + self.queries
         if self.distinct_groups is None:
             return [ids[v] for v in _choose(random, len(ids), need)]
@@ -165,7 +165,7 @@ class EpisodeSampler(Sequence[Episode]):
         query = [video for video in order if self.distinct_groups[video] not in sources]
         if len(query) < self.queries:
             raise UserError(
-                f"too few videos of {ids[0].split('/')[0]!r} come from other sources than its "
+                f"class {ids[0].split('/')[0]!r} has too few videos from other sources than its "
                 f"support for {self.queries} queries: lower --queries or --shot, or leave out "
                 "--distinct-groups"
             )
@@ -186,16 +186,17 @@ class EpisodeSampler(Sequence[Episode]):
 
 
 def generator(seed: int, index: int, purpose: str = "episode") -> np.random.Generator:
-    """The generator of episode ``index``: the same on every platform (PCG64 of a hash)."""
+    """Return the random generator of episode ``index``, equal on every platform."""
     digest = hashlib.sha256(f"{purpose}/{seed}/{index}".encode()).digest()
-    words = np.frombuffer(digest, ">u4", count=4)[::-1]  # as of the number that they write
+    # The hash is one big-endian number; PCG64 takes its words from the lowest to the highest.
+    words = np.frombuffer(digest, ">u4", count=4)[::-1]
     return np.random.Generator(np.random.PCG64(words.astype(np.uint32)))
 
 
 def _choose(random: np.random.Generator, among: int, count: int) -> list[int]:
-    """``count`` distinct numbers below ``among``, every ordered choice equally likely.
+    """Draw ``count`` distinct numbers below ``among``, every ordered choice equally likely.
 
-    Ranks raw uniform draws instead of calling ``Generator.choice``, whose stream numpy may
-    change between versions.
+    Ranks uniform draws instead of calling ``Generator.choice``, whose stream numpy may change
+    between versions.
     """
     return [int(i) for i in np.argsort(random.random(among), kind="stable")[:count]]

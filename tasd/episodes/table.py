@@ -1,4 +1,4 @@
-"""Episodes as integers: all of an evaluation's tasks in three arrays, drawn and named at once."""
+"""Episodes as integers: all tasks of an evaluation in three arrays, drawn at once."""
 
 import hashlib
 from collections.abc import Iterator
@@ -19,30 +19,30 @@ class EpisodeTable:
     """Equally shaped episodes over one list of videos.
 
     classes, videos: names, sorted by class and then by video. video_class: index into classes.
-    support, query: for each episode and each of its classes, indices into videos; where queries
-    of other classes are asked about too, they come last.
-    seed: what they were drawn from, or None for episodes of somebody's own.
-    source: where they come from, for messages.
+    support, query: for each episode and each of its classes, indices into videos; queries of
+    classes without support come last.
+    seed: the seed of the draw, or None for episodes from elsewhere.
+    source: the origin of the episodes, for messages.
     """
 
     classes: tuple[str, ...]
     videos: tuple[str, ...]
     video_class: Int64[np.ndarray, " videos"]
     support: Int64[np.ndarray, "episodes way shot"]
-    query: Int64[np.ndarray, "episodes asked queries"]
+    query: Int64[np.ndarray, "episodes query_way queries"]
     seed: int | None = None
     source: str = "the sampler"
 
     @classmethod
     def draw(cls, sampler: EpisodeSampler) -> "EpisodeTable":
-        """Draw all episodes of ``sampler``, equal to what `sampler[i]` gives one by one.
+        """Draw all episodes of ``sampler``, equal to `sampler[i]` one by one.
 
         Raises `UserError` where the sampler does.
         """
         counts = np.array([len(ids) for ids in sampler.videos.values()])
-        picked = _one_by_one(sampler) if sampler.distinct_groups else _in_blocks(sampler, counts)
+        blocks = _one_by_one(sampler) if sampler.distinct_groups else _in_blocks(sampler, counts)
         shape = (0, sampler.way, sampler.shot + sampler.queries)
-        chosen = np.concatenate([np.empty(shape, np.int64), *picked])
+        chosen = np.concatenate([np.empty(shape, np.int64), *blocks])
         return cls(
             classes=tuple(sampler.videos),
             videos=tuple(video for ids in sampler.videos.values() for video in ids),
@@ -58,17 +58,17 @@ class EpisodeTable:
 
     @property
     def way(self) -> int:
-        """How many classes each episode has."""
+        """Number of classes in each episode."""
         return int(self.support.shape[1])
 
     @property
     def shot(self) -> int:
-        """Support videos of each class."""
+        """Number of support videos of each class."""
         return int(self.support.shape[2])
 
     @property
     def queries(self) -> int:
-        """Query videos of each class."""
+        """Number of query videos of each class."""
         return int(self.query.shape[2])
 
     @property
@@ -84,7 +84,7 @@ class EpisodeTable:
 
     @cached_property
     def hash(self) -> str:
-        """sha256 of what was drawn, by names: equal on any machine, however it came about."""
+        """sha256 of the shape and the names of the videos: equal for equal episodes."""
         names = np.array([f"{name}\n".encode() for name in self.videos], dtype=object)
         digest = hashlib.sha256(f"{self.support.shape[1:]} {self.query.shape[1:]}\n".encode())
         for part in (self.support, self.query):
@@ -92,7 +92,7 @@ class EpisodeTable:
         return digest.hexdigest()
 
     def shape_text(self) -> str:
-        """As in "5-way 1-shot, 1 query per class"."""
+        """Return the shape, as in "5-way 1-shot, 1 query per class"."""
         queries = "1 query" if self.queries == 1 else f"{self.queries} queries"
         return f"{self.way}-way {self.shot}-shot, {queries} per class"
 
@@ -100,11 +100,11 @@ class EpisodeTable:
 def _in_blocks(
     sampler: EpisodeSampler, counts: Int64[np.ndarray, " classes"]
 ) -> Iterator[Int64[np.ndarray, "block way members"]]:
-    """What `EpisodeSampler` draws: one number for each class, then one for each of its videos.
+    """Draw as `EpisodeSampler` does: one number for each class, then one for each of its videos.
 
-    The smallest numbers win, in their order.
+    The smallest numbers are chosen, in rising order.
     """
-    first = np.cumsum(counts) - counts  # of each class's videos
+    first = np.cumsum(counts) - counts  # index of the first video of each class
     need = sampler.shot + sampler.queries
     width = len(counts) + int(np.sort(counts)[-sampler.way :].sum())
     for start in range(0, len(sampler), BLOCK):
@@ -116,14 +116,14 @@ def _in_blocks(
         begin = len(counts) + np.cumsum(own, axis=1) - own
         columns = begin[:, :, None] + np.arange(counts.max())
         inside = np.arange(counts.max()) < own[:, :, None]
-        # Past its last video a class has no number of its own; 2 is never among the smallest.
+        # Behind the last video of a class stands 2, which is never among the smallest.
         rows = np.arange(len(draws))[:, None, None]
         videos = np.where(inside, draws[rows, np.minimum(columns, width - 1)], 2.0)
         yield first[classes][:, :, None] + _smallest(videos, need)
 
 
 def _smallest(values: Float[np.ndarray, "*lead among"], count: int) -> Int64[np.ndarray, "..."]:
-    """Where the ``count`` smallest lie, in their order; of equal ones the first."""
+    """Return the places of the ``count`` smallest, in rising order; of equal ones the first."""
     if count > 8:
         return np.argsort(values, axis=-1, kind="stable")[..., :count]
     values, found = values.copy(), []

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar
 
-import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from tasd.device import widened
+from tasd.device import outside_autocast, widened
 from tasd.errors import UserError
 from tasd.types import Features, Scores, Task
 
@@ -66,7 +65,7 @@ class Matcher(nn.Module):
 
     def forward(self, task: Task) -> Scores:
         """Score a task of raw features in float32 (or float64), under autocast too."""
-        with torch.autocast(task.support.device.type, enabled=False):
+        with outside_autocast(task.support):
             return self.match(_widened(task))
 
     def match(self, task: Task) -> Scores:

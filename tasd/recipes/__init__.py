@@ -1,4 +1,4 @@
-"""Recipes: functions (dataset, shot) -> Config. `Config.recipe` names the one that was used."""
+"""Recipes: functions (dataset, shot) -> Config. `Config.recipe` is the name of the one used."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -36,9 +36,9 @@ RECIPES: dict[str, Recipe] = {
 
 
 def make(name: str, *, dataset: str, shot: int, settings: Sequence[tuple[str, Any]] = ()) -> Config:
-    """The config of the recipe called ``name``, with single ``settings`` replaced.
+    """Return the config of the recipe called ``name``, with single ``settings`` replaced.
 
-    ``distill`` may be set to the name of a recipe, whose distillation is taken over whole, or to
+    ``distill`` may be set to the name of a recipe, whose distillation is then copied, or to
     "none". Raises `UserError` for a wrong name or setting.
     """
     config = pick(RECIPES, name, what="recipe")(dataset, shot)
@@ -46,18 +46,18 @@ def make(name: str, *, dataset: str, shot: int, settings: Sequence[tuple[str, An
 
 
 def of_matcher(matcher: str) -> str:
-    """The recipe that trains a matcher without distillation: its own, or the paper's baseline."""
+    """Return the recipe of a matcher without distillation: its own, or the paper's baseline."""
     return matcher if matcher in RECIPES else "baseline"
 
 
 def for_matcher(matcher: str, *, dataset: str, shot: int) -> Config:
-    """The config of that recipe, with this matcher."""
+    """Return the config of the recipe `of_matcher`, with this matcher."""
     settings = [("matcher.name", matcher)]
     return make(of_matcher(matcher), dataset=dataset, shot=shot, settings=settings)
 
 
 def change(config: Config, settings: Sequence[tuple[str, Any]]) -> Config:
-    """`tasd.config.replace`, and ``distill`` by a recipe's name. Raises `UserError`."""
+    """Replace settings, and ``distill`` also by a recipe's name. Raises `UserError`."""
     whole = [
         (key, _distillation(value, config) if key == "distill" else value)
         for key, value in settings
@@ -66,7 +66,7 @@ def change(config: Config, settings: Sequence[tuple[str, Any]]) -> Config:
 
 
 def _distillation(value: Any, config: Config) -> Any:
-    """The options that ``distill=value`` stands for."""
+    """Return the options that ``distill=value`` stands for."""
     if not isinstance(value, str):
         return value
     known: dict[str, DistillOptions] = {"none": NO_DISTILLATION}

@@ -1,4 +1,4 @@
-"""The recipe of `tasd demo`: from scratch, small enough for a CPU."""
+"""The recipe of `tasd demo`: a network from scratch, small enough for a CPU."""
 
 from tasd.config import (
     Config,
@@ -12,15 +12,16 @@ from tasd.config import (
 
 
 def demo(dataset: str, shot: int) -> Config:
-    """A ResNet-8 on 64 pixels from scratch, for the generated clips of ``tasd demo``.
+    """Return a ResNet-8 on 64 pixels from scratch, for the generated clips of ``tasd demo``.
 
-    Command: ``tasd demo``. Some minutes on two cores; well over half of the unseen actions right.
-    What differs from the recipe ``tasd`` does so because there are no pretrained weights: the
-    metric takes means, since sums over eight frames give logits too large for features that say
-    nothing yet; the distillation weighs a tenth, since the teacher knows nothing at first (at full
-    weight the network stayed at chance); and the auxiliary classifier has full weight, since its
-    labels say something from the first step on (400 episodes: 72.7 % on the validation classes,
-    with weight 0.1 it was 45.5 %).
+    Command: ``tasd demo``. It takes some minutes on two cores and recognises well over half of the
+    unseen actions. It differs from the recipe ``tasd`` because there are no pretrained weights:
+
+    - The metric takes means. Sums over eight frames give logits too large for untrained features.
+    - The distillation weighs a tenth. The teacher is untrained at first, and at full weight the
+      network stayed at chance.
+    - The auxiliary classifier has full weight, since its labels are useful from the first step on
+      (400 episodes: 72.7 % on the validation classes; with weight 0.1, 45.5 %).
     """
     return Config(
         recipe="demo",

@@ -1,4 +1,4 @@
-"""Hybrid relations and set matching."""
+"""HyRSM: hybrid relations and set matching."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from tasd.recipes.published import adam, as_published
 
 @dataclass(frozen=True)
 class Setting:
-    """What the authors' configurations vary from data set to data set.
+    """The settings that differ between data sets in the authors' configurations.
 
     position: scale of the features (a) and of the position table (b). classifier: its weight.
     """
@@ -32,9 +32,9 @@ def hyrsm(dataset: str, shot: int) -> Config:
 
     Command: ``tasd train --recipe hyrsm --way 5 --shot 1``. Published: 73.7 / 83.9 / 60.3 (1-shot)
     and 86.1 / 94.7 / 76.0 (5-shot) on Kinetics-100 / UCF101 / HMDB51. The authors' code (HyRSM):
-    Adam at 2.2e-5 (Kinetics) or 5e-5 with weight decay 5e-4, lowered in stairs, 1,200 to 2,500
-    episodes by fours (HMDB51: twos), 7 queries a class, the frame classifier weighing 0.4
-    (Kinetics) or 0.15. Other data sets take the settings for UCF101.
+    Adam at 2.2e-5 (Kinetics) or 5e-5 with weight decay 5e-4, lowered in steps, 1,200 to 2,500
+    episodes, four a step (HMDB51: two), 7 queries a class, a frame classifier of weight 0.4
+    (Kinetics) or 0.15. Other data sets use the settings for UCF101.
     """
     own = SETTINGS.get(dataset, SETTINGS["ucf101"])
     a, b = own.position

@@ -1,4 +1,4 @@
-"""Motion-augmented long-short contrast."""
+"""MoLo: motion-augmented long-short contrast."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ PER_STEP = 4
 
 @dataclass(frozen=True)
 class Setting:
-    """What the authors' configurations vary from data set to data set.
+    """The settings that differ between data sets in the authors' configurations.
 
     position: scale of the features (a) and of the position table (b). classifier, contrast,
     reconstruction: weights as written in their configurations.
@@ -36,10 +36,10 @@ def molo(dataset: str, shot: int) -> Config:
 
     Command: ``tasd train --recipe molo --way 5 --shot 1``. Published: 74.0 / 86.0 / 60.8 (1-shot)
     and 85.6 / 95.5 / 77.4 (5-shot) on Kinetics-100 / UCF101 / HMDB51. The authors' code (MoLo):
-    Adam at 2e-5 (Kinetics) or 5e-5 with weight decay 5e-4, lowered in stairs, 2,000 to 6,000
-    episodes by fours, 6 queries a class. It divides all losses by those four, but for the
-    reconstruction's, which therefore weighs four times what its configurations say; so it does
-    here. Other data sets take the settings for UCF101.
+    Adam at 2e-5 (Kinetics) or 5e-5 with weight decay 5e-4, lowered in steps, 2,000 to 6,000
+    episodes, four a step, 6 queries a class. The code divides all losses by four except the
+    reconstruction's, whose weight is therefore four times that of the configurations, here too.
+    Other data sets use the settings for UCF101.
     """
     own = SETTINGS.get(dataset, SETTINGS["ucf101"])
     a, b = own.position

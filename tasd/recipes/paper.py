@@ -1,15 +1,15 @@
-"""The letter of the paper."""
+"""The settings as printed in the paper."""
 
 from tasd.config import Config, DistillOptions, EpisodeOptions, OptimiserOptions, TrainingOptions
 from tasd.recipes.tasd import queries_per_class
 
 
 def paper(dataset: str, shot: int) -> Config:
-    """What section 4.1 of the paper says, word by word: to see what the letter gives.
+    """Return the settings of section 4.1 of the paper, word by word, for comparison.
 
     Command: ``tasd train --recipe paper --way 5 --shot 1``. Adam at 5e-4 on every weight is 10
-    to 25 times the rate of every published end-to-end recipe of this field. The printed sums of
-    Eqs. 9 to 11 are kept, with the weights of the detection work that they come from.
+    to 25 times the rate of every published end-to-end recipe of this field. Eqs. 9 to 11 are
+    sums, as printed, with the weights of the detection work that they come from.
     """
     return Config(
         recipe="paper",

@@ -1,4 +1,4 @@
-"""Prototypical networks on time averages."""
+"""Prototypical networks on features averaged over time."""
 
 from tasd.config import Config, MatcherOptions, TrainingOptions
 from tasd.recipes.published import as_published, sgd
@@ -9,8 +9,8 @@ def prototype(dataset: str, shot: int) -> Config:
 
     Command: ``tasd train --recipe prototype --way 5 --shot 1``. No number is published for these
     data sets under this protocol. Perrett's reimplementation (few-shot-action-recognition,
-    method "tsn") trains with SGD at 1e-3, a step for each of 50,000 episodes with 5 queries a
-    class, and scores by the cosine itself. That leaves the softmax nearly flat: lower
+    method "tsn") trains with SGD at 1e-3, one step for each of 50,000 episodes with 5 queries a
+    class, and takes the cosine as the score. The softmax is then nearly flat: lower
     ``matcher.options.temperature`` where the loss does not fall.
     """
     return as_published(

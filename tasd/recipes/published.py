@@ -1,4 +1,4 @@
-"""What the recipes of other people's methods have in common."""
+"""The common part of the recipes of other authors' methods."""
 
 from tasd.config import (
     Config,
@@ -22,12 +22,12 @@ def as_published(
     optimiser: OptimiserOptions,
     training: TrainingOptions,
 ) -> Config:
-    """A matcher on plain backbone features, trained end to end as its authors do.
+    """Return a matcher on plain backbone features, trained end to end as its authors do.
 
     Common to all of them: no temporal encoder, no auxiliary classifier but the matcher's own,
-    one learning rate for all weights, no clipping. What stays ours everywhere: BatchNorm at its
-    pretrained statistics (their code lets it run), the precision, and the checkpoint, chosen on
-    the validation classes (theirs is chosen on the test classes).
+    one learning rate for all weights, no clipping. Three things differ from their code: BatchNorm
+    keeps its pretrained statistics (theirs updates them), the precision, and the checkpoint is
+    chosen on the validation classes (theirs on the test classes).
     """
     return Config(
         recipe=matcher.name,
@@ -42,10 +42,10 @@ def as_published(
 
 
 def sgd(lr: float) -> OptimiserOptions:
-    """Plain descent at one rate throughout, as in TRX's code and what was built on it."""
+    """Return SGD at a constant rate, as in the code of TRX and of its successors."""
     return OptimiserOptions(name="sgd", lr=lr, weight_decay=0, schedule="constant")
 
 
 def adam(lr: float) -> OptimiserOptions:
-    """HyRSM's and MoLo's, whose rate falls in four stairs to 0.05 or 0.01; here by a cosine."""
+    """Return Adam as for HyRSM and MoLo, with a cosine for their four steps to 0.05 or 0.01."""
     return OptimiserOptions(name="adam", lr=lr, weight_decay=5e-4)

@@ -1,4 +1,4 @@
-"""Two-stage action alignment."""
+"""TA2N: two-stage action alignment."""
 
 from tasd.config import Config, MatcherOptions, TrainingOptions
 from tasd.recipes.published import as_published, sgd
@@ -10,8 +10,8 @@ def ta2n(dataset: str, shot: int) -> Config:
     Command: ``tasd train --recipe ta2n --way 5 --shot 1``. Published: 72.8 / 81.9 / 59.7 (1-shot)
     and 85.8 / 95.1 / 73.9 (5-shot) on Kinetics-100 / UCF101 / HMDB51. The authors' code (TA2N):
     SGD without momentum at 1e-3, the gradient of 16 episodes a step, 5 queries a class, dropout
-    0.5 on the maps, several shots brought into the order of the first. It may run for 100,020
-    episodes and stops nowhere in particular; ours takes the usual 30,000.
+    0.5 on the maps, further shots aligned with the first. Their code allows 100,020 episodes
+    and gives no number at which it stops; ours takes the usual 30,000.
     """
     return as_published(
         dataset,

@@ -1,20 +1,21 @@
-"""The default recipe."""
+"""TASD with the recommended settings: the default recipe."""
 
 from tasd.config import Config, EpisodeOptions
 
 
 def queries_per_class(shot: int) -> int:
-    """Five training queries a class for one shot, three for more: what a 24 GB card holds."""
+    """Return 5 training queries a class for one shot, else 3: as many as fit a 24 GB GPU."""
     return 5 if shot == 1 else 3
 
 
 def tasd(dataset: str, shot: int) -> Config:
-    """The method with the settings that we recommend.
+    """Return the method with the recommended settings.
 
     Command: ``tasd train --way 5 --shot 1``. ResNet-50, 30,000 episodes; the paper reports
     76.5 / 88.2 / 61.1 (1-shot) and 87.4 / 96.1 / 77.4 (5-shot) on Kinetics-100 / UCF101 /
-    HMDB51. AdamW with a gentle rate for the pretrained backbone, warm-up and cosine; the maps
-    of one and the same view are compared, the projections of query and support of a class.
+    HMDB51. AdamW with a low rate for the pretrained backbone, warm-up and cosine. The map terms
+    compare student and teacher on the same view; the projection term compares the query and the
+    support of a class.
     """
     return Config(
         recipe="tasd",

@@ -1,4 +1,4 @@
-"""Temporal-relational cross-transformers."""
+"""TRX: temporal-relational cross-transformers."""
 
 from tasd.config import Config, MatcherOptions, TrainingOptions
 from tasd.recipes.published import as_published, sgd

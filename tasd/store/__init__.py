@@ -1,4 +1,4 @@
-"""The store: what prep writes and training reads. No torch here, and no ffmpeg."""
+"""The store of prepared videos, which prep writes and training reads. Needs no torch or ffmpeg."""
 
 from tasd.store.format import (
     FORMAT_VERSION,

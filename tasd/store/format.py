@@ -1,4 +1,4 @@
-"""The names and numbers of the store, format version 1; docs/store-format.md tells it in prose."""
+"""Names and data classes of the store, format version 1, as described in docs/store-format.md."""
 
 import json
 import os
@@ -20,10 +20,10 @@ SPLIT_NAMES = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Video:
-    """One prepared video, and where it lies.
+    """One prepared video, and its place in a store.
 
     id: ``class/name``, unique in a store.
-    frames: how many frames are stored.
+    frames: number of stored frames.
     size: height and width of the stored frames.
     shard, first_frame: index of its shard in the manifest, and of its first frame there.
     """
@@ -43,10 +43,10 @@ class Video:
 
 @dataclass(frozen=True)
 class ShardEntry:
-    """What the manifest says of one shard.
+    """The manifest's entry of one shard.
 
     length: of the whole file, in bytes.
-    sha256: of ``/bytes``. index_sha256: of all that precedes it.
+    sha256: of ``/bytes``. index_sha256: of the rest, without the preamble.
     """
 
     file: str
@@ -59,9 +59,9 @@ class ShardEntry:
 
 @dataclass(frozen=True, eq=False)
 class ShardIndex:
-    """All of a shard but its pixels. Videos stand in the order in which they were written.
+    """The content of a shard except its pixels, with videos in the order of writing.
 
-    attributes: what the writer was told to remember (JSON texts), such as the source files.
+    attributes: the writer's own notes (JSON texts), such as the source files.
     frame_offset: frame f is ``bytes[frame_offset[f]:frame_offset[f + 1]]``; one more than frames.
     first_frame: video v holds frames ``first_frame[v]`` up to ``first_frame[v + 1]``.
     sizes: height and width of each video. frame_time: seconds from the start of its video.
@@ -81,17 +81,17 @@ class ShardIndex:
 
     @property
     def frames(self) -> int:
-        """How many frames the shard holds."""
+        """Number of frames in the shard."""
         return len(self.frame_offset) - 1
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What makes a folder a store.
+    """The content of manifest.json, whose presence makes a folder a store.
 
     dataset: kinetics, ucf101, hmdb51 or folder.
-    ffmpeg: version that prepared it. settings: how, as prep understands it.
-    splits: class names of train, val and test, where no published list says them.
+    ffmpeg: version that prepared the store. settings: prep's settings.
+    splits: class names of train, val and test, where no published list has them.
     """
 
     dataset: str
@@ -102,17 +102,17 @@ class Manifest:
 
 
 def shard_name(number: int) -> str:
-    """The file name of a shard: ``shard-00000.h5``."""
+    """Return the file name of a shard, as in ``shard-00000.h5``."""
     return f"shard-{number:05d}.h5"
 
 
 def canonical_json(value: object) -> str:
-    """The same text for the same value, whatever the order of its keys."""
+    """Return the same text for the same value, whatever the order of its keys."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def fsync(path: Path) -> None:
-    """Wait until a file, or the entries of a folder, are on the disk."""
+    """Wait until a file, or the list of files of a folder, is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""A store as the rest of the system sees it: videos by id, frames as views of the file."""
+"""Reader of a store: videos by id, frames as views of the file."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -17,19 +17,19 @@ from tasd.store.shard import Shard, map_bytes, open_shard
 
 
 class Store:
-    """Prepared videos on disk: what there is, and their encoded frames without a copy.
+    """Prepared videos on disk: their list, and their encoded frames without a copy.
 
     Safe to share among threads, across a fork and by pickle: no file stays open, a shard is
-    mapped at its first use, and one that changed meanwhile is refused.
+    mapped at its first use, and a shard that has changed since then is refused.
 
-    path, dataset, settings: where it lies, what it holds, how it was prepared.
+    path: its folder. dataset: the name of its data set. settings: prep's settings.
     hash: a sha256 that names its content. videos: by id, sorted.
-    splits: the class names of train, val and test, whether or not they have videos here.
+    splits: the class names of train, val and test, with or without videos here.
 
-    Raises `UserError` where there is no store, or it is unfinished, damaged or another version's.
+    Raises `UserError` where there is no store, or it is unfinished, damaged or of another version.
     """
 
-    trained_on: tuple[str, ...] = ()  # frames, and no features of a network
+    trained_on: tuple[str, ...] = ()  # no network stands behind its frames
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
@@ -44,7 +44,7 @@ class Store:
         self._only: tuple[str, ...] | None = None
 
     def classes(self, *splits: str) -> dict[str, tuple[str, ...]]:
-        """Class names to video ids, of these splits or of all; only classes that have videos.
+        """Return class names to video ids, of these splits or of all; only classes with videos.
 
         Raises `UserError` for a split that this store does not have or was not opened for.
         """
@@ -56,7 +56,7 @@ class Store:
         return {name: tuple(found[name]) for name in sorted(found)}
 
     def only(self, *splits: str) -> "Store":
-        """The same store, refusing to give any video or class of another split."""
+        """Return the same store, which refuses any video or class of another split."""
         allowed = {split: self._classes_of(split) for split in splits}
         names = {name for classes in allowed.values() for name in classes}
         part = copy.copy(self)
@@ -70,15 +70,13 @@ class Store:
     @property
     def groups(self) -> Mapping[str, str]:
         """The source that each video was cut from, by the conventions of its data set."""
-        of = DATASETS[self.dataset].group
-        return {
-            key: of(key.removeprefix(f"{video.class_name}/")) for key, video in self.videos.items()
-        }
+        group = DATASETS[self.dataset].group
+        return {key: group(video.name) for key, video in self.videos.items()}
 
     def jpegs(self, video: str, frames: Sequence[int]) -> list[NDArray[np.uint8]]:
-        """The encoded frames with these indices: views of the file, valid as long as they live.
+        """Return the encoded frames with these indices, as views that keep their file open.
 
-        Raises `UserError` for a video that is not here or not of the splits this was opened for.
+        Raises `UserError` for a video that is missing, or in no split that was opened.
         """
         entry = self._video(video)
         first = entry.first_frame
@@ -89,13 +87,13 @@ class Store:
         return [content[edges[frame] : edges[frame + 1]] for frame in frames]
 
     def frame_times(self, video: str) -> NDArray[np.float64]:
-        """When each stored frame is shown, in seconds from the start of its video."""
+        """Return the time of each stored frame, in seconds from the start of its video."""
         entry = self._video(video)
         times = self._shards[entry.shard].index.frame_time
         return times[entry.first_frame : entry.first_frame + entry.frames]
 
     def close(self) -> None:
-        """Let go of the files; a view given out keeps its own file until it is dropped."""
+        """Release the files; a view that was handed out keeps its file open while it exists."""
         self._maps.clear()
 
     def __enter__(self) -> "Store":

@@ -1,4 +1,4 @@
-"""Reading one shard: nothing in the file is believed before it is checked."""
+"""Reader of one shard, which checks everything in the file before it is used."""
 
 import json
 import mmap
@@ -19,7 +19,7 @@ from tasd.store.preamble import Damaged, Preamble, pixels_sha256, read_preamble
 
 @dataclass(frozen=True)
 class FileStamp:
-    """Which file a path leads to, and in which state."""
+    """Identity and state of a file: if it changes, the file was replaced or written to."""
 
     length: int
     inode: int
@@ -27,7 +27,7 @@ class FileStamp:
 
     @classmethod
     def of(cls, file: BinaryIO) -> "FileStamp":
-        """The stamp of an open file as it is now."""
+        """Return the stamp of an open file as it is now."""
         status = os.fstat(file.fileno())
         return cls(status.st_size, status.st_ino, status.st_mtime_ns)
 
@@ -43,12 +43,12 @@ class Shard:
 
     @property
     def nbytes(self) -> int:
-        """How many bytes of JPEG it holds."""
+        """Bytes of JPEG in the shard."""
         return self.preamble.nbytes
 
     @property
     def entry(self) -> ShardEntry:
-        """What the manifest has to say of it."""
+        """Its entry in the manifest."""
         return ShardEntry(
             file=self.path.name,
             length=self.preamble.length,
@@ -60,7 +60,7 @@ class Shard:
 
 
 def read_shard(path: Path) -> Shard:
-    """The index of a shard, every offset checked. Raises `UserError` for a file that is not one."""
+    """Read the index of a shard and check every offset. Raises `UserError`."""
     try:
         with path.open("rb") as file:
             stamp = FileStamp.of(file)
@@ -75,7 +75,7 @@ def read_shard(path: Path) -> Shard:
         raise _error(path, str(error)) from None
     except PermissionError as error:
         raise UserError(f"shard {path} cannot be read: {error.strerror}") from None
-    # What h5py raises for a file of another shape depends on the shape.
+    # h5py raises many kinds of errors for unexpected content.
     except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise _error(path, f"HDF5 cannot read it ({reason})") from None
@@ -83,7 +83,7 @@ def read_shard(path: Path) -> Shard:
 
 
 def open_shard(folder: Path, entry: ShardEntry) -> Shard:
-    """A shard of a store, held to what the manifest says of it. Raises `UserError`."""
+    """Read a shard of a store and compare it with its manifest entry. Raises `UserError`."""
     shard = read_shard(folder / entry.file)
     if shard.entry != entry:
         raise _error(shard.path, "it is not the shard that the manifest names")
@@ -91,13 +91,13 @@ def open_shard(folder: Path, entry: ShardEntry) -> Shard:
 
 
 def map_bytes(shard: Shard) -> NDArray[np.uint8]:
-    """``/bytes`` as a view of the file, read only, without HDF5. Raises `UserError`."""
+    """Map ``/bytes`` as a read-only view of the file, without HDF5. Raises `UserError`."""
     if shard.nbytes == 0:
         return np.zeros(0, np.uint8)
     start = shard.preamble.offset
     try:
         with shard.path.open("rb") as file:
-            # Mapping a file that was cut short meanwhile would end the process by SIGBUS.
+            # Reading a map of a file that was cut short would end the process by SIGBUS.
             if FileStamp.of(file) != shard.stamp:
                 raise _error(shard.path, "it changed since the store was opened")
             mapped = mmap.mmap(file.fileno(), start + shard.nbytes, access=mmap.ACCESS_READ)
@@ -107,7 +107,7 @@ def map_bytes(shard: Shard) -> NDArray[np.uint8]:
 
 
 def bytes_sha256(shard: Shard) -> str:
-    """The sha256 of the pixels as they are on the disk now, in flat memory."""
+    """Compute the sha256 of the pixels on the disk, in constant memory."""
     with shard.path.open("rb") as file:
         return pixels_sha256(file, shard.preamble)
 
@@ -136,16 +136,16 @@ def _index(file: h5py.File) -> ShardIndex:
 
 
 def _check_pixels(file: h5py.File, preamble: Preamble) -> None:
-    """HDF5 finds the pixels where the first lines of the file say."""
+    """Check that HDF5 finds the pixels where the preamble puts them."""
     dataset = _plain(file, "bytes")
     if dataset.dtype != np.uint8 or dataset.shape != (preamble.nbytes,):
         raise Damaged(f"/bytes is not {preamble.nbytes} bytes")
     if preamble.nbytes and dataset.id.get_offset() != preamble.offset:
-        raise Damaged("/bytes does not lie where its first lines say")
+        raise Damaged("/bytes does not lie where its first lines put it")
 
 
 def _plain(file: h5py.File, name: str) -> h5py.Dataset:
-    """A dataset that lies in this file and is no larger than it."""
+    """Return a dataset that lies in this file and is no larger than it."""
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         raise Damaged(f"/{name} is missing or a link to elsewhere")
     dataset = file[name]
@@ -188,7 +188,7 @@ def _mapping(file: h5py.File, name: str) -> Mapping[str, object]:
 
 
 def _check_index(index: ShardIndex, *, nbytes: int) -> None:
-    """Every part fits the rest, and every frame lies inside the file."""
+    """Check that every part fits the rest, and that every frame lies inside the file."""
     videos, frames = len(index.names), index.frames
     shapes = {
         "video_class": ((len(index.classes),), (videos,)),
@@ -207,5 +207,5 @@ def _check_index(index: ShardIndex, *, nbytes: int) -> None:
 
 
 def _rises(values: np.ndarray) -> bool:
-    """From 0, every step upwards; compared, because a difference of wild values may overflow."""
+    """Return True where values rise strictly from 0. Compares, since differences may overflow."""
     return bool(values[0] == 0 and np.all(values[1:] > values[:-1]))

@@ -1,4 +1,4 @@
-"""What training and evaluation read of a collection of videos: a store, or a feature file."""
+"""The interface of a collection of videos: a store, or a feature file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ class VideoSource(Protocol):
 
     @property
     def dataset(self) -> str:
-        """The data set that it says it holds."""
+        """The name of its data set."""
 
     @property
     def hash(self) -> str:
@@ -27,14 +27,14 @@ class VideoSource(Protocol):
 
     @property
     def groups(self) -> Mapping[str, str] | None:
-        """The source that each video was cut from; None where that is not known."""
+        """The source that each video was cut from; None where sources are not known."""
 
     @property
     def trained_on(self) -> tuple[str, ...]:
-        """The classes that a frozen network behind it has seen."""
+        """The classes that the network behind cached features was trained on."""
 
     def classes(self, *splits: str) -> dict[str, tuple[str, ...]]:
-        """Class names to video names, of these splits or of all. Raises `UserError`."""
+        """Return class names to video names, of these splits or of all. Raises `UserError`."""
 
     def only(self, *splits: str) -> "VideoSource":
-        """The same collection, refusing to give anything of another split."""
+        """Return the same collection, which refuses anything of another split."""

@@ -1,7 +1,7 @@
-"""A file in memory that keeps only what was written, for HDF5 to write the index of a shard to.
+"""A sparse file in memory, to which HDF5 writes the index of a shard.
 
-HDF5 does not recover from a disk that fills: its handles stay open and its errors are lost. So
-it writes here, and plain writes, with plain errors, bring the pages to the disk.
+HDF5 does not recover from a full disk: its handles stay open and its errors are lost. So HDF5
+writes to memory, and ordinary writes, with ordinary errors, bring the pages to the disk.
 """
 
 import os
@@ -11,7 +11,7 @@ PAGE = 4096
 
 
 class SparseFile:
-    """What h5py asks of a file object; unwritten parts read as zeros and take no memory."""
+    """A file object for h5py; unwritten parts read as zeros and take no memory."""
 
     def __init__(self) -> None:
         self.length = 0
@@ -19,16 +19,16 @@ class SparseFile:
         self._pages: dict[int, bytearray] = {}
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move; from the start or from the end."""
+        """Move to a position, from the start or from the end."""
         self._at = offset + (self.length if whence == os.SEEK_END else 0)
         return self._at
 
     def tell(self) -> int:
-        """The place moved to."""
+        """Return the position."""
         return self._at
 
     def write(self, data: Any) -> int:
-        """Keep ``data``, any buffer, at the place moved to."""
+        """Write ``data``, any buffer, at the position."""
         content = bytes(data)
         done = 0
         while done < len(content):
@@ -42,7 +42,7 @@ class SparseFile:
         return done
 
     def read(self, size: int) -> bytes:
-        """``size`` bytes from the place moved to."""
+        """Read ``size`` bytes from the position."""
         first, start = divmod(self._at, PAGE)
         last = (self._at + size) // PAGE
         pages = (self._pages.get(number, bytes(PAGE)) for number in range(first, last + 1))
@@ -55,10 +55,10 @@ class SparseFile:
         return size
 
     def flush(self) -> None:
-        """Nothing waits."""
+        """Do nothing: writes are not buffered."""
 
     def copy_to(self, file: BinaryIO) -> None:
-        """Write it all to a new file; what was never written stays a hole."""
+        """Copy everything to a new file; parts that were never written stay holes."""
         file.truncate(self.length)
         for number, page in sorted(self._pages.items()):
             file.seek(number * PAGE)

@@ -1,10 +1,8 @@
-"""Writing one shard: streamed, atomic, and the same bytes for the same input."""
+"""Writer of one shard: streamed, atomic, and the same bytes for the same input."""
 
 import hashlib
-import os
 import shutil
 import tempfile
-import uuid
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import BinaryIO
 import h5py
 import numpy as np
 
+from tasd.files import replacing
 from tasd.store.format import (
     FORMAT_VERSION,
     SHARD_PATTERN,
@@ -25,20 +24,25 @@ from tasd.store.format import (
 from tasd.store.preamble import PREAMBLE_BYTES, Preamble, index_sha256
 from tasd.store.sparse import SparseFile
 
-# Bounds fixed so that another release of HDF5 writes the same bytes.
+# Fixed bounds, so that another release of HDF5 writes the same bytes.
 LIBVER = ("earliest", "v110")
 COPY_BYTES = 4 << 20
+# Temporary names of `tasd.files.replacing`, and of version 0.1.
+LEFTOVERS = (
+    *(".shard-*.h5.*.writing", ".*.json.*.writing"),
+    *("shard-*.h5.*.tmp", "*.json.*.tmp"),
+)
 
 
 class ShardWriter:
-    """Writes one shard; it appears under its name, whole, when the ``with`` block ends well.
+    """Writer of one shard, which appears under its name when the ``with`` block ends well.
 
     Frames are spooled to an unnamed file in the same folder, because HDF5 must know the length
-    of a contiguous dataset beforehand: memory stays flat, and a killed writer leaves nothing
-    but perhaps one ``*.tmp`` (see `remove_leftovers`).
+    of a contiguous dataset beforehand. So memory stays constant, and a killed writer leaves at
+    most one temporary file (see `remove_leftovers`).
 
-    attributes: JSON texts to remember, such as the source files; may be added to until the end.
-    entry: what the manifest has to say of the shard, once it is written.
+    attributes: JSON texts to store, such as the source files; may be added to until the end.
+    entry: the shard's entry in the manifest, once it is written.
     """
 
     def __init__(
@@ -73,7 +77,7 @@ class ShardWriter:
         times: Sequence[float],
         size: tuple[int, int],
     ) -> None:
-        """Append one video: its encoded frames, when each is shown (seconds), height and width."""
+        """Append one video: encoded frames, their times (seconds), and height and width."""
         for jpeg in jpegs:
             assert len(jpeg), f"an empty frame in {class_name}/{name}"
             self._spool.write(jpeg)
@@ -89,17 +93,17 @@ class ShardWriter:
 
     @property
     def frames(self) -> int:
-        """How many frames were added."""
+        """Number of frames added so far."""
         return len(self._frame_offset) - 1
 
     @property
     def videos(self) -> int:
-        """How many videos were added."""
+        """Number of videos added so far."""
         return len(self._names)
 
     @property
     def nbytes(self) -> int:
-        """How many bytes of JPEG were added."""
+        """Bytes of JPEG added so far."""
         return self._frame_offset[-1]
 
     def __enter__(self) -> "ShardWriter":
@@ -117,20 +121,12 @@ class ShardWriter:
 
     def _commit(self) -> ShardEntry:
         index = self._index()
-        # A name of its own: a worker presumed dead may still be writing the same shard.
-        temporary = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex[:8]}.tmp")
-        try:
-            with temporary.open("xb+") as file:
-                preamble = write_index(file, index)
-                file.seek(preamble.offset)
-                self._spool.seek(0)
-                shutil.copyfileobj(self._spool, file, COPY_BYTES)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        # The temporary name is unique: a worker presumed dead may still write the same shard.
+        with replacing(self.path) as temporary, temporary.open("xb+") as file:
+            preamble = write_index(file, index)
+            file.seek(preamble.offset)
+            self._spool.seek(0)
+            shutil.copyfileobj(self._spool, file, COPY_BYTES)
         fsync(self.path.parent)
         return ShardEntry(
             file=self.path.name,
@@ -159,7 +155,7 @@ class ShardWriter:
 
 
 def write_index(file: BinaryIO, index: ShardIndex) -> Preamble:
-    """Write all of a shard but its pixels, which belong where the preamble says."""
+    """Write a shard except its pixels, which belong at the offset of the returned preamble."""
     nbytes = int(index.frame_offset[-1])
     image = SparseFile()
     offset = _write_hdf5(image, index)
@@ -172,7 +168,7 @@ def write_index(file: BinaryIO, index: ShardIndex) -> Preamble:
 
 
 def _write_hdf5(image: SparseFile, index: ShardIndex) -> int:
-    """Returns where in the file the pixels belong."""
+    """Write the HDF5 part and return the offset of the pixels."""
     arrays = {
         "video_name": _text(index.names),
         "video_class": _text(index.classes),
@@ -195,9 +191,10 @@ def _write_hdf5(image: SparseFile, index: ShardIndex) -> int:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what killed writers left behind. Only while nothing else writes to the store."""
-    for path in [*folder.glob("shard-*.h5.*.tmp"), *folder.glob("*.json.*.tmp")]:
-        path.unlink(missing_ok=True)
+    """Delete temporary files of killed writers. Only while nothing else writes to the store."""
+    for pattern in LEFTOVERS:
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def _text(values: Sequence[str]) -> np.ndarray:
@@ -207,12 +204,12 @@ def _text(values: Sequence[str]) -> np.ndarray:
 
 
 def _reserve_bytes(file: h5py.File, length: int) -> int | None:
-    """Make room for ``/bytes`` without writing it; low-level, for the order of allocation."""
+    """Reserve space for ``/bytes`` without writing it; the low-level API fixes its place."""
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     creation.set_obj_track_times(False)
     space = h5py.h5s.create_simple((length,))
     dataset = h5py.h5d.create(file.id, b"bytes", h5py.h5t.STD_U8LE, space, dcpl=creation)
-    # HDF5 gives an empty dataset no place, and with a user's block a wrong number for it.
+    # An empty dataset has no place; with a user block HDF5 reports a wrong offset for it.
     return int(dataset.get_offset()) if length else None

@@ -1,4 +1,4 @@
-"""The commands of ``tasd splits``, run as a person runs them."""
+"""The commands of ``tasd splits``, run as from a terminal."""
 
 import json
 from pathlib import Path
@@ -79,7 +79,7 @@ def test_check_counts_what_a_list_names_class_by_class(kinetics: Path, tmp_path:
         "bowling/ccccccccccc_000000_000010",
         "air drumming/e",
     ]
-    # What is missing is itself a list.
+    # The file of missing videos is itself a list.
     again = json.loads(run(*command[:5], missing, "--json").stdout)
     assert again["missing"] == missing.read_text().splitlines()
     assert {row["found"] for row in again["classes"]} == {0}

@@ -1,4 +1,4 @@
-"""The published class lists, and how a person's own classes are split."""
+"""The published class lists, and the split of the user's own classes."""
 
 import hashlib
 import json
@@ -136,19 +136,19 @@ def test_a_split_of_ones_own_is_a_json_file_or_a_folder_of_lists(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
         ("{", "is not a split"),
         ("[]", "is not a split"),
         ('{"train": ["a"]}', "is not a split"),
         ('{"train": 1, "val": [], "test": []}', "is not a split"),
-        ('{"train": ["x"], "val": [], "test": []}', "'x' of train in .* is no folder"),
-        ('{"train": ["a"], "val": [], "test": ["a"]}', "'a' stands in train and in test"),
+        ('{"train": ["x"], "val": [], "test": []}', "'x' of train in .* has no folder"),
+        ('{"train": ["a"], "val": [], "test": ["a"]}', "'a' is in train and in test"),
     ],
 )
-def test_a_split_that_cannot_be_is_refused(tmp_path: Path, text: str, said: str) -> None:
+def test_a_split_that_cannot_be_is_refused(tmp_path: Path, text: str, reason: str) -> None:
     (tmp_path / "split.json").write_text(text)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=reason):
         read_split(tmp_path / "split.json", list("abcd"))
 
 

@@ -1,4 +1,4 @@
-"""Downloads against a server that misbehaves in every way that servers do."""
+"""Downloads from a server that fails in all the ways of real servers."""
 
 import contextlib
 import hashlib
@@ -76,14 +76,14 @@ def nonsense(request: BaseHTTPRequestHandler) -> None:
 
 @dataclass
 class Server:
-    """Answers requests in turn, the last answer for ever."""
+    """A server that gives its answers in turn, and then repeats the last one."""
 
     url: str
     answers: list[Answer] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        self.asked.append(request.path)
+        self.requests.append(request.path)
         (self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])(request)
 
 
@@ -94,24 +94,24 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                told.answer(self)
+                state.answer(self)
 
         def log_message(self, format: str, *args: object) -> None:
             pass
 
     web = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     web.daemon_threads = False  # closing the server waits for every answer, and its socket
-    told = Server(f"http://127.0.0.1:{web.server_port}")
+    state = Server(f"http://127.0.0.1:{web.server_port}")
     thread = threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    yield told
+    yield state
     web.shutdown()
     thread.join()
     web.server_close()
 
 
 def get(server: Server, path: Path, *answers: Answer) -> list[float]:
-    """Fetch with these answers; the pauses that were made."""
+    """Fetch with these answers and return the pauses between attempts."""
     server.answers = list(answers)
     pauses: list[float] = []
     fetch(
@@ -132,7 +132,7 @@ def test_what_the_hash_names_is_kept(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "said", "tries"),
+    ("answer", "reason", "tries"),
     [
         (wrong, "its sha256 is", 1),
         (absent, "HTTP 404", 1),
@@ -140,21 +140,21 @@ def test_what_the_hash_names_is_kept(server: Server, tmp_path: Path) -> None:
         (overloaded, "HTTP 503", 3),
         (truncated, "100 of 19500 bytes|more expected", 3),
         (stalling, r"no answer for 0\.3 s", 3),
-        (trickling, r"not all of it came in 0\.8 s", 3),
+        (trickling, r"it was not complete after 0\.8 s", 3),
         (nonsense, "this is not HTTP", 3),
     ],
 )
 def test_a_failure_is_one_line_that_says_where_to_put_the_file_by_hand(
-    server: Server, tmp_path: Path, answer: Answer, said: str, tries: int
+    server: Server, tmp_path: Path, answer: Answer, reason: str, tries: int
 ) -> None:
     path = tmp_path / "x.list"
-    with pytest.raises(UserError, match=said) as caught:
+    with pytest.raises(UserError, match=reason) as caught:
         get(server, path, answer)
     line = str(caught.value)
     assert line.startswith(f"{server.url}/x.list could not be fetched")
     assert line.endswith(f"save it as {path}")
     assert "\n" not in line
-    assert len(server.asked) == tries
+    assert len(server.requests) == tries
     assert list(tmp_path.iterdir()) == []
 
 
@@ -200,7 +200,7 @@ def test_the_lists_of_cmn_are_fetched_once(server: Server, cache: Path) -> None:
     assert first == {split: cache / f"{split}.list" for split in LISTS}
     assert {split: path.read_bytes() for split, path in first.items()} == LISTS
     assert fetch_cmn_lists(base_url=server.url) == first == cached_cmn_lists()
-    assert server.asked == ["/train.list", "/val.list", "/test.list"]
+    assert server.requests == ["/train.list", "/val.list", "/test.list"]
 
 
 def test_a_list_put_there_by_hand_is_taken_and_checked(server: Server, cache: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_list_put_there_by_hand_is_taken_and_checked(server: Server, cache: Pa
     cache.mkdir(parents=True)
     cmn_list_path("val").write_bytes(LISTS["val"])
     fetch_cmn_lists(base_url=server.url)
-    assert server.asked == ["/train.list", "/test.list"]
+    assert server.requests == ["/train.list", "/test.list"]
     cmn_list_path("val").write_bytes(b"other")
     with pytest.raises(UserError, match="is not CMN's val list"):
         cached_cmn_lists()

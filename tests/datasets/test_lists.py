@@ -1,4 +1,4 @@
-"""Lists of videos in both formats of the field: found however the files are spelled."""
+"""Lists of videos in both formats of the field find their files in every spelling."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Data sets lie on the disk as their downloads put them; whatever is there is found or named."""
+"""Videos are found in every layout of a download, and everything else is reported."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ def ids(found: Scan) -> list[str]:
     return [video.id for video in found.videos]
 
 
-def told(found: Scan, kind: str) -> list[str]:
+def problem_paths(found: Scan, kind: str) -> list[str]:
     return [problem.path for problem in found.problems if problem.kind == kind]
 
 
@@ -59,21 +59,23 @@ def test_classes_of_no_split_are_left_out_and_named(tmp_path: Path) -> None:
     root = tree(tmp_path, "air_drumming/a.mp4", "zumba/b.mp4", "yoga/c.mp4")
     found = scan(KINETICS, root)
     assert ids(found) == ["air drumming/a"]
-    assert told(found, "no split") == ["yoga", "zumba"]
+    assert problem_paths(found, "no split") == ["yoga", "zumba"]
     assert len(scan(KINETICS, root, every_class=True).videos) == 3
 
 
 def test_where_no_folder_is_of_the_splits_all_are_taken_and_named(tmp_path: Path) -> None:
     found = scan(KINETICS, tree(tmp_path, "flipping_pancake/a.mp4", "abseiling/b.mkv"))
     assert ids(found) == ["abseiling/b", "flipping pancake/a"]
-    assert told(found, "no split") == ["abseiling", "flipping_pancake"]
+    assert problem_paths(found, "no split") == ["abseiling", "flipping_pancake"]
 
 
 def test_classes_without_videos_are_named(tmp_path: Path) -> None:
     found = scan(HMDB51, tree(tmp_path, "run/a.avi", "sit/notes.txt"))
-    assert "sit" in told(found, "no videos")
-    assert "walk" in told(found, "no videos")
-    assert len(told(found, "no videos")) == 50 + 1  # the empty folder, and every absent class
+    assert "sit" in problem_paths(found, "no videos")
+    assert "walk" in problem_paths(found, "no videos")
+    assert (
+        len(problem_paths(found, "no videos")) == 50 + 1
+    )  # the empty folder, and every absent class
 
 
 def test_the_folder_and_the_files_of_ucf101_spell_one_class_apart(tmp_path: Path) -> None:
@@ -122,7 +124,7 @@ def test_a_folder_of_extracted_frames_is_one_video(tmp_path: Path) -> None:
         ("jump/clip", "frames", 15),
         ("jump/whole", "video", 5),
     ]
-    assert told(found, "no videos") == ["jump/empty"]
+    assert problem_paths(found, "no videos") == ["jump/empty"]
 
 
 def test_names_keep_their_suffix_where_stems_collide(tmp_path: Path) -> None:
@@ -134,7 +136,7 @@ def test_one_name_at_two_places_is_taken_once_and_named(tmp_path: Path) -> None:
     root = tree(tmp_path, "train/air_drumming/a.mp4", "val/air_drumming/a.mp4")
     found = scan(KINETICS, root)
     assert [video.path for video in found.videos] == ["train/air_drumming/a.mp4"]
-    assert told(found, "duplicate") == ["val/air_drumming/a.mp4"]
+    assert problem_paths(found, "duplicate") == ["val/air_drumming/a.mp4"]
 
 
 def test_links_are_followed_and_those_to_nothing_named(tmp_path: Path) -> None:
@@ -146,14 +148,14 @@ def test_links_are_followed_and_those_to_nothing_named(tmp_path: Path) -> None:
     (root / "d" / "round").symlink_to(root)
     found = scan(FOLDER, root)
     assert ids(found) == ["c/a", "c/linked", "d/b"]
-    assert told(found, "unreadable") == ["c/gone.mp4"]
+    assert problem_paths(found, "unreadable") == ["c/gone.mp4"]
 
 
 def test_a_folder_that_may_not_be_read_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tree(tmp_path, "open/a.mp4", "shut/b.mp4")
-    list_folder = os.scandir  # root may read every folder, so the refusal is played
+    list_folder = os.scandir  # root may read every folder, so the refusal is simulated
 
     def refusing(path: os.PathLike[str]) -> object:
         if Path(path).name == "shut":
@@ -173,12 +175,12 @@ def test_a_name_that_is_no_text_is_named(tmp_path: Path) -> None:
     Path(os.fsdecode(os.fsencode(root) + b"/c/caf\xe9.mp4")).touch()
     found = scan(FOLDER, root)
     assert ids(found) == ["c/a"]
-    assert told(found, "name") == ["c/caf\\xe9.mp4"]
+    assert problem_paths(found, "name") == ["c/caf\\xe9.mp4"]
 
 
 @pytest.mark.parametrize("dataset", DATASETS.values(), ids=DATASETS)
 def test_an_empty_folder_is_one_clear_line(tmp_path: Path, dataset: Dataset) -> None:
-    with pytest.raises(UserError, match=f"no video found.*{dataset.name} lies as") as caught:
+    with pytest.raises(UserError, match=f"no video found.*{dataset.name} has the layout") as caught:
         scan(dataset, tmp_path)
     assert dataset.layout in str(caught.value)
     with pytest.raises(UserError, match="is not a folder"):
@@ -192,7 +194,7 @@ def test_the_order_on_the_disk_does_not_matter(tmp_path: Path) -> None:
 
 
 def test_each_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Planning 10,000 files takes seconds only if nothing is done twice."""
+    """A scan of 10,000 files takes seconds only if nothing is done twice."""
     root = tree(tmp_path, *(f"c{c}/{v}.mp4" for c in range(20) for v in range(10)))
     calls = []
     list_folder = os.scandir

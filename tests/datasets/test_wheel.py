@@ -1,4 +1,4 @@
-"""What travels with the package: class lists, and the mark that it is typed."""
+"""The files in the wheel: modules, class lists, and the mark of a typed package."""
 
 import email
 import shutil
@@ -42,7 +42,7 @@ def sources(top: str) -> list[Path]:
 
 @pytest.mark.long
 def test_an_installed_wheel_is_whole_and_finds_its_class_lists(tmp_path: Path) -> None:
-    """Builds a wheel, which fetches setuptools, and reads the splits from inside it."""
+    """Builds a wheel, which downloads setuptools, and reads the class lists from it."""
     source = tmp_path / "source"  # building writes into the tree
     source.mkdir()
     for name in ("tasd", "prep", "splits"):
@@ -66,10 +66,10 @@ def test_an_installed_wheel_is_whole_and_finds_its_class_lists(tmp_path: Path) -
         (entries,) = [name for name in names if name.endswith("entry_points.txt")]
         assert "tasd = tasd.__main__:main" in content.read(entries).decode()
         (metadata,) = [name for name in names if name.endswith("METADATA")]
-        told = email.message_from_bytes(content.read(metadata))
-        assert (told["Name"], told["Version"]) == ("tasd", __version__)
-        assert (told["License-Expression"], told["Requires-Python"]) == ("MIT", ">=3.11")
-        assert {"train", "cluster", "bench"} <= set(told.get_all("Provides-Extra", []))
+        fields = email.message_from_bytes(content.read(metadata))
+        assert (fields["Name"], fields["Version"]) == ("tasd", __version__)
+        assert (fields["License-Expression"], fields["Requires-Python"]) == ("MIT", ">=3.11")
+        assert {"train", "cluster", "bench"} <= set(fields.get_all("Provides-Extra", []))
         content.extractall(tmp_path / "installed")
     script = "from tasd.datasets import class_splits as c; print(len(c('ucf101')['train']))"
     answer = subprocess.run(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def tree(root: Path, *paths: str, content: bytes = b"video") -> Path:
-    """Files below a root; the root."""
+    """Make files below a root and return the root."""
     for path in paths:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(content)

@@ -87,11 +87,11 @@ def test_an_episode_depends_on_its_number_and_seed_and_not_on_the_length():
 
 def test_the_first_episodes_are_the_same_on_any_machine():
     made = sampler(named(10, 12), shot=2, queries=3, training=True, second="support", jitter=0.4)
-    told = [
+    drawn = [
         [e.classes, [[v.video, v.positions, v.crop, v.flip, v.jitter] for v in e.views]]
         for e in (made[0], made[1], made[99])
     ]
-    assert digest(json.dumps(told)) == GOLDEN_VIEWS
+    assert digest(json.dumps(drawn)) == GOLDEN_VIEWS
     assert EpisodeTable.draw(sampler(named(24, 100), length=1000)).hash == GOLDEN_TABLE
 
 
@@ -182,7 +182,7 @@ def test_with_distinct_groups_support_and_query_come_from_different_sources():
 
 def test_a_class_of_one_source_is_refused_for_distinct_groups():
     videos, source = grouped(6, 1, 5)
-    with pytest.raises(UserError, match=r"'c00' .* comes from one source .*leave it out"):
+    with pytest.raises(UserError, match=r"'c00' .* come from one source; .*leave it out"):
         sampler(videos, distinct_groups=source)
 
 
@@ -197,7 +197,7 @@ def test_too_few_videos_of_other_sources_are_refused():
     [
         ({"way": 9}, r"--way 9 .* \(8\); use --way 8 or fewer"),
         ({"way": 1}, "way is at least 2"),
-        ({"shot": 0}, "shot and queries at least 1"),
+        ({"shot": 0}, "--shot and --queries at least 1"),
         ({"queries": 6}, r"class 'c00' of the store has 6 videos; .* needs 7: lower --queries"),
     ],
 )

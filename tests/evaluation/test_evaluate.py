@@ -284,7 +284,7 @@ def test_distinct_groups_need_groups(tasd, tmp_path):
         (("--way", 9), "--way 9 asks for more classes than the test classes of"),
         (("--queries", 9), "has 6 videos; a 5-way 1-shot episode with 9 queries needs 10"),
         (("--precision", "int8"), "no precision is called 'int8'"),
-        (("--episodes-file", "/nowhere.json"), "there is no such file"),
+        (("--episodes-file", "/nowhere.json"), "cannot be read (No such file"),
         (("--store", "/nowhere"), "there is no store at /nowhere"),
         (("--checkpoint", "/nowhere.pt"), "there is no such checkpoint"),
     ],

@@ -1,4 +1,4 @@
-"""Recipes say what they mean, and every one of them trains, with the distillation and without."""
+"""Every recipe is consistent and trains, with distillation and without."""
 
 import re
 from dataclasses import replace as replaced
@@ -39,12 +39,12 @@ NARROW = {"trx": [("matcher.options.width", 16)], "strm": [("matcher.options.wid
 
 @pytest.fixture(scope="module")
 def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two videos a class: one to show, one to ask."""
+    """Two videos a class: one support, one query."""
     return write_store(tmp_path_factory.mktemp("tiny") / "folder", videos=2, frames=4)
 
 
 def tiny(name: str, distill: str, *, shot: int = 1, **episode: int) -> Config:
-    """The recipe of a matcher, unchanged but for its size."""
+    """Return the recipe of a matcher with a tiny network."""
     thin = [tuple(text.split("=")) for text in DISTILL] if distill != "none" else []
     settings = [("distill", distill), *((key, int(value)) for key, value in thin), *TINY]
     settings += [(f"episode.{key}", value) for key, value in episode.items()]
@@ -114,19 +114,22 @@ def test_the_distillation_of_a_recipe_is_taken_over_whole_and_taken_away(base):
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ([("distill", "otam")], "no distillation is called 'otam'; there are: none, tasd"),
-        ([("distill", "none"), ("distill.ce_pairs", "SS")], "no effect while distill.ce is 0"),
+        (
+            [("distill", "none"), ("distill.ce_pairs", "SS")],
+            "no effect: it needs distill.ce above 0",
+        ),
         ([("network.dropout", 0.2)], "no effect while network.depth is 0"),
         ([("optimiser.warmup", 5)], "no effect while optimiser.schedule is 'constant'"),
         ([("network.weights", "none"), ("optimiser.backbone_scale", 0.1)], "'none'"),
     ],
 )
-def test_a_setting_without_effect_is_refused(settings, said):
+def test_a_setting_without_effect_is_refused(settings, message):
     with pytest.raises(UserError) as error:
         recipes.make("otam", dataset="folder", shot=1, settings=settings)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize("distill", ["none", "tasd"])

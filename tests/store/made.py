@@ -1,4 +1,4 @@
-"""Small stores, made of bytes that are no JPEGs: the store does not look inside."""
+"""Small stores of bytes that are no JPEGs: the store does not decode them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ VIDEOS = tuple(
 
 
 def write_videos(writer: ShardWriter, videos: Sequence[Made]) -> None:
-    """Hand videos to a writer."""
+    """Add videos to a writer."""
     for video in videos:
         writer.add(
             class_name=video.class_name,
@@ -47,7 +47,7 @@ def write_videos(writer: ShardWriter, videos: Sequence[Made]) -> None:
 
 
 def write_shard(path: Path, videos: Sequence[Made], **attributes: str) -> ShardEntry:
-    """One shard with these videos."""
+    """Write one shard with these videos."""
     settings = {"frames": 3, "resize": [4, 6]}
     with ShardWriter(path, dataset="folder", settings=settings, ffmpeg="7.0") as writer:
         write_videos(writer, videos)
@@ -57,13 +57,13 @@ def write_shard(path: Path, videos: Sequence[Made], **attributes: str) -> ShardE
 
 
 def write_entries(folder: Path, entries: Sequence[ShardEntry]) -> Path:
-    """A manifest for these shards; its folder."""
+    """Write a manifest for these shards and return its folder."""
     write_manifest(folder, Manifest("folder", "7.0", {"frames": 3}, tuple(entries), SPLITS))
     return folder
 
 
 def write_store(folder: Path, *shards: Sequence[Made]) -> Path:
-    """A store whose shards hold these videos; by default twelve, not in the order of names."""
+    """Write a store with these videos; by default twelve, not in the order of names."""
     folder.mkdir(parents=True, exist_ok=True)
     shards = shards or (VIDEOS[6:], VIDEOS[:6])
     return write_entries(

@@ -1,4 +1,4 @@
-"""docs/store-format.md says what is so."""
+"""docs/store-format.md agrees with the code."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""What was written comes back, as views of the file, in threads, forks and other processes."""
+"""A store gives back what was written, as views, in threads, forks and other processes."""
 
 import multiprocessing
 import pickle

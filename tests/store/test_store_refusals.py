@@ -1,4 +1,4 @@
-"""A store that is not whole is refused in one line that names the way out; nothing crashes."""
+"""A damaged store is refused in one line that names the way out; nothing crashes."""
 
 import json
 import os
@@ -23,7 +23,7 @@ SHARD = shard_name(0)
 
 
 def refusal(path: Path) -> str:
-    """The line in which a store is refused."""
+    """Return the message with which a store is refused."""
     with pytest.raises(UserError) as caught:
         Store(path)
     line = str(caught.value)
@@ -58,17 +58,28 @@ def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> N
 
 def test_another_version_is_refused_by_name(tmp_path: Path) -> None:
     edit_manifest(write_store(tmp_path), lambda content: content.update(version=2))
-    assert "format version 2; this release reads version 1" in refusal(tmp_path)
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '"x"', '{"format": "other"}', "\x00\x01", "null"])
-def test_another_file_of_that_name_is_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "manifest.json").write_text(text)
-    assert "is not the manifest of a store" in refusal(tmp_path)
+    assert "has version 2 of its format, this tasd reads version 1" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("text", "reason"),
+    [
+        *((text, "cannot be read") for text in ("", "{", "\x00\x01")),
+        *(
+            (text, "is not the manifest of a store")
+            for text in ("[]", '"x"', '{"format": "other"}', "null")
+        ),
+    ],
+)
+def test_another_file_of_that_name_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "manifest.json").write_text(text)
+    line = refusal(tmp_path)
+    assert reason in line
+    assert "run the same tasd prep again" in line
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
     [
         (lambda content: content.pop("dataset"), "dataset"),
         (lambda content: content.update(shards=[1]), "shards.0"),
@@ -80,10 +91,10 @@ def test_another_file_of_that_name_is_refused(tmp_path: Path, text: str) -> None
     ],
 )
 def test_a_damaged_manifest_is_refused(
-    tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], reason: str
 ) -> None:
     edit_manifest(write_store(tmp_path), change)
-    assert said in refusal(tmp_path)
+    assert reason in refusal(tmp_path)
 
 
 def test_a_missing_shard_is_refused(tmp_path: Path) -> None:
@@ -131,7 +142,7 @@ def test_no_changed_byte_outside_the_pixels_passes(data: st.DataObject) -> None:
 
 
 def write_wrong(path: Path, change: Callable[[h5py.File], object]) -> None:
-    """A shard that someone changed with care: its first lines fit what it became."""
+    """Write a shard with a change to which its first lines were adapted."""
     write_shard(path, VIDEOS)
     with h5py.File(path, "r+") as file:
         change(file)
@@ -147,7 +158,7 @@ def read_preamble_of(path: Path) -> Preamble:
 
 
 def put(name: str, values: object, **options: Any) -> Callable[[h5py.File], None]:
-    """A change that puts other values in place of an array."""
+    """Return a change that puts other values in place of an array."""
 
     def change(file: h5py.File) -> None:
         del file[name]
@@ -229,23 +240,23 @@ CHANGES = {
 
 
 @pytest.mark.parametrize(
-    ("said", "change"),
-    [(said, change) for said, changes in CHANGES.items() for change in changes],
+    ("reason", "change"),
+    [(reason, change) for reason, changes in CHANGES.items() for change in changes],
 )
 def test_a_shard_that_contradicts_itself_is_refused(
-    tmp_path: Path, said: str, change: Callable[[h5py.File], object]
+    tmp_path: Path, reason: str, change: Callable[[h5py.File], object]
 ) -> None:
     write_wrong(tmp_path / SHARD, change)
     with pytest.raises(UserError) as caught:
         read_shard(tmp_path / SHARD)
-    assert said in str(caught.value)
+    assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_shard_of_another_version_is_refused_by_name(tmp_path: Path) -> None:
     shard = write_store(tmp_path) / SHARD
     shard.write_bytes(shard.read_bytes().replace(b"tasd store 1", b"tasd store 7", 1))
-    assert "format version 7; this release reads version 1" in refusal(tmp_path)
+    assert "has version 7 of the format, this tasd reads version 1" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize(

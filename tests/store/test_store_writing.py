@@ -48,13 +48,13 @@ def test_any_hdf5_tool_reads_a_shard(tmp_path: Path) -> None:
 def test_the_first_lines_of_a_shard_are_text(tmp_path: Path) -> None:
     write_shard(tmp_path / SHARD, VIDEOS)
     first, second = (tmp_path / SHARD).read_bytes().splitlines()[:2]
-    said = json.loads(second)
+    preamble = json.loads(second)
     content = (tmp_path / SHARD).read_bytes()
     assert first == b"tasd store 1"
-    assert said["length"] == len(content)
-    start, stop = said["offset"], said["offset"] + said["nbytes"]
+    assert preamble["length"] == len(content)
+    start, stop = preamble["offset"], preamble["offset"] + preamble["nbytes"]
     rest = content[512:start] + content[stop:]
-    assert said["index_sha256"] == hashlib.sha256(rest).hexdigest()
+    assert preamble["index_sha256"] == hashlib.sha256(rest).hexdigest()
     assert content[start:stop] == b"".join(jpeg for video in VIDEOS for jpeg in video.jpegs)
 
 
@@ -105,7 +105,7 @@ def test_an_error_while_writing_leaves_the_former_shard(tmp_path: Path) -> None:
 
 
 def _write_with_little_room(path: Path, videos: list[Made], limit: int) -> None:
-    """No file may grow beyond ``limit`` once the videos are added: it stands in for a disk."""
+    """Let no file grow beyond ``limit`` once the videos are added, as on a full disk."""
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         with ShardWriter(path, dataset="folder", settings={}, ffmpeg="7.0") as writer:
@@ -127,7 +127,9 @@ def test_a_disk_that_fills_is_an_os_error_and_leaves_nothing(tmp_path: Path, lim
 def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     write_shard(tmp_path / SHARD, VIDEOS)
     keep = {SHARD, "manifest.json", "notes.tmp"}
-    for name in ["shard-00001.h5.0a1b2c3d.tmp", "manifest.json.0a1b2c3d.tmp", *keep - {SHARD}]:
+    left = [".shard-00001.h5.0a1b2c3d.writing", ".manifest.json.0a1b2c3d.writing"]
+    left += ["shard-00001.h5.0a1b2c3d.tmp", "manifest.json.0a1b2c3d.tmp"]  # of version 0.1
+    for name in [*left, *keep - {SHARD}]:
         (tmp_path / name).touch()
     remove_leftovers(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == keep

@@ -172,8 +172,11 @@ def test_cached_features_give_what_their_frames_give(small_store, tmp_path):
     [
         (("--weights", "imagenet"), r"network.weights = 'imagenet' has no effect with --features"),
         (("--crop", 112), r"data.crop = 112 has no effect with --features; leave it out"),
-        (("--set", "distill.at=1"), r"compare feature maps, of which --features has none"),
-        (("--set", "distill.nodes=4"), r"distill.nodes has no effect while distill.pr is 0"),
+        (
+            ("--set", "distill.at=1"),
+            r"need the network.s feature maps, which a file of --features lacks",
+        ),
+        (("--set", "distill.nodes=4"), r"distill.nodes has no effect: it needs distill.pr above 0"),
         (("--matcher", "molo"), r"--matcher molo reads feature maps or pixels"),
         (("--store", "x"), r"--store and --features exclude each other"),
         (("--way", 9), r"--way 9 asks for more classes than the training classes of"),
