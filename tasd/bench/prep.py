@@ -23,7 +23,6 @@ from rich.table import Table
 from prep.clip import FrameSettings
 from prep.ffmpeg_process import JPEG_QUALITY, Ffmpeg, find_ffmpeg
 from prep.prepare import prepare
-from prep.progress import Silence
 from prep.shard import PrepSettings
 from prep.sources import Sources
 from tasd.datasets import SourceVideo
@@ -245,9 +244,9 @@ def _prepare(
         name = f"{number:05}{clip.suffix}"
         (root / name).symlink_to(clip.absolute())
         sources.append(SourceVideo("clips", name, name, clip.stat().st_size))
-    recipe = PrepSettings(root, store, "folder", FrameSettings(), tool)
+    settings = PrepSettings(root, store, "folder", FrameSettings(), tool)
     with _timed(videos) as taken:
-        report = prepare(Sources(tuple(sources)), recipe, Silence(), workers=workers)
+        report = prepare(Sources(tuple(sources)), settings, workers=workers)
     shutil.rmtree(root)
     shutil.rmtree(store)
     if report.losses:

@@ -72,28 +72,28 @@ def clip_features(
     sources = [source_of(path, str(number)) for number, path in enumerate(paths)]
     for group in groups(sources):
         with tempfile.TemporaryDirectory(prefix="tasd-predict-") as folder:
-            recipe = PrepSettings(
+            prep_settings = PrepSettings(
                 root=Path("/"),
                 store=Path(folder),
                 dataset="folder",
-                settings=settings,
+                frame_settings=settings,
                 tool=tool,
                 limits=limits or Limits(),
             )
             clips = {source.id: paths[int(source.name)] for source in group}
-            yield from _see(trained, group, clips, recipe, views_of)
+            yield from _see(trained, group, clips, prep_settings, views_of)
 
 
 def _see(
     trained: TrainedNetwork,
     group: list[SourceVideo],
     paths: Mapping[str, Path],
-    recipe: PrepSettings,
+    prep_settings: PrepSettings,
     views_of: ViewsOf,
 ) -> Iterator[ClipFeatures]:
     """One pass of decoder and network over a few clips."""
-    problems, notes = _prepared(group, recipe)
-    store = Store(recipe.store)
+    problems, notes = _prepared(group, prep_settings)
+    store = Store(prep_settings.store)
     views: dict[str, tuple[ClipView, ...]] = {}
     for clip in [clip for clip in paths if clip not in problems]:
         try:
@@ -116,18 +116,18 @@ def source_of(path: Path, name: str) -> SourceVideo:
 
 
 def _prepared(
-    group: list[SourceVideo], recipe: PrepSettings
+    group: list[SourceVideo], prep_settings: PrepSettings
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Write a store of these clips; what keeps some out of it, and what is said of others."""
-    report = write_shard(ShardJob(0, tuple(group)), recipe)
+    report = write_shard(ShardJob(0, tuple(group)), prep_settings)
     manifest = Manifest(
-        dataset=recipe.dataset,
+        dataset=prep_settings.dataset,
         ffmpeg=report.ffmpeg,
-        settings=recipe.as_json(),
+        settings=prep_settings.as_json(),
         shards=(report.entry,),
         splits={"train": (), "val": (), "test": (CLASS,)},
     )
-    write_manifest(recipe.store, manifest)
+    write_manifest(prep_settings.store, manifest)
     lost = {r.video: _reason(r) for r in report.remarks if r.kind == "unreadable"}
     worth_saying = [r for r in report.remarks if r.kind in ("too short", "damaged")]
     return lost, {remark.video: remark.reason for remark in worth_saying}

@@ -35,7 +35,7 @@ def call(*arguments: object) -> Result:
 
 
 def mistake(*arguments: object) -> str:
-    """The message for a person who can mend it."""
+    """Run a wrong command and return its message."""
     result = call(*arguments)
     assert isinstance(result.exception, UserError), result.output
     return str(result.exception)
@@ -109,7 +109,7 @@ def test_mistakes_are_told_before_anything_is_written(root: Path, home: Path) ->
         ("folder", "--root", root, "--fps", "0"): "--fps is 0",
         ("folder", "--root", root, "--fps", "nan"): "--fps is nan",
         ("folder", "--root", root, "--size", "4"): "--size is 4",
-        ("folder", "--root", root, "--ffmpeg", "/bin/true"): "'/bin/true' is no ffmpeg",
+        ("folder", "--root", root, "--ffmpeg", "/bin/true"): "'/bin/true' is not an ffmpeg",
         ("folder", "--root", root, "--train-classes", "6"): "the folder has 7 classes",
         ("folder", "--root", root, "--list", root / "list.txt"): "cannot be read",
         ("ucf101", "--root", root, "--test-classes", "2"): "is for prep folder",

@@ -1,4 +1,4 @@
-"""Genuine clips, and what a collection off the internet holds."""
+"""Genuine clips, and files as in collections from the internet."""
 
 import shutil
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""However a prep ends, the next one gives the store that an undisturbed one gives."""
+"""A prep that was killed and one that was not give the same store in the end."""
 
 import os
 import random
@@ -26,7 +26,7 @@ def root(tmp_path_factory: pytest.TempPathFactory, clips: dict[str, Path]) -> Pa
 
 @pytest.fixture(scope="module")
 def undisturbed(root: Path) -> dict[str, bytes]:
-    """The store as it should be."""
+    """Prepare a store without any disturbance."""
     finish(root, root.parent / "undisturbed")
     made = content(root.parent / "undisturbed")
     assert len([name for name in made if name.startswith("shard")]) == SHARDS
@@ -41,7 +41,7 @@ def finish(root: Path, store: Path) -> str:
 
 
 def kill_after(shards: int, seconds: float, root: Path, store: Path) -> None:
-    """Kill everything a while after so many shards are there; -1: as soon as it has begun."""
+    """Kill a prep some time after it has written so many shards; -1: after its start."""
     process = start_prep(root, store)
     wait_for(lambda: shards < 0 or len(list(store.glob("shard-*.h5"))) >= shards)
     time.sleep(seconds)
@@ -92,7 +92,7 @@ def test_a_worker_killed_alone_is_replaced(
     os.kill(workers[0], signal.SIGKILL)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
-    assert "a worker process was killed; begun again: shard" in said
+    assert "a worker process was killed; starting again: shard" in said
     assert content(tmp_path / "store") == undisturbed
 
 

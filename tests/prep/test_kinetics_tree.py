@@ -28,7 +28,7 @@ def lists(shared: Path) -> list[Path]:
 def tree(
     tmp_path_factory: pytest.TempPathFactory, clips: dict[str, Path], lists: list[Path]
 ) -> Path:
-    """Hard links of one clip, in the folders and under the names of a usual download."""
+    """Make hard links of one clip, with the folders and names of a usual download."""
     root = tmp_path_factory.mktemp("kinetics") / "train_256"
     names = [line for path in lists for line in path.read_text().split("\n") if line.strip()]
     chance = random.Random(0)
@@ -44,10 +44,10 @@ def tree(
 
 
 def test_ten_thousand_videos_are_found_and_planned(tree: Path, lists: list[Path]) -> None:
-    wanted = find_sources(DATASETS["kinetics"], tree, lists, deal=None, say=print)
-    assert len(wanted.videos) == 10_000 - MISSING
-    assert len(wanted.missing) == MISSING
-    plan = plan_shards(wanted.videos, (), settings=FrameSettings())
+    sources = find_sources(DATASETS["kinetics"], tree, lists, split_rule=None, say=print)
+    assert len(sources.videos) == 10_000 - MISSING
+    assert len(sources.missing) == MISSING
+    plan = plan_shards(sources.videos, (), settings=FrameSettings())
     assert sum(len(shard.videos) for shard in plan) == 10_000 - MISSING
     assert 16 <= len(plan) <= 40
 

@@ -1,4 +1,4 @@
-"""Damage of every kind: never a crash, a hang, or a loss without a word."""
+"""Damaged files: never a crash, a hang, or a loss that is not reported."""
 
 import os
 import random
@@ -33,7 +33,7 @@ def cut(content: bytes, chance: random.Random) -> bytes:
 
 
 def spliced(content: bytes, chance: random.Random) -> bytes:
-    """A piece left out, doubled, or filled with nothing."""
+    """Remove, double or zero a piece of a file."""
     a, b = sorted(chance.randrange(len(content)) for _ in range(2))
     middle = chance.choice((b"", content[a:b] * 2, bytes(b - a), content[b:] + content[a:b]))
     return content[:a] + middle + content[b:]
@@ -50,7 +50,7 @@ def mutated(folder: Path, sources: list[Path], count: int, seed: int) -> Iterato
 
 
 def check(paths: list[Path], tool: Ffmpeg, settings: FrameSettings) -> int:
-    """Decode eight at a time, as prep does, and see that every loss is told; how many are."""
+    """Decode eight at a time, check that every loss is reported, and return their number."""
     decoder = Decoder(tool, settings, LIMITS)
     groups = [paths[start : start + 8] for start in range(0, len(paths), 8)]
     with ThreadPoolExecutor(2) as pool:
@@ -67,8 +67,8 @@ def check(paths: list[Path], tool: Ffmpeg, settings: FrameSettings) -> int:
         else:
             assert isinstance(clip, Clip)
             assert len(clip.jpegs) == settings.frames
-            lost = clip.promised - clip.decoded
-            assert remarks or lost <= 2 + clip.promised // 20, path.name
+            lost = clip.header_frames - clip.decoded
+            assert remarks or lost <= 2 + clip.header_frames // 20, path.name
     return told
 
 

@@ -49,7 +49,7 @@ def test_a_name_without_its_class_will_do_where_only_one_has_it(store: Path) -> 
 
 def test_what_cannot_be_shown_is_told(store: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        UserError, match=r"no one video .* 'video_000'; did you mean 'class 00/video_000'"
+        UserError, match=r"no single video .* 'video_000'; did you mean 'class 00/video_000'"
     ):
         show_store(store, video="video_000")
     with pytest.raises(UserError, match=r"'nothing like it'; ids are class/name"):
