@@ -35,7 +35,7 @@ class FrameSettings:
 def frame_settings(
     *, frames: str | None, fps: float | None, resize: Resize, size: int
 ) -> FrameSettings:
-    """Check the options of a person; ``frames`` is a number or "all". Raises `UserError`."""
+    """Check the options of a command; ``frames`` is a number or "all". Raises `UserError`."""
     if frames is not None and fps is not None:
         raise UserError(f"--frames {frames} and --fps {fps} both choose the frames; give one")
     if fps is not None and not 0 < fps <= MOST_FPS:

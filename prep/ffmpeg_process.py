@@ -2,8 +2,8 @@
 
 One process decodes all videos in one pass. The chosen frames are resized in the colour space they
 were coded in, and each video has a pipe of its own for them. A second pipe of each video carries
-the times of its frames; ffmpeg's log has the frame counts and the errors. No other module runs
-ffmpeg.
+the times of its frames; ffmpeg's log has the frame counts and the errors. No other module of prep
+runs ffmpeg.
 
 Videos are not trusted: ffmpeg may open only the file it is given, as one of the containers listed
 here, within limits of time, memory and picture size.

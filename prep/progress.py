@@ -25,7 +25,8 @@ class ProgressBar(ProgressLine):
         self._began = time.monotonic()
         if videos:
             self.say(f"{counted(videos, 'video')} to prepare, {megabytes(size)}")
-            self.advance(0, 0)
+            if self.console.is_terminal:
+                self.advance(0, 0)  # the live line appears before the first video is done
 
     def advance(self, videos: int, size: int) -> None:
         """Add finished videos and their bytes; negative numbers where work was lost."""

@@ -58,11 +58,7 @@ def shard_state(
     if retry and not gone:
         reason = f"{retry[0]}{_and_more(len(retry) - 1)} may be readable under wider limits"
         return ShardState(plan, reason=reason)
-    note = (
-        f"{changed[0]} changed, but {gone[0]} is gone: its shard is kept as it is"
-        if changed
-        else ""
-    )
+    note = f"{changed[0]} changed, but {gone[0]} is gone: the shard is kept" if changed else ""
     return ShardState(plan, report=_report(shard, plan.number, stamps, remarks), note=note)
 
 

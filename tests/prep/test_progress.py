@@ -11,7 +11,7 @@ from prep.progress import ProgressBar, megabytes
 def test_plain_lines_tell_rate_and_rest_where_there_is_no_terminal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    clock = itertools.count(0, 10)  # ten seconds pass at every look
+    clock = itertools.count(0.0, 10.0)  # ten seconds pass at every reading
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     output = io.StringIO()
     with ProgressBar(Console(file=output, force_terminal=False, width=200)) as bar:
