@@ -56,8 +56,8 @@ def test_a_full_disk_is_told_in_one_line_and_the_work_goes_on_once_there_is_room
         assert "manifest.json" not in left
         assert [name for name in left if name.endswith(".h5")]
         ballast.unlink()
-        run(root, disk / "store", settings=settings, shard_mib=1, listener=(told := Listener()))
-        assert told.videos < 60
+        run(root, disk / "store", settings=settings, shard_mib=1, listener=(listener := Listener()))
+        assert listener.videos < 60
         assert content(disk / "store") == content(tmp_path / "whole")
 
 

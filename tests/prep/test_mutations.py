@@ -56,10 +56,10 @@ def check(paths: list[Path], tool: Ffmpeg, settings: FrameSettings) -> int:
     with ThreadPoolExecutor(2) as pool:
         clips = [clip for group in pool.map(decoder.decode, groups) for clip in group]
     assert len(clips) == len(paths)
-    told = 0
+    reported = 0
     for path, clip in zip(paths, clips, strict=True):
         remarks = remark_on(SourceVideo("c", path.name, path.name, 1), clip, settings)
-        told += bool(remarks)
+        reported += bool(remarks)
         if isinstance(clip, UnreadableVideo):
             assert str(clip), path.name
             assert "more than" not in str(clip), (path.name, str(clip))
@@ -69,7 +69,7 @@ def check(paths: list[Path], tool: Ffmpeg, settings: FrameSettings) -> int:
             assert len(clip.jpegs) == settings.frames
             lost = clip.header_frames - clip.decoded
             assert remarks or lost <= 2 + clip.header_frames // 20, path.name
-    return told
+    return reported
 
 
 def test_two_hundred_damaged_videos_are_prepared_or_reported(

@@ -53,8 +53,8 @@ def test_a_name_that_is_no_text_is_taken_or_reported(
     except OSError:
         pytest.skip("this file system takes only text")
     report = run(root)
-    said = [p.path for p in report.problems] + [r.path for r in report.remarks]
-    assert report.counts["prepared"] == 3 or any("utf8" in path for path in said)
+    named = [p.path for p in report.problems] + [r.path for r in report.remarks]
+    assert report.counts["prepared"] == 3 or any("utf8" in path for path in named)
 
 
 def test_a_link_is_followed_and_one_to_nothing_reported(

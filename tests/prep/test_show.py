@@ -24,10 +24,10 @@ def store(run: Callable[..., Report], tmp_path: Path, clips: dict[str, Path]) ->
 
 def test_a_store_tells_what_it_holds(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     show_store(store)
-    said = capsys.readouterr().out
-    assert "4 videos, 40 frames" in said
-    assert "frames 10" in said
-    assert [line.split("│") for line in said.splitlines() if line.strip().startswith("train")]
+    output = capsys.readouterr().out
+    assert "4 videos, 40 frames" in output
+    assert "frames 10" in output
+    assert [line.split("│") for line in output.splitlines() if line.strip().startswith("train")]
 
 
 def test_a_contact_sheet_shows_the_frames_in_order(store: Path, tmp_path: Path) -> None:
