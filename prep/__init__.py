@@ -1,1 +1,1 @@
-"""."""
+"""Preparation of videos: find, decode and check them, and write them to a store."""

@@ -1,4 +1,4 @@
-"""``tasd check``: read a store back and hold it against what it says of itself."""
+"""Check of a store, for ``tasd check``: compare its content with its own hashes and sizes."""
 
 import itertools
 import json
@@ -19,7 +19,7 @@ from tasd.store.shard import map_bytes
 
 @dataclass(frozen=True)
 class Fault:
-    """Something in a store that is not as it should be; no video where a whole shard is meant."""
+    """A fault in a store; ``video`` is empty where it concerns a whole shard."""
 
     shard: str
     video: str
@@ -30,9 +30,9 @@ class Fault:
 
 
 def check_store(folder: Path, *, deep: bool) -> list[Fault]:
-    """Every hash, offset and JPEG of a store; ``deep`` decodes every JPEG as well.
+    """Check every hash, offset and JPEG of a store; ``deep`` decodes every JPEG as well.
 
-    Raises `UserError` where there is no finished store.
+    Returns the faults found. Raises `UserError` where there is no finished store.
     """
     manifest = read_manifest(folder)
     shards = track(manifest.shards, total=len(manifest.shards), what="checking", unit="shards")
@@ -45,12 +45,12 @@ def check_store(folder: Path, *, deep: bool) -> list[Fault]:
         else:
             faults += _check_shard(shard, deep=deep)
     if not faults:
-        faults += _check_whole(folder)
+        faults += _check_across_shards(folder)
     return faults
 
 
 def _check_shard(shard: Shard, *, deep: bool) -> Iterator[Fault]:
-    """The faults of one shard, each laid at the door of a video where that can be told."""
+    """Yield the faults of one shard, each with its video where that is known."""
     whole = bytes_sha256(shard) == shard.index.sha256
     if whole and not deep:
         return
@@ -62,10 +62,10 @@ def _check_shard(shard: Shard, *, deep: bool) -> Iterator[Fault]:
 
 def _check_videos(shard: Shard, *, deep: bool) -> Iterator[Fault]:
     digests = json.loads(shard.index.attributes.get("digests", "{}"))
-    look = _decoded if deep else _walked
+    fault_of = _decode_fault if deep else _structure_fault
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for video, frames, size in _videos(shard):
-            reasons = threads.map(look, frames, [size] * len(frames))
+            reasons = threads.map(fault_of, frames, [size] * len(frames))
             broken = [f"frame {at}: {reason}" for at, reason in enumerate(reasons) if reason]
             if digests.get(video, "") not in ("", frames_digest(frames)):
                 broken.append("its frames are not those that were written")
@@ -74,7 +74,7 @@ def _check_videos(shard: Shard, *, deep: bool) -> Iterator[Fault]:
 
 
 def _videos(shard: Shard) -> Iterator[tuple[str, list[bytes], tuple[int, int]]]:
-    """Id, frames, and height and width of each video of a shard."""
+    """Yield the id, the frames, and height and width of each video of a shard."""
     index = shard.index
     pixels = map_bytes(shard)
     for number, (name, class_name) in enumerate(zip(index.names, index.classes, strict=True)):
@@ -85,8 +85,8 @@ def _videos(shard: Shard) -> Iterator[tuple[str, list[bytes], tuple[int, int]]]:
         yield f"{class_name}/{name}", frames, (height, width)
 
 
-def _walked(jpeg: bytes, size: tuple[int, int]) -> str:
-    """What is wrong with the structure of a frame; empty for nothing."""
+def _structure_fault(jpeg: bytes, size: tuple[int, int]) -> str:
+    """Describe a fault in the structure of a frame; empty where there is none."""
     try:
         found = jpeg_size(jpeg)
     except BrokenJpeg as error:
@@ -94,16 +94,16 @@ def _walked(jpeg: bytes, size: tuple[int, int]) -> str:
     return "" if found == size else f"it is {found[0]} x {found[1]}, not {size[0]} x {size[1]}"
 
 
-def _decoded(jpeg: bytes, size: tuple[int, int]) -> str:
+def _decode_fault(jpeg: bytes, size: tuple[int, int]) -> str:
     try:
         check_decodes(jpeg)
     except BrokenJpeg as error:
         return str(error)
-    return _walked(jpeg, size)
+    return _structure_fault(jpeg, size)
 
 
-def _check_whole(folder: Path) -> list[Fault]:
-    """What no shard can know alone, such as a video that is in two of them."""
+def _check_across_shards(folder: Path) -> list[Fault]:
+    """Find faults that no single shard shows, such as a video that is in two of them."""
     try:
         Store(folder).close()
     except UserError as error:
@@ -112,10 +112,10 @@ def _check_whole(folder: Path) -> list[Fault]:
 
 
 def summary(folder: Path, *, deep: bool) -> str:
-    """Say in one line what a sound store holds."""
+    """Return one line about the content of a store without faults."""
     with Store(folder) as store:
         frames = sum(video.frames for video in store.videos.values())
-        looked = "every frame decodes" if deep else "every byte is as it was written"
+        checked = "every frame decodes" if deep else "every byte is as it was written"
         sizes = {"video": len(store.videos), "frame": frames, "shard": len(store.manifest.shards)}
         counts = ", ".join(counted(number, noun) for noun, number in sizes.items())
-        return f"{folder}: {counts}: {looked}"
+        return f"{folder}: {counts}: {checked}"

@@ -1,8 +1,8 @@
-"""Workers: processes of this machine, or those of a Dask cluster, the same code for both.
+"""Workers that write shards: processes of this machine, or those of a Dask cluster.
 
-Everything goes through `concurrent.futures`. A local worker that is killed takes with it only
-the shards that were being written, which are begun anew; workers end with the process that
-started them, however that ends.
+Both are driven through `concurrent.futures`. Where a local worker is killed, only the shards that
+were being written are lost, and they are started again. Workers end when the process that started
+them ends, for whatever reason.
 """
 
 import contextlib
@@ -20,79 +20,79 @@ from prep.remote import dask_workers
 from prep.shard import PrepSettings, ShardJob, ShardReport, write_shard
 from tasd.errors import UserError
 
-# A shard whose worker was killed so often will not do better the next time.
-MOST_DEATHS = 3
+# After so many attempts that ended with a killed worker, another one is unlikely to succeed.
+MOST_ATTEMPTS = 3
 
-Told = Callable[[int, int], None]  # how many more videos are done, and their bytes
+OnProgress = Callable[[int, int], None]  # number of newly finished videos, and their bytes
 
-_mouth: Connection | None = None
+_sender: Connection | None = None  # in a worker: to the process that started it
 
 
 def write_shards(
     jobs: Sequence[ShardJob],
-    recipe: PrepSettings,
+    settings: PrepSettings,
     *,
     workers: int,
     scheduler: str | None = None,
-    told: Told = lambda videos, size: None,
+    on_progress: OnProgress = lambda videos, size: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Generator[ShardReport, None, None]:
-    """Write shards side by side, each yielded when it is on the disk, in any order.
+    """Write shards in parallel and yield the report of each when it is on the disk, in any order.
 
-    told: hears of videos as they are done; of fewer than none when work was lost.
-    say: hears of workers that were killed, or have not come yet.
+    on_progress: called as videos are finished; with negative numbers where work was lost.
+    say: called with a line about killed workers, or workers that are waited for.
     Raises `UserError`.
     """
     if not jobs:
         return
     if scheduler is not None:
-        yield from _on_cluster(jobs, recipe, scheduler, told, say)
+        yield from _on_cluster(jobs, settings, scheduler, on_progress, say)
         return
     left = {job.number: job for job in jobs}
-    for deaths in range(MOST_DEATHS):
+    for attempt in range(MOST_ATTEMPTS):
         if not left:
             return
-        if deaths:
-            say(f"a worker process was killed; begun again: {_listed(left)}")
-        unfinished = _Tally(told)
+        if attempt:
+            say(f"a worker process was killed; starting again: {_shard_list(left)}")
+        unfinished = _Tally(on_progress)
         with (
             _pool(min(workers, len(left)), unfinished) as pool,
             contextlib.suppress(BrokenProcessPool),
         ):
-            for report in _completed(pool, _in_worker, list(left.values()), recipe):
+            for report in _reports(pool, _in_worker, list(left.values()), settings):
                 del left[report.number]
                 unfinished.forget(report.number)
                 yield report
         unfinished.take_back()
     if left:
         raise UserError(
-            f"worker processes were killed {MOST_DEATHS} times (is the memory full?) before "
-            f"{_listed(left)} could be written; what is finished is kept: run the same command "
+            f"worker processes were killed {MOST_ATTEMPTS} times (is the memory full?) before "
+            f"{_shard_list(left)} could be written; finished shards are kept: run the same command "
             "again, perhaps with fewer --workers"
         )
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """Return the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def _listed(shards: Collection[int]) -> str:
+def _shard_list(shards: Collection[int]) -> str:
     some = sorted(shards)[:5]
     more = f" and {len(shards) - len(some)} more" if len(shards) > len(some) else ""
     return f"shard {', '.join(map(str, some))}{more}"
 
 
-def _completed(
+def _reports(
     executor: Executor,
     work: Callable[[ShardJob, PrepSettings], ShardReport],
     jobs: Sequence[ShardJob],
-    recipe: PrepSettings,
+    settings: PrepSettings,
 ) -> Iterator[ShardReport]:
-    """Reports as they come. What is done is reported before what went wrong is raised."""
-    waiting: set[Future[ShardReport]] = {executor.submit(work, job, recipe) for job in jobs}
+    """Yield reports as shards are finished; all finished ones come before an error is raised."""
+    waiting: set[Future[ShardReport]] = {executor.submit(work, job, settings) for job in jobs}
     while waiting:
         finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
         failed = [future for future in finished if future.exception() is not None]
@@ -105,32 +105,32 @@ def _completed(
 
 @contextlib.contextmanager
 def _pool(workers: int, tally: "_Tally") -> Iterator[Executor]:
-    """A pool of processes that tell how far they are; ended at once if anything goes wrong."""
-    # Fresh interpreters: a forked one would inherit the locks and threads of its parent.
+    """Run a pool of processes that report progress; end them at once on any error."""
+    # Fresh interpreters, because a forked one would inherit the locks of its parent.
     context = multiprocessing.get_context("spawn")
-    others = set(multiprocessing.active_children())
-    ear, mouth = context.Pipe(duplex=False)
-    with ear, mouth:
-        listener = threading.Thread(target=_listen, args=(ear, tally), daemon=True)
-        listener.start()
-        pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(mouth,))
+    earlier = set(multiprocessing.active_children())
+    receiver, sender = context.Pipe(duplex=False)
+    with receiver, sender:
+        thread = threading.Thread(target=_receive, args=(receiver, tally), daemon=True)
+        thread.start()
+        pool = ProcessPoolExecutor(workers, context, initializer=_set_up_worker, initargs=(sender,))
         try:
             yield pool
             pool.shutdown()
         except BaseException:
-            for child in set(multiprocessing.active_children()) - others:
+            for child in set(multiprocessing.active_children()) - earlier:
                 child.terminate()
             pool.shutdown(cancel_futures=True)
             raise
         finally:
-            mouth.send_bytes(b"")
-            listener.join()
+            sender.send_bytes(b"")
+            thread.join()
 
 
-def _begin(mouth: Connection) -> None:
-    """The first thing in a worker: Ctrl-C is for its parent, and without it, it ends."""
-    global _mouth
-    _mouth = mouth
+def _set_up_worker(sender: Connection) -> None:
+    """Set up a worker: it ignores Ctrl-C, which its parent handles, and ends with its parent."""
+    global _sender
+    _sender = sender
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -142,53 +142,54 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _in_worker(job: ShardJob, recipe: PrepSettings) -> ShardReport:
-    def told(videos: int, size: int) -> None:
-        assert _mouth is not None
-        # So short a message goes through a pipe in one piece: no lock that a kill could leave.
-        _mouth.send_bytes(f"{job.number} {videos} {size}".encode())
+def _in_worker(job: ShardJob, settings: PrepSettings) -> ShardReport:
+    def send_progress(videos: int, size: int) -> None:
+        assert _sender is not None
+        # A message this short passes through a pipe in one piece, so that no lock is needed, which
+        # a killed worker could leave locked.
+        _sender.send_bytes(f"{job.number} {videos} {size}".encode())
 
-    return write_shard(job, recipe, told=told)
+    return write_shard(job, settings, on_progress=send_progress)
 
 
 class _Tally:
-    """What workers have done of shards that are not finished, told on and taken back if lost."""
+    """Progress within unfinished shards: passed on at once, taken back where a shard is lost."""
 
-    def __init__(self, told: Told) -> None:
-        self._told = told
+    def __init__(self, on_progress: OnProgress) -> None:
+        self._on_progress = on_progress
         self._videos: Counter[int] = Counter()
         self._bytes: Counter[int] = Counter()
 
     def add(self, shard: int, videos: int, size: int) -> None:
         self._videos[shard] += videos
         self._bytes[shard] += size
-        self._told(videos, size)
+        self._on_progress(videos, size)
 
     def forget(self, shard: int) -> None:
         self._videos[shard] = self._bytes[shard] = 0
 
     def take_back(self) -> None:
-        self._told(-self._videos.total(), -self._bytes.total())
+        self._on_progress(-self._videos.total(), -self._bytes.total())
 
 
-def _listen(ear: Connection, tally: _Tally) -> None:
+def _receive(receiver: Connection, tally: _Tally) -> None:
     with contextlib.suppress(EOFError, OSError):
-        while message := ear.recv_bytes():
+        while message := receiver.recv_bytes():
             shard, videos, size = map(int, message.split())
             tally.add(shard, videos, size)
 
 
 def _on_cluster(
     jobs: Sequence[ShardJob],
-    recipe: PrepSettings,
+    settings: PrepSettings,
     scheduler: str,
-    told: Told,
+    on_progress: OnProgress,
     say: Callable[[str], None],
 ) -> Iterator[ShardReport]:
-    """The same on the workers of a Dask cluster; a shard counts as done when it is whole."""
+    """Write shards on a Dask cluster; progress is counted in whole shards."""
     jobs_by_number = {job.number: job for job in jobs}
-    with dask_workers(recipe, scheduler, say=say) as workers:
-        for report in _completed(workers.executor, workers.work, jobs, recipe):
+    with dask_workers(settings, scheduler, say=say) as workers:
+        for report in _reports(workers.executor, workers.work, jobs, settings):
             videos = jobs_by_number[report.number].videos
-            told(len(videos), sum(video.size_bytes for video in videos))
+            on_progress(len(videos), sum(video.size_bytes for video in videos))
             yield report

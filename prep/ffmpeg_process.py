@@ -1,11 +1,12 @@
-"""The only file that speaks to ffmpeg: a few videos in, their chosen frames out as JPEGs.
+"""Run ffmpeg on a few videos and collect their chosen frames as JPEGs.
 
-One process, one pass: frames are counted as they are decoded, the chosen ones are resized in the
-colours they were coded in and leave through a pipe of their own, one for each video. What ffmpeg
-says while it works tells the rest: when each frame is shown, how many were decoded, what hurt.
+One process decodes all videos in one pass. The chosen frames are resized in the colour space they
+were coded in, and each video has a pipe of its own for them. A second pipe of each video carries
+the times of its frames; ffmpeg's log has the frame counts and the errors. No other module of prep
+runs ffmpeg.
 
-The files may come from anywhere, so ffmpeg may open nothing but the file it is given, as one of
-the containers listed here, within limits of time, memory and picture size.
+Videos are not trusted: ffmpeg may open only the file it is given, as one of the containers listed
+here, within limits of time, memory and picture size.
 """
 
 import os
@@ -19,22 +20,23 @@ from pathlib import Path
 
 import ffmpeg
 
-from prep.ffmpeg_log import Transcript
+from prep.ffmpeg_log import FfmpegLog
 from prep.limits import Limits, limit_process
 from prep.pipes import drain, pipes, widen
 from prep.select import Resize, resize_expressions
 from tasd.errors import UserError
 
-# Containers of one file. Not among them: concat, hls, dash, image2, sdp and other texts that
-# name further files, and devices.
+# Containers of a single file. Left out are devices, and formats that name further files, such as
+# concat, hls, dash, image2 and sdp.
 CONTAINERS = (
     "3gp,amv,asf,avi,dirac,dv,flv,gif,gxf,h261,h263,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mp4,mpeg,"
     "mpegts,mpegvideo,mxf,nsv,nut,nuv,obu,ogg,rm,roq,vc1,webm,wtv"
 )
 JPEG_QUALITY = 2  # of ffmpeg's 2 to 31; about 95 of libjpeg's 100
-# For each chosen frame: its number among the decoded ones, and its time as ticks and their length.
+# For each chosen frame: its number among the decoded ones, its time in ticks, a tick in seconds.
 FRAME_LINE = "{ni} {pts} {tb}"
-ABILITIES = (
+# A tiny job with options that older versions lack; it fails or prints nothing there.
+TRIAL = (
     "-loglevel quiet -f lavfi -i color=size=16x16:duration=0.1 -fps_mode passthrough -c:v mjpeg "
     f"-enc_time_base demux -stats_enc_pre pipe:1 -stats_enc_pre_fmt {FRAME_LINE.split()[0]} "
     "-f null -"
@@ -43,7 +45,7 @@ ABILITIES = (
 
 @dataclass(frozen=True)
 class Ffmpeg:
-    """An ffmpeg program, and what it calls its version."""
+    """An ffmpeg program, and its version as it reports it."""
 
     program: str
     version: str
@@ -51,30 +53,30 @@ class Ffmpeg:
 
 @dataclass(frozen=True)
 class Request:
-    """One video, and which of its frames are wanted: a ``select`` expression; all without one."""
+    """One video, and the ``select`` expression of its frames; without one, all frames."""
 
     path: Path
     select: str = ""
 
 
 @dataclass
-class Run:
-    """What one ffmpeg process did, video by video, and what it said.
+class FfmpegRun:
+    """Output of one ffmpeg process for each of its videos, and its log.
 
-    streams: the chosen frames, JPEG after JPEG. lines: a line about each of them.
-    failure: why the process as a whole did not succeed; empty when it did.
-    stopped: it did not end by itself.
+    streams: the chosen frames, JPEG after JPEG. lines: a `FRAME_LINE` for each of them.
+    failure: the reason that the process as a whole failed; empty where it succeeded.
+    stopped: True where the process was stopped, or ended by a signal.
     """
 
     streams: list[bytearray]
     lines: list[bytearray]
-    said: Transcript = field(default_factory=Transcript)
+    log: FfmpegLog = field(default_factory=FfmpegLog)
     failure: str = ""
     stopped: bool = False
 
 
 def find_ffmpeg(program: str | None = None) -> Ffmpeg:
-    """The program named here, else by ``TASD_FFMPEG``, else the one of imageio-ffmpeg.
+    """Find ffmpeg: the program given here, else ``TASD_FFMPEG``, else that of imageio-ffmpeg.
 
     Raises `UserError` where it cannot be run, or is too old.
     """
@@ -83,33 +85,33 @@ def find_ffmpeg(program: str | None = None) -> Ffmpeg:
     chosen = program or os.environ.get("TASD_FFMPEG")
     try:
         chosen = chosen or str(imageio_ffmpeg.get_ffmpeg_exe())
-        words = _said(chosen, "-version").split()
-        # What older ones lack; a version need not be a number.
-        abilities = _said(chosen, *ABILITIES).split()
+        words = _output_of(chosen, "-version").split()
+        # A version need not be a number, so a trial tells whether it is new enough.
+        trial = _output_of(chosen, *TRIAL).split()
     except (OSError, RuntimeError, subprocess.TimeoutExpired):
-        words, abilities = [], []
-    if words[:2] == ["ffmpeg", "version"] and abilities:
+        words, trial = [], []
+    if words[:2] == ["ffmpeg", "version"] and trial:
         return Ffmpeg(chosen or "", words[2])
     raise UserError(
-        f"{chosen or 'ffmpeg'!r} is no ffmpeg that prep could use; name a program of version 6.1 "
+        f"{chosen or 'ffmpeg'!r} is not an ffmpeg that prep can use; name a program of version 6.1 "
         "or later with --ffmpeg, or install imageio-ffmpeg"
     )
 
 
-def _said(program: str, *arguments: str) -> str:
+def _output_of(program: str, *arguments: str) -> str:
     command = [program, *arguments]
     done = subprocess.run(command, capture_output=True, timeout=60, env=_environment())
     return done.stdout.decode(errors="replace")
 
 
 def _environment() -> dict[str, str]:
-    """Without what would have ffmpeg write a log of its own, or colour what it says."""
-    ours = {k: v for k, v in os.environ.items() if k != "FFREPORT" and not k.startswith("AV_LOG_")}
-    return {**ours, "AV_LOG_FORCE_NOCOLOR": "1"}
+    """Return the environment without variables that make ffmpeg write log files or colours."""
+    kept = {k: v for k, v in os.environ.items() if k != "FFREPORT" and not k.startswith("AV_LOG_")}
+    return {**kept, "AV_LOG_FORCE_NOCOLOR": "1"}
 
 
 def ffmpeg_here(tool: Ffmpeg) -> Ffmpeg:
-    """The same ffmpeg on this machine, which need not be the one that found it.
+    """Find the same version of ffmpeg on this machine, which may be another one of a cluster.
 
     Raises `UserError` where there is none of the same version.
     """
@@ -118,7 +120,7 @@ def ffmpeg_here(tool: Ffmpeg) -> Ffmpeg:
     own = find_ffmpeg()
     if own.version != tool.version:
         raise UserError(
-            f"{platform.node()} has ffmpeg {own.version}, and the prep was begun with "
+            f"{platform.node()} has ffmpeg {own.version}, but this prep was started with "
             f"{tool.version}; install the same imageio-ffmpeg on every worker"
         )
     return own
@@ -126,11 +128,11 @@ def ffmpeg_here(tool: Ffmpeg) -> Ffmpeg:
 
 def run_ffmpeg(
     requests: Sequence[Request], *, tool: Ffmpeg, resize: Resize, size: int, limits: Limits
-) -> Run:
-    """Decode some videos in one process. What goes wrong with them is told in the `Run`."""
-    run = Run([bytearray() for _ in requests], [bytearray() for _ in requests])
+) -> FfmpegRun:
+    """Decode some videos in one process; errors are reported in the `FfmpegRun`."""
+    run = FfmpegRun([bytearray() for _ in requests], [bytearray() for _ in requests])
     with pipes(1 + 2 * len(requests)) as (reads, writes):
-        talk, *frames = writes
+        log, *frames = writes
         streams, lines = frames[: len(requests)], frames[len(requests) :]
         for stream in streams:
             widen(stream)
@@ -142,14 +144,14 @@ def run_ffmpeg(
             _command(tool, outputs),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=talk,
+            stderr=log,
             pass_fds=frames,
             env=_environment(),
         )
         while writes:
             os.close(writes.pop())
         try:
-            _follow(process, run, reads, requests, limits)
+            _collect(process, run, reads, requests, limits)
         finally:
             process.kill()
             process.wait()
@@ -165,28 +167,28 @@ def _output(
         format_whitelist=CONTAINERS,
         max_pixels=limits.pixels,
         threads=1,
-        # A change of picture size within a video must not start its count of frames anew.
+        # A change of picture size within a video must not restart its frame numbers.
         reinit_filter=0,
     )
-    # A filter graph for each output, for the same reason: not one for all of them.
+    # Each output has a filter graph of its own, for the same reason.
     return ffmpeg.output(
-        source["V:0"],  # the first stream of moving pictures: cover art is not one
+        source["V:0"],  # the first video stream that is not cover art
         f"pipe:{stream}",
         vf=_filters(request.select, resize=resize, size=size),
         fps_mode="passthrough",
-        enc_time_base="demux",  # the ticks of the container: times are not rounded to a frame rate
+        enc_time_base="demux",  # ticks of the container, not rounded to a frame rate
         stats_enc_pre=f"pipe:{line}",
         stats_enc_pre_fmt=FRAME_LINE,
         format="mjpeg",
         threads=1,
-        huffman="default",  # an eighth of the encoding time for a twenty-fifth of the bytes
+        huffman="default",  # saves 12 % of the encoding time for 4 % more bytes
         **{"q:v": JPEG_QUALITY},
     )
 
 
 def _filters(select: str, *, resize: Resize, size: int) -> str:
     width, height = resize_expressions(resize, size)
-    # Readers of JPEG take the colours of BT.601 in full range for granted.
+    # JPEG readers assume BT.601 colours in full range.
     scale = f"scale=w='{width}':h='{height}':out_range=pc:out_color_matrix=bt601"
     chosen = [f"select='{select}'"] if select else []
     return ",".join([*chosen, scale, "setsar=1", "format=yuvj420p"])
@@ -195,25 +197,25 @@ def _filters(select: str, *, resize: Resize, size: int) -> str:
 def _command(tool: Ffmpeg, outputs: Sequence[ffmpeg.nodes.OutputStream]) -> list[str]:
     merged = ffmpeg.merge_outputs(*outputs) if len(outputs) > 1 else outputs[0]
     quiet = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+verbose")
-    # Workers are what runs side by side; threads within a picture only wait for each other.
+    # The workers run in parallel; more threads within one picture would only wait.
     one = ("-filter_threads", "1")
     command: list[str] = merged.global_args(*quiet, *one).compile(cmd=tool.program)
     return command
 
 
-def _follow(
+def _collect(
     process: subprocess.Popen[bytes],
-    run: Run,
+    run: FfmpegRun,
     reads: Sequence[int],
     requests: Sequence[Request],
     limits: Limits,
 ) -> None:
-    """Read all that a process has to give until it ends or reaches a limit."""
+    """Read all output of a process until it ends or reaches a limit."""
     sizes = [path.stat().st_size for path in (r.path for r in requests) if path.is_file()]
     mib = sum(sizes) / 2**20
     seconds = limits.seconds + mib * limits.seconds_per_mib
     deadline = time.monotonic() + seconds
-    takers = [run.said.hear, *(into.extend for into in [*run.streams, *run.lines])]
+    takers = [run.log.feed, *(into.extend for into in [*run.streams, *run.lines])]
 
     def full() -> bool:
         return sum(map(len, run.streams)) > limits.output_mib << 20

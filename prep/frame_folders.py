@@ -1,4 +1,4 @@
-"""Folders of extracted JPEG frames, what this field often has on its disks, as videos."""
+"""Videos that are stored as folders of extracted JPEG frames."""
 
 import io
 import math
@@ -17,10 +17,10 @@ LARGEST_BYTES = 64 << 20
 LARGEST_PIXELS = 8192 * 8192
 
 
-def read_stills(folder: Path, settings: FrameSettings) -> Clip | UnreadableVideo:
-    """The clip of a folder of frames; their times are not known."""
+def read_frame_folder(folder: Path, settings: FrameSettings) -> Clip | UnreadableVideo:
+    """Return the clip of a folder of frames; their times are not known."""
     try:
-        files = still_files(folder)
+        files = frame_files(folder)
         if settings.fps is not None:
             raise UnreadableVideo("frames in a folder have no times, and --fps needs them")
         if not files:
@@ -36,23 +36,23 @@ def read_stills(folder: Path, settings: FrameSettings) -> Clip | UnreadableVideo
     if len(sizes) > 1:
         return UnreadableVideo("its frames differ in shape")
     frames = tuple(jpegs[index] for index in chosen)
-    return Clip(frames, (math.nan,) * len(frames), sizes.pop(), decoded=count, promised=count)
+    return Clip(frames, (math.nan,) * len(frames), sizes.pop(), decoded=count, header_frames=count)
 
 
-def still_files(folder: Path) -> list[Path]:
-    """The frames in the order of their numbers: frame2 before frame10."""
+def frame_files(folder: Path) -> list[Path]:
+    """List the frames in the order of their numbers: frame2 before frame10."""
     files = (path for path in folder.iterdir() if path.suffix.lower() in FRAME_SUFFIXES)
-    return sorted(files, key=lambda path: (_numbered(path.name), path.name))
+    return sorted(files, key=lambda path: (_natural_key(path.name), path.name))
 
 
-def _numbered(name: str) -> list[tuple[int, str]]:
-    """Text and numbers in turn, numbers compared as such."""
+def _natural_key(name: str) -> list[tuple[int, str]]:
+    """Split a name into text and numbers in turn, so that numbers compare by value."""
     pieces = re.split("([0-9]+)", name)
     return [(int(piece) if at % 2 else -1, piece) for at, piece in enumerate(pieces)]
 
 
 def _frame(path: Path, settings: FrameSettings) -> bytes:
-    """One frame at the size that is stored; as it is on the disk where that fits already."""
+    """Return one frame at the stored size; the bytes on the disk where these fit already."""
     if path.stat().st_size > LARGEST_BYTES:
         raise UnreadableVideo(f"{path.name} is larger than any frame should be")
     raw = path.read_bytes()
@@ -75,7 +75,7 @@ def _frame(path: Path, settings: FrameSettings) -> bytes:
 
 
 def _is_plain(jpeg: bytes) -> bool:
-    """Whether it may be stored as it is: whole, baseline, in colour."""
+    """True where the JPEG may be stored as it is: whole, baseline, in colour."""
     try:
         jpeg_size(jpeg)
         check_decodes(jpeg)

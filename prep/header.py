@@ -1,8 +1,8 @@
-"""How many frames a container promises, read from its header in microseconds.
+"""Frame counts from the headers of video files.
 
-Only a hint: frames can be chosen in the same pass that decodes them when their count is known,
-and asking ffmpeg for it would mean starting a second process. What is decoded is counted, and a
-wrong hint costs a second pass, never a wrong choice. So whatever cannot be read here is None.
+The count is a hint. With it, frames can be chosen in the same pass that decodes them, and no
+extra ffmpeg process has to count them first. Decoded frames are counted anyway: a wrong hint
+costs a second pass, never a wrong choice. A header that cannot be read gives None.
 """
 
 import struct
@@ -28,33 +28,36 @@ class _Unreadable(Exception):
 
 
 @dataclass(frozen=True)
-class Promise:
-    """What a header says of the length of a video; not exact where it is length over rate."""
+class HeaderCount:
+    """Frame count by a header; not ``exact`` where it is computed as length over frame duration."""
 
     frames: int
     exact: bool
 
 
-def promised_frames(path: Path) -> Promise | None:
-    """Frames of the first video track by the header of an MP4, MOV, AVI, Matroska or WebM file."""
+def header_count(path: Path) -> HeaderCount | None:
+    """Read the frame count of the first video track from the header of a file.
+
+    Known are MP4, MOV, AVI, Matroska and WebM; None where the header does not give a count.
+    """
     try:
-        promise = _promise(path)
+        count = _read_count(path)
     except (OSError, struct.error, ArithmeticError, ValueError, KeyError, _Unreadable):
         return None
-    return promise if promise and 0 < promise.frames <= MOST_FRAMES else None
+    return count if count and 0 < count.frames <= MOST_FRAMES else None
 
 
-def _promise(path: Path) -> Promise | None:
+def _read_count(path: Path) -> HeaderCount | None:
     with path.open("rb") as file:
         start = file.read(12)
         file.seek(0, 2)
         end = file.tell()
         if start[:4] == b"RIFF" and start[8:] == b"AVI ":
-            return Promise(_avi_frames(file, end), exact=True)
+            return HeaderCount(_avi_frames(file, end), exact=True)
         if start[:4] == EBML:
-            return Promise(_mkv_frames(file, end), exact=False)
+            return HeaderCount(_mkv_frames(file, end), exact=False)
         if start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-            return Promise(_mp4_frames(file, end), exact=True)
+            return HeaderCount(_mp4_frames(file, end), exact=True)
     return None
 
 
@@ -69,14 +72,14 @@ def _mp4_frames(file: BinaryIO, end: int) -> int:
                 length = ticks / _timescale(file, _inside(file, media, media_end, b"mdhd")[0])
                 shown = _shown_ticks(file, track, track_end)
                 shown /= _timescale(file, _inside(file, movie, movie_end, b"mvhd")[0])
-                # An edit list that leaves out the beginning or the end, as a cut without
-                # encoding does; the small rest is rounding.
+                # A cut without encoding leaves an edit list that drops the beginning or the
+                # end. A difference of less than 5 % is rounding.
                 return round(count * shown / length) if 0 < shown < 0.95 * length else count
     raise _Unreadable
 
 
 def _samples(file: BinaryIO, start: int, stop: int) -> tuple[int, int]:
-    """Frames and ticks by the time-to-sample table: pairs of how many, and how long each."""
+    """Sum frames and ticks of the time-to-sample table of (frames, ticks of each)."""
     table, table_end = _inside(file, *_inside(file, start, stop, b"stbl"), b"stts")
     (entries,) = _read(file, table + 4, ">I")
     if entries > min(MOST_ENTRIES, (table_end - table) // 8):
@@ -87,14 +90,14 @@ def _samples(file: BinaryIO, start: int, stop: int) -> tuple[int, int]:
 
 
 def _timescale(file: BinaryIO, header: int) -> int:
-    """Ticks a second, by a movie or a media header; version 1 has longer dates before it."""
+    """Read the ticks per second of a movie or media header; dates before it vary in length."""
     (version,) = _read(file, header, "B")
     (ticks,) = _read(file, header + (20 if version == 1 else 12), ">I")
     return int(ticks)
 
 
 def _shown_ticks(file: BinaryIO, track: int, track_end: int) -> float:
-    """What an edit list shows of a track, in ticks of the movie; 0 where there is none."""
+    """Sum the ticks of the movie that an edit list shows of a track; 0 without an edit list."""
     try:
         edits, _ = _inside(file, *_inside(file, track, track_end, b"edts"), b"elst")
     except _Unreadable:
@@ -106,15 +109,15 @@ def _shown_ticks(file: BinaryIO, track: int, track_end: int) -> float:
     return float(sum(ticks for ticks, begin, _ in parts if begin >= 0))
 
 
-def _inside(file: BinaryIO, start: int, stop: int, wanted: bytes) -> tuple[int, int]:
+def _inside(file: BinaryIO, start: int, stop: int, name: bytes) -> tuple[int, int]:
     for kind, inner, inner_stop in _boxes(file, start, stop):
-        if kind == wanted:
+        if kind == name:
             return inner, inner_stop
     raise _Unreadable
 
 
 def _boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start and end of the content of each box: 4 bytes of size, 4 of kind, content."""
+    """Yield kind, start and end of the content of each box: 4 bytes of size, 4 of kind, content."""
     for _ in range(MOST_BOXES):
         if start + 8 > stop:
             return
@@ -123,7 +126,7 @@ def _boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, 
         if size == MP4_LONG_SIZE:
             (size,) = _read(file, content, ">Q")
             content += 8
-        size = size or stop - start  # 0: to the end of the file
+        size = size or stop - start  # 0 means: up to the end of the file
         if size < content - start:
             return
         yield kind, content, min(start + size, stop)
@@ -131,7 +134,7 @@ def _boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, 
 
 
 def _avi_frames(file: BinaryIO, end: int) -> int:
-    """The length of the first video stream: RIFF > LIST hdrl > LIST strl > strh."""
+    """Read the length of the first video stream: RIFF > LIST hdrl > LIST strl > strh."""
     for header, header_end in _avi_lists(file, 12, end, b"hdrl"):
         for stream, stream_end in _avi_lists(file, header, header_end, b"strl"):
             for kind, start, _ in _chunks(file, stream, stream_end):
@@ -141,9 +144,9 @@ def _avi_frames(file: BinaryIO, end: int) -> int:
     raise _Unreadable
 
 
-def _avi_lists(file: BinaryIO, start: int, stop: int, wanted: bytes) -> Iterator[tuple[int, int]]:
+def _avi_lists(file: BinaryIO, start: int, stop: int, name: bytes) -> Iterator[tuple[int, int]]:
     for kind, inner, inner_stop in _chunks(file, start, stop):
-        if kind == b"LIST" and _read(file, inner, "4s") == (wanted,):
+        if kind == b"LIST" and _read(file, inner, "4s") == (name,):
             yield inner + 4, inner_stop
 
 
@@ -157,26 +160,26 @@ def _chunks(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int,
 
 
 def _mkv_frames(file: BinaryIO, end: int) -> int:
-    """Duration of the whole over that of a frame; right to a few frames where both are said."""
+    """Divide the duration of the file by that of a frame; right to within a few frames."""
     for kind, start, stop in _elements(file, 0, end):
         if kind == SEGMENT:
-            told = _mkv_durations(file, start, stop)
-            total = told.get(DURATION, 0) * told.get(TIMESTAMP_SCALE, 1e6)
-            return round(total / told[FRAME_DURATION])
+            durations = _mkv_durations(file, start, stop)
+            total = durations.get(DURATION, 0) * durations.get(TIMESTAMP_SCALE, 1e6)
+            return round(total / durations[FRAME_DURATION])
     raise _Unreadable
 
 
 def _mkv_durations(file: BinaryIO, start: int, stop: int) -> dict[int, float]:
-    told: dict[int, float] = {}
+    durations: dict[int, float] = {}
     for kind, inner, inner_stop in _elements(file, start, stop):
         if kind == INFO:
-            told |= _mkv_numbers(file, inner, inner_stop)
+            durations |= _mkv_numbers(file, inner, inner_stop)
         elif kind == TRACKS:
             tracks = [box for box in _elements(file, inner, inner_stop) if box[0] == TRACK]
-            told |= _first_video(_mkv_numbers(file, *track[1:]) for track in tracks)
+            durations |= _first_video(_mkv_numbers(file, *track[1:]) for track in tracks)
         elif kind == CLUSTER:
             break
-    return told
+    return durations
 
 
 def _first_video(tracks: Iterator[dict[int, float]]) -> dict[int, float]:
@@ -184,7 +187,7 @@ def _first_video(tracks: Iterator[dict[int, float]]) -> dict[int, float]:
 
 
 def _mkv_numbers(file: BinaryIO, start: int, stop: int) -> dict[int, float]:
-    """The numbers among the children of an element."""
+    """Read the children of an element that are numbers, by their ids."""
     numbers: dict[int, float] = {}
     for kind, inner, inner_stop in _elements(file, start, stop):
         if kind in NUMBERS and inner_stop - inner <= 8:
@@ -198,7 +201,7 @@ def _mkv_numbers(file: BinaryIO, start: int, stop: int) -> dict[int, float]:
 
 
 def _elements(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-    """Kind, start and end of the content of each EBML element."""
+    """Yield kind, start and end of the content of each EBML element."""
     for _ in range(MOST_BOXES):
         if start + 2 > stop:
             return
@@ -207,7 +210,7 @@ def _elements(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[int, int,
         kind_length, size_length = _vint_length(head, 0), _vint_length(head, _vint_length(head, 0))
         raw = head[kind_length : kind_length + size_length]
         size = int.from_bytes(raw) & ((1 << 7 * size_length) - 1)
-        if size == (1 << 7 * size_length) - 1:  # unknown: a live recording
+        if size == (1 << 7 * size_length) - 1:  # unknown, as in a live recording
             size = stop
         content = start + kind_length + size_length
         yield int.from_bytes(head[:kind_length]), content, min(content + size, stop)
@@ -215,7 +218,7 @@ def _elements(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[int, int,
 
 
 def _vint_length(head: bytes, at: int) -> int:
-    """How many bytes a number takes: one more than its leading zero bits."""
+    """Count the bytes of a variable-length number: one more than its leading zero bits."""
     if at >= len(head) or not head[at]:
         raise _Unreadable
     return 9 - head[at].bit_length()

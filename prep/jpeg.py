@@ -1,8 +1,8 @@
-"""The structure of JPEG files: cutting a stream of them apart, and checking each.
+"""The structure of JPEG files: split a stream of them, and check each.
 
-A decoder meets these bytes for years after, and one broken image can end a whole training run,
-so every frame is walked through before it is stored: markers, picture size, and an entropy-coded
-part that ends where the image ends. That costs microseconds; decoding would cost milliseconds.
+One broken image can end a whole training run. So the structure of every frame is checked before
+it is stored: markers, picture size, and an entropy-coded part that ends where the image ends.
+That takes microseconds; decoding would take milliseconds.
 """
 
 import io
@@ -19,11 +19,11 @@ STRAY_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7]")
 
 
 class BrokenJpeg(Exception):
-    """Bytes that are not one whole baseline JPEG; the text says why."""
+    """Bytes that are not one whole baseline JPEG; the text is the reason."""
 
 
 def split_stream(stream: bytes | bytearray) -> list[bytes]:
-    """The images of a stream of JPEGs, such as ffmpeg's mjpeg format."""
+    """Split a stream of JPEGs, such as ffmpeg's mjpeg format, into its images."""
     images, start = [], 0
     while (end := stream.find(BETWEEN_IMAGES, start)) >= 0:
         images.append(bytes(stream[start : end + 2]))
@@ -34,7 +34,7 @@ def split_stream(stream: bytes | bytearray) -> list[bytes]:
 
 
 def jpeg_size(jpeg: bytes) -> tuple[int, int]:
-    """Height and width of a whole baseline JPEG. Raises `BrokenJpeg`."""
+    """Return height and width of a whole baseline JPEG. Raises `BrokenJpeg`."""
     if jpeg[:2] != bytes((0xFF, SOI)):
         raise BrokenJpeg("it does not begin as a JPEG")
     size, at = None, 2
@@ -65,7 +65,10 @@ def check_decodes(jpeg: bytes) -> None:
 
 
 def _frame_size(header: bytes) -> tuple[int, int]:
-    """Of a start-of-frame segment: precision, height, width, components of 3 bytes each."""
+    """Read height and width from a start-of-frame segment.
+
+    Its content: precision, height, width, number of components, 3 bytes for each component.
+    """
     if len(header) < 6 or len(header) != 6 + 3 * header[5]:
         raise BrokenJpeg("its frame header is cut short")
     height, width = int.from_bytes(header[1:3]), int.from_bytes(header[3:5])

@@ -1,4 +1,4 @@
-"""One prep at a time on a store."""
+"""A lock, so that only one prep at a time writes to a store."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the store. The system lets go of the lock when its holder ends, however it ends.
+    """Hold the lock of a store; the system releases it when the process ends for any reason.
 
     Raises `UserError` while another prep holds it.
     """
@@ -37,10 +37,10 @@ def _take(handle: int, folder: Path) -> None:
     except BlockingIOError:
         holder = os.pread(handle, 100, 0).decode(errors="replace").strip() or "another process"
         raise UserError(
-            f"{holder} is preparing the store {folder} right now; wait for it, or name another "
-            "folder with --store"
+            f"{holder} is preparing the store {folder} right now; wait until it has finished, "
+            "or name another folder with --store"
         ) from None
     except OSError:
-        return  # a file system without locks
+        return  # the file system has no locks
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"process {os.getpid()} of {os.uname().nodename}\n".encode(), 0)

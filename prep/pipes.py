@@ -1,4 +1,4 @@
-"""Listening to a process through many pipes at once."""
+"""Reading from many pipes of a process at once."""
 
 import contextlib
 import os
@@ -12,16 +12,16 @@ except ImportError:  # Linux alone
     fcntl = None  # type: ignore[assignment]
 
 READ_BYTES = 1 << 18
-# What a wide pipe holds, so that its writer need not wait; Linux has 64 KiB otherwise. A user
-# may have 64 MiB of them in all.
-ROOM_BYTES = 1 << 18
-# Pipes fill meanwhile, and are not full yet: waking up for every frame costs a twentieth.
+# Capacity of an enlarged pipe, so that its writer seldom waits. The default of Linux is 64 KiB,
+# and all pipes of one user together may hold 64 MiB.
+PIPE_BYTES = 1 << 18
+# A pause in which pipes fill in part: reading after every frame would cost 5 % of the time.
 PAUSE_SECONDS = 0.01
 
 
 @contextlib.contextmanager
 def pipes(count: int) -> Iterator[tuple[list[int], list[int]]]:
-    """The reading and the writing ends of some pipes; those still in the lists are closed."""
+    """Open pipes and yield their reading and writing ends; close those that are still listed."""
     reads: list[int] = []
     writes: list[int] = []
     try:
@@ -36,18 +36,19 @@ def pipes(count: int) -> Iterator[tuple[list[int], list[int]]]:
 
 
 def widen(pipe: int) -> None:
-    """Have a pipe hold more, while the system has room for such."""
+    """Enlarge the capacity of a pipe where the system allows it."""
     if fcntl is not None:
         with contextlib.suppress(OSError):
-            fcntl(pipe, F_SETPIPE_SZ, ROOM_BYTES)
+            fcntl(pipe, F_SETPIPE_SZ, PIPE_BYTES)
 
 
 def drain(
     takers: Mapping[int, Callable[[bytes], object]], deadline: float, *, full: Callable[[], bool]
 ) -> bool:
-    """Hand on what comes through each pipe until all have ended; an empty piece is the end.
+    """Read all pipes to their end and pass each piece on; an empty piece marks the end of a pipe.
 
-    False as soon as it is ``full``. Raises `TimeoutError` at the deadline (`time.monotonic`).
+    takers: from the reading end of a pipe to the function that takes its pieces. Returns False as
+    soon as ``full()`` is true. Raises `TimeoutError` at the deadline (by `time.monotonic`).
     """
     with selectors.DefaultSelector() as selector:
         for read, taker in takers.items():

@@ -1,56 +1,57 @@
-"""Which video goes into which shard, and which shards are finished already.
+"""The plan of a prep: which videos go into which shard.
 
-A plan is made once and written down before any work (`PLAN`), so that a run that was killed is
-continued and not begun anew, and so that the same videos give the same shards whatever the
-workers. What a plan holds stays: videos found later go into new shards, behind the old ones.
+The plan is written to `PLAN` before any video is decoded. So a prep that was killed can be
+continued, and the same videos give the same shards whatever the number of workers. A shard in the
+plan keeps its videos: those found later go into new shards with higher numbers.
 """
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from prep.clip import FrameSettings
 from tasd.datasets import SourceVideo
+from tasd.errors import UserError
+from tasd.files import read_json
 from tasd.store import write_json
 
 PLAN = "plan.json"
 PLAN_VERSION = 1
-# For sizing shards before anything is decoded: what these come to in Kinetics and UCF101.
+# Typical values of Kinetics and UCF101, to estimate the size of shards before decoding.
 BYTES_PER_PIXEL = 0.2
 JPEG_OVER_VIDEO = 6
 USUAL_FPS = 30
 # Enough shards to keep many workers busy, each still worth a file.
-SHARDS_WISHED = 32
+TARGET_SHARDS = 32
 LEAST_SHARD_BYTES = 8 << 20
 
 Splits = dict[str, tuple[str, ...]]
-Seen = tuple[str, int, int]  # path below the root, bytes, time of the last change in nanoseconds
+FileStamp = tuple[str, int, int]  # path below the root, bytes, time of last change in nanoseconds
 
 
 @dataclass(frozen=True)
 class ShardPlan:
     """The videos of one shard, by id.
 
-    seen: the source of each as it was when the shard was written; empty while it is not.
+    stamps: those of the source files when the shard was written; empty before that.
     """
 
     number: int
     videos: tuple[str, ...]
-    seen: tuple[Seen, ...] = ()
+    stamps: tuple[FileStamp, ...] = ()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All shards of a store, and how the classes of a person's own folder are split."""
+    """All shards of a store; ``splits`` only for a data set without published splits."""
 
     shards: tuple[ShardPlan, ...] = ()
     splits: Splits | None = None
 
-    def with_seen(self, number: int, seen: tuple[Seen, ...]) -> "Plan":
-        """The same plan once a shard is written, from these sources."""
-        shards = (replace(s, seen=seen) if s.number == number else s for s in self.shards)
+    def with_stamps(self, number: int, stamps: tuple[FileStamp, ...]) -> "Plan":
+        """Return the plan with the stamps of the sources of a shard that was written."""
+        shards = (replace(s, stamps=stamps) if s.number == number else s for s in self.shards)
         return replace(self, shards=tuple(shards))
 
 
@@ -61,21 +62,21 @@ def plan_shards(
     settings: FrameSettings,
     shard_mib: int = 256,
 ) -> list[ShardPlan]:
-    """Every video in exactly one shard: where it is already, else in a new one.
+    """Assign every video to exactly one shard: the one it is in already, or else a new one.
 
-    shard_mib: how large a shard may become, about; smaller where there would be few of them.
+    shard_mib: about the largest size of a shard; new ones are smaller where there would be few.
     """
     placed = {video for shard in known for video in shard.videos}
     new = [video for video in videos if video.id not in placed]
     weights = [prepared_bytes(video, settings) for video in new]
-    wished = max(LEAST_SHARD_BYTES, sum(weights) // SHARDS_WISHED)
+    target = max(LEAST_SHARD_BYTES, sum(weights) // TARGET_SHARDS)
     first = 1 + max((shard.number for shard in known), default=-1)
-    groups = _groups(new, weights, most=min(shard_mib << 20, wished))
+    groups = _groups(new, weights, most=min(shard_mib << 20, target))
     return [*known, *(ShardPlan(first + number, ids) for number, ids in enumerate(groups))]
 
 
 def prepared_bytes(video: SourceVideo, settings: FrameSettings) -> int:
-    """About how many bytes the frames of a video will take; a guess from what is known unopened."""
+    """Estimate the bytes of the frames of a video without opening it."""
     frame = BYTES_PER_PIXEL * settings.size**2
     if settings.fps is None and settings.frames is not None:
         return int(settings.frames * frame)
@@ -99,23 +100,27 @@ def _groups(
 
 
 def read_plan(folder: Path) -> Plan | None:
-    """The plan that an earlier prep wrote; None where there is none that can be read."""
+    """Read the plan of an earlier prep; None where there is none that can be read."""
     try:
-        content = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-        if content["version"] != PLAN_VERSION:
-            return None
+        content = read_json(
+            folder / PLAN, format=None, version=PLAN_VERSION, what="a plan", way_out="delete it"
+        )
         shards = tuple(_shard_plan(entry) for entry in content["shards"])
         splits = content["splits"]
         return Plan(shards, splits and {name: tuple(splits[name]) for name in splits})
-    except (OSError, ValueError, KeyError, TypeError):
+    except (UserError, ValueError, KeyError, TypeError):
         return None
 
 
 def write_plan(folder: Path, plan: Plan) -> None:
-    """Write the plan down, atomically."""
-    write_json(folder / PLAN, {"version": PLAN_VERSION, **asdict(plan)})
+    """Write the plan atomically."""
+    shards = [
+        {"number": shard.number, "videos": shard.videos, "seen": shard.stamps}
+        for shard in plan.shards
+    ]
+    write_json(folder / PLAN, {"version": PLAN_VERSION, "shards": shards, "splits": plan.splits})
 
 
 def _shard_plan(entry: dict[str, Any]) -> ShardPlan:
-    seen = tuple((str(path), int(size), int(when)) for path, size, when in entry["seen"])
-    return ShardPlan(int(entry["number"]), tuple(map(str, entry["videos"])), seen)
+    stamps = tuple((str(path), int(size), int(when)) for path, size, when in entry["seen"])
+    return ShardPlan(int(entry["number"]), tuple(map(str, entry["videos"])), stamps)

@@ -1,23 +1,24 @@
-"""The whole of a prep, from the videos that were found to a finished store.
+"""A whole prep: from the videos that were found to a finished store.
 
-The order makes it safe to kill at any moment: the plan first, then shards, each appearing whole,
-and last the manifest, which declares the store complete. A rerun keeps what holds.
+A prep may be killed at any moment, because of the order in which it writes: the plan first, then
+the shards, each atomically, and last the manifest, which declares the store complete. The next
+prep keeps the shards that are still valid.
 """
 
 import contextlib
 import errno
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from prep.cluster import write_shards
+from prep.cluster import OnProgress, write_shards
 from prep.lock import LOCK, locked
 from prep.plan import PLAN, Plan, ShardPlan, Splits, plan_shards, read_plan, write_plan
-from prep.progress import Audience
+from prep.progress import counted
 from prep.report import Report
-from prep.resume import Verdict, judge, planned_by
+from prep.resume import ShardState, plan_from_shard, shard_state
 from prep.shard import PrepSettings, ShardJob, ShardReport
 from prep.sources import Sources
 from tasd.datasets import SourceVideo
@@ -35,81 +36,92 @@ from tasd.store import (
 
 
 def prepare(
-    wanted: Sources,
-    recipe: PrepSettings,
-    audience: Audience,
+    sources: Sources,
+    settings: PrepSettings,
     *,
+    on_start: Callable[[int, int], None] = lambda videos, size: None,
+    on_progress: OnProgress = lambda videos, size: None,
+    say: Callable[[str], None] = lambda line: None,
     workers: int = 1,
     scheduler: str | None = None,
     shard_mib: int = 256,
 ) -> Report:
-    """Bring the store up to what is wanted. Raises `UserError`; what is finished is kept."""
-    with _written_to(recipe.store) as store, locked(store):
+    """Prepare the videos into the store that the settings name, and return the report.
+
+    on_start: called once with the number of videos to decode, and their bytes. on_progress: called
+    as videos are finished; with negative numbers where work was lost. say: called with each line
+    of information for a person.
+
+    Raises `UserError`; finished shards are kept.
+    """
+    with _store_folder(settings.store) as store, locked(store):
         remove_leftovers(store)
-        found = {video.id: video for video in wanted.videos}
+        found = {video.id: video for video in sources.videos}
         known = _known_plan(store)
         plans = plan_shards(
-            wanted.videos, known.shards, settings=recipe.settings, shard_mib=shard_mib
+            sources.videos, known.shards, settings=settings.frame_settings, shard_mib=shard_mib
         )
-        verdicts = [judge(shard, found, recipe) for shard in plans]
-        plan = Plan(_still_possible(verdicts, found), _splits(wanted, plans, known))
-        reports = {v.plan.number: v.report for v in verdicts if v.report}
+        states = [shard_state(shard, found, settings) for shard in plans]
+        plan = Plan(_current_shards(states, found), _splits(sources, plans, known))
+        reports = {s.plan.number: s.report for s in states if s.report}
         jobs = [_job(shard, found) for shard in plan.shards if shard.number not in reports]
-        _announce(verdicts, jobs, found, audience)
+        _announce(states, found, say)
+        videos = [video for job in jobs for video in job.videos]
+        on_start(len(videos), sum(video.size_bytes for video in videos))
         if any((store / shard_name(job.number)).exists() for job in jobs):
-            (store / MANIFEST).unlink(missing_ok=True)  # until they are written again
+            (store / MANIFEST).unlink(missing_ok=True)  # incomplete until these are written again
         write_plan(store, plan)
         writing = write_shards(
             jobs,
-            recipe,
+            settings,
             workers=workers,
             scheduler=scheduler,
-            told=audience.told,
-            say=audience.say,
+            on_progress=on_progress,
+            say=say,
         )
         with contextlib.closing(writing):
             for report in writing:
                 reports[report.number] = report
-                plan = plan.with_seen(report.number, report.seen)
+                plan = plan.with_stamps(report.number, report.stamps)
                 write_plan(store, plan)
-        remove_leftovers(store)  # of workers that were killed on the way
-        return _finish(wanted, recipe, plan, [reports[shard.number] for shard in plan.shards])
+        remove_leftovers(store)  # of workers that were killed
+        return _finish(sources, settings, plan, [reports[shard.number] for shard in plan.shards])
 
 
 def _known_plan(store: Path) -> Plan:
-    """What an earlier prep planned; where that is lost, what its shards say of themselves.
+    """Read the plan of an earlier prep; without one, rebuild it from the shards of the store.
 
-    Raises `UserError` where the folder holds something else, which must not be overwritten.
+    Raises `UserError` where the folder contains something else, which must not be overwritten.
     """
     plan = read_plan(store)
     if plan is not None:
         return plan
     if (store / MANIFEST).exists():
         read_manifest(store)
-    shards = [planned_by(path) for path in sorted(store.glob("shard-*.h5"))]
+    shards = [plan_from_shard(path) for path in sorted(store.glob("shard-*.h5"))]
     return Plan(tuple(shards))
 
 
-def _still_possible(
-    verdicts: Sequence[Verdict], found: Mapping[str, SourceVideo]
+def _current_shards(
+    states: Sequence[ShardState], found: Mapping[str, SourceVideo]
 ) -> tuple[ShardPlan, ...]:
-    """The plan without the videos of unwritten shards whose sources are gone."""
+    """Return the shards; those to be written lose the videos whose files are missing now."""
     shards = []
-    for verdict in verdicts:
-        videos = verdict.plan.videos
-        if verdict.report is None:
+    for state in states:
+        videos = state.plan.videos
+        if state.report is None:
             videos = tuple(video for video in videos if video in found)
-            shards.append(ShardPlan(verdict.plan.number, videos))
+            shards.append(ShardPlan(state.plan.number, videos))
         else:
-            shards.append(replace(verdict.plan, seen=verdict.report.seen))
+            shards.append(replace(state.plan, stamps=state.report.stamps))
     return tuple(shard for shard in shards if shard.videos)
 
 
-def _splits(wanted: Sources, plans: Sequence[ShardPlan], known: Plan) -> Splits | None:
-    if wanted.deal is None:
+def _splits(sources: Sources, plans: Sequence[ShardPlan], known: Plan) -> Splits | None:
+    if sources.split_rule is None:
         return None
     videos = (video for shard in plans for video in shard.videos)
-    return wanted.deal(sorted({video.partition("/")[0] for video in videos}), known.splits)
+    return sources.split_rule(sorted({video.partition("/")[0] for video in videos}), known.splits)
 
 
 def _job(shard: ShardPlan, found: Mapping[str, SourceVideo]) -> ShardJob:
@@ -117,30 +129,26 @@ def _job(shard: ShardPlan, found: Mapping[str, SourceVideo]) -> ShardJob:
 
 
 def _announce(
-    verdicts: Sequence[Verdict],
-    jobs: Sequence[ShardJob],
-    found: Mapping[str, SourceVideo],
-    audience: Audience,
+    states: Sequence[ShardState], found: Mapping[str, SourceVideo], say: Callable[[str], None]
 ) -> None:
-    reasons = Counter(verdict.why for verdict in verdicts if verdict.why)
-    for why, shards in reasons.items():
-        audience.say(f"{shards} {'shard' if shards == 1 else 'shards'} again: {why}")
-    kept = [video for verdict in verdicts if verdict.report for video in verdict.plan.videos]
+    """Say which shards are written again and why, and how many videos are kept."""
+    reasons = Counter(state.reason for state in states if state.reason)
+    for reason, shards in reasons.items():
+        say(f"{counted(shards, 'shard')} must be written again: {reason}")
+    kept = [video for state in states if state.report for video in state.plan.videos]
     if kept:
         gone = len(set(kept) - set(found))
-        stay = f", {gone} of them not below the root, or not in the list, any more" if gone else ""
-        audience.say(f"{len(kept):,} videos are in the store already{stay}")
-    for verdict in verdicts:
-        if verdict.note:
-            audience.say(verdict.note)
-    videos = [video for job in jobs for video in job.videos]
-    audience.begin(videos=len(videos), size=sum(video.size_bytes for video in videos))
+        stay = f", {gone} of them no longer below the root or in the list" if gone else ""
+        say(f"{len(kept):,} videos are in the store already{stay}")
+    for state in states:
+        if state.note:
+            say(state.note)
 
 
 def _finish(
-    wanted: Sources, recipe: PrepSettings, plan: Plan, reports: Sequence[ShardReport]
+    sources: Sources, settings: PrepSettings, plan: Plan, reports: Sequence[ShardReport]
 ) -> Report:
-    """Say what became of everything, and declare the store complete."""
+    """Write the report, then the manifest, which declares the store complete."""
     remarks = sorted(
         (remark for report in reports for remark in report.remarks),
         key=lambda remark: (remark.video, remark.kind),
@@ -148,20 +156,20 @@ def _finish(
     report = Report(
         prepared=Counter(name for shard in reports for name in shard.classes),
         remarks=tuple(remarks),
-        missing=wanted.missing,
-        problems=wanted.problems,
+        missing=sources.missing,
+        problems=sources.problems,
     )
     if not report.videos:
-        raise _NothingPrepared(_nothing(report, len(wanted.videos)))
+        raise _NothingPrepared(_nothing_prepared(report, len(sources.videos)))
     manifest = Manifest(
-        dataset=recipe.dataset,
+        dataset=settings.dataset,
         ffmpeg=", ".join(sorted({shard.ffmpeg for shard in reports})),
-        settings=recipe.as_json(),
+        settings=settings.as_json(),
         shards=tuple(shard.entry for shard in reports),
         splits=plan.splits,
     )
-    write_json(recipe.store / REPORT, report.as_json())
-    write_manifest(recipe.store, manifest)
+    write_json(settings.store / REPORT, report.as_json())
+    write_manifest(settings.store, manifest)
     return report
 
 
@@ -169,7 +177,7 @@ class _NothingPrepared(Exception):
     pass
 
 
-def _nothing(report: Report, tried: int) -> str:
+def _nothing_prepared(report: Report, tried: int) -> str:
     first = report.remarks[0]
     return (
         f"none of {tried} videos could be prepared, so nothing is written; "
@@ -178,10 +186,10 @@ def _nothing(report: Report, tried: int) -> str:
 
 
 @contextlib.contextmanager
-def _written_to(store: Path) -> Iterator[Path]:
-    """The folder of the store, made where it is not there; what goes wrong on its disk.
+def _store_folder(store: Path) -> Iterator[Path]:
+    """Make the folder of the store where it is missing, and explain errors of its disk.
 
-    A prep that ends before it has planned anything leaves no trace.
+    A prep that fails before its plan is written removes what it made. Raises `UserError`.
     """
     made = [folder for folder in (store, *store.parents) if not folder.exists()]
     try:
@@ -209,7 +217,7 @@ def _disk_error(store: Path, error: OSError) -> str:
     text = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error):
         return (
-            f"the disk of {store} is full; what is finished is kept: make room and run the same "
-            "command again, or name a folder elsewhere with --store"
+            f"the disk of {store} is full; finished shards are kept: make room and run the same "
+            "command again, or name a folder on another disk with --store"
         )
     return f"the store {store} cannot be written: {text}; name another folder with --store"

@@ -1,4 +1,4 @@
-"""The workers of a Dask cluster: machines that must see the same folders, and may not."""
+"""Workers of a Dask cluster, and the check that they see the same folders."""
 
 import contextlib
 import functools
@@ -16,13 +16,13 @@ from tasd.errors import UserError
 
 PATIENCE_SECONDS = 30
 MARK = ".prep-"
-# Of the client, and of what it runs on.
+# Loggers of the Dask client and of its event loop.
 LOGGERS = ("distributed", "distributed.client", "tornado.application")
 
 
 @dataclass(frozen=True)
 class DaskWorkers:
-    """executor: hands work to the workers. work: what each is to do with a shard."""
+    """A connected cluster: its executor, and the function that a worker runs for each shard."""
 
     executor: Executor
     work: Callable[[ShardJob, PrepSettings], ShardReport]
@@ -30,12 +30,12 @@ class DaskWorkers:
 
 @contextlib.contextmanager
 def dask_workers(
-    recipe: PrepSettings, scheduler: str, *, say: Callable[[str], None]
+    settings: PrepSettings, scheduler: str, *, say: Callable[[str], None]
 ) -> Iterator[DaskWorkers]:
-    """The workers of the scheduler at this address, or that this file names.
+    """Connect to a scheduler, by its address or its scheduler file.
 
-    say: hears that there are no workers yet. Raises `UserError`, also for what happens to the
-    cluster while it works.
+    say: called with a line where there are no workers yet. Raises `UserError`, also where the
+    scheduler or the workers fail within the block.
     """
     try:
         from distributed import Client, KilledWorker
@@ -47,22 +47,22 @@ def dask_workers(
         client = make(**where, timeout=PATIENCE_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         raise UserError(f"no Dask scheduler answers at {scheduler!r} ({error})") from None
-    with _quiet(), client, _marked(recipe.store) as mark:
+    with _quiet(), client, _marked(settings.store) as mark:
         if not client.scheduler_info()["workers"]:
             say(f"the scheduler at {scheduler} has no workers yet; waiting for them")
         executor = client.get_executor(pure=False)
         try:
-            yield DaskWorkers(executor, functools.partial(_write_shard_there, mark=mark))
+            yield DaskWorkers(executor, functools.partial(_write_shard_remotely, mark=mark))
         except KilledWorker as error:
             raise UserError(
-                f"one Dask worker after the other was killed by the same shard, the last at "
-                f"{error.last_worker.address} (its log may tell why; is the memory full?); what is "
-                "finished is kept: run the same command again"
+                f"several Dask workers were killed by the same shard, the last at "
+                f"{error.last_worker.address} (see its log; is the memory full?); finished shards "
+                "are kept: run the same command again"
             ) from None
         except CancelledError:
             raise UserError(
-                f"the Dask scheduler at {scheduler} has ended; what is finished is kept: start it "
-                "anew and run the same command again"
+                f"the Dask scheduler at {scheduler} has ended; finished shards are kept: start it "
+                "again and run the same command again"
             ) from None
         finally:
             executor.shutdown(wait=False)
@@ -70,16 +70,16 @@ def dask_workers(
 
 @contextlib.contextmanager
 def _marked(store: Path) -> Iterator[Path]:
-    """A file of a name that nobody could know: who sees it sees this very folder."""
-    for left in store.glob(f"{MARK}*"):
-        left.unlink(missing_ok=True)
+    """Make a file of random name in the store; workers that see it see the same folder."""
+    for old in store.glob(f"{MARK}*"):
+        old.unlink(missing_ok=True)
     with tempfile.NamedTemporaryFile(prefix=MARK, dir=store) as file:
         yield Path(file.name)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """What goes wrong is told by exceptions: the client need not log it a second time."""
+    """Mute the loggers of Dask: its errors arrive as exceptions."""
     loggers = [logging.getLogger(name) for name in LOGGERS]
     levels = [logger.level for logger in loggers]
     try:
@@ -91,16 +91,17 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _write_shard_there(job: ShardJob, recipe: PrepSettings, *, mark: Path) -> ShardReport:
-    """Write a shard on a machine that need not see the folders of the one that asks for it."""
+def _write_shard_remotely(job: ShardJob, settings: PrepSettings, *, mark: Path) -> ShardReport:
+    """Write a shard on a worker, which first checks that it sees the store and the videos."""
     host = platform.node()
     if not mark.exists():
         raise UserError(
-            f"{host} sees another folder as {recipe.store}, or none; all workers must see the same"
+            f"{host} sees another folder as {settings.store}, or none; all workers must see "
+            "the same"
         )
-    if not any((recipe.root / video.path).exists() for video in job.videos):
+    if not any((settings.root / video.path).exists() for video in job.videos):
         raise UserError(
             f"{host} sees none of the {len(job.videos)} videos of shard {job.number} below "
-            f"{recipe.root}; all workers must see the same"
+            f"{settings.root}; all workers must see the same"
         )
-    return write_shard(job, recipe)
+    return write_shard(job, settings)

@@ -1,4 +1,4 @@
-"""What is to be said of each video, and report.json that says it."""
+"""The report of a prep: remarks on single videos, counts, and the content of report.json."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,13 +10,13 @@ from tasd.datasets import Problem, SourceVideo
 
 Kind = Literal["unreadable", "too short", "repeated frames", "damaged"]
 KINDS: tuple[Kind, ...] = ("unreadable", "too short", "repeated frames", "damaged")
-# What a person trains with: 1 and 5 shots, 5 queries.
+# Videos a class that usual episodes need.
 USUAL_EPISODES = {"1-shot episodes with 5 queries": 6, "5-shot episodes with 5 queries": 10}
 
 
 @dataclass(frozen=True)
 class Remark:
-    """One thing to know of one video; path is that of its file below the root."""
+    """A remark on one video; ``path`` is that of its file below the root."""
 
     video: str
     path: str
@@ -26,10 +26,11 @@ class Remark:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of everything that was asked for.
+    """Outcome of a prep.
 
-    prepared: videos of each class in the store. missing: ids of a list that were not found.
-    problems: what could not be taken as a video. remarks: on videos that were tried.
+    prepared: number of videos of each class in the store. remarks: on videos that were decoded, or
+    could not be. missing: ids of a list that were not found. problems: files and folders that
+    could not be taken as videos.
     """
 
     prepared: Mapping[str, int]
@@ -40,27 +41,27 @@ class Report:
 
     @property
     def videos(self) -> int:
-        """How many videos the store holds."""
+        """Number of videos in the store."""
         return sum(self.prepared.values())
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many videos of each kind there are."""
+        """Number of videos of each kind."""
         kinds = Counter(remark.kind for remark in self.remarks)
         found: dict[str, int] = {kind: kinds[kind] for kind in KINDS}
         return {"prepared": self.videos, **found, "missing": len(self.missing)}
 
     @property
     def losses(self) -> int:
-        """Videos that are not in the store, or not whole."""
+        """Number of videos that are not in the store, or not whole."""
         unread = sum(problem.kind == "unreadable" for problem in self.problems)
         counts = self.counts
         return counts["unreadable"] + counts["too short"] + counts["missing"] + unread
 
     def too_few(self, need: int) -> list[str]:
-        """Classes that have videos, or should have, but fewer than ``need``."""
-        wanted = {*self.prepared, *(_class_of(video) for video in self._lost)}
-        return sorted(name for name in wanted if self.prepared.get(name, 0) < need)
+        """List the classes that have fewer than ``need`` videos in the store."""
+        names = {*self.prepared, *(_class_of(video) for video in self._lost)}
+        return sorted(name for name in names if self.prepared.get(name, 0) < need)
 
     @property
     def _lost(self) -> list[str]:
@@ -68,7 +69,7 @@ class Report:
         return [*lost, *self.missing]
 
     def as_json(self) -> dict[str, object]:
-        """The content of report.json; the same for the same store and sources."""
+        """Return the content of report.json; the same for the same store and sources."""
         return {
             "counts": self.counts,
             "classes": dict(sorted(self.prepared.items())),
@@ -82,14 +83,14 @@ class Report:
 def remark_on(
     video: SourceVideo, clip: Clip | UnreadableVideo, settings: FrameSettings
 ) -> list[Remark]:
-    """What a person should know of a prepared video, or why it is not prepared."""
+    """Return the remarks on a decoded video, or the reason that it could not be decoded."""
     if isinstance(clip, UnreadableVideo):
         return [Remark(video.id, video.path, "unreadable", str(clip))]
     remarks = []
-    lost = clip.promised - clip.decoded
-    # Headers are off by a frame or two in good videos.
-    if lost > 2 + clip.promised // 20:
-        reason = f"{clip.decoded} of the {clip.promised} frames that its header claims"
+    lost = clip.header_frames - clip.decoded
+    # The headers of sound videos may be off by a frame or two.
+    if lost > 2 + clip.header_frames // 20:
+        reason = f"{clip.decoded} of the {clip.header_frames} frames that its header claims"
         remarks.append(Remark(video.id, video.path, "too short", reason))
     if settings.fps is None and settings.frames and clip.decoded < settings.frames:
         reason = f"{clip.decoded} frames, repeated evenly to {settings.frames}"

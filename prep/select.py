@@ -1,7 +1,7 @@
-"""Which frames of a video are kept, and at what size. Arithmetic only.
+"""The choice of frames by number, and their size. Arithmetic only.
 
-Frames are counted, not timed: of 300 frames, 32 evenly spaced ones are the middles of 32 equal
-parts, ``select_frames(300, 32)[:3] == [4, 14, 23]``.
+Frames are counted, not timed. 32 evenly spaced frames of 300 are the middles of 32 equal parts:
+``select_frames(300, 32)[:3] == [4, 14, 23]``.
 """
 
 from typing import Literal
@@ -10,33 +10,33 @@ Resize = Literal["square", "short-side"]
 
 
 def select_frames(count: int, frames: int) -> list[int]:
-    """The middles of ``frames`` equal parts of ``count`` frames; repeats where these are fewer."""
+    """Return the middles of ``frames`` equal parts of ``count`` frames; fewer ones repeat."""
     return [(2 * part + 1) * count // (2 * frames) for part in range(frames)]
 
 
 def repeat_evenly(count: int, frames: int) -> list[int]:
-    """Where among the different frames of ``select_frames(count, frames)`` each of them lies."""
+    """Return the rank of each of ``select_frames(count, frames)`` among their distinct values."""
     chosen = select_frames(count, frames)
     places = {index: place for place, index in enumerate(sorted({*chosen}))}
     return [places[index] for index in chosen]
 
 
-def even_enough(promised: int, decoded: int, frames: int) -> bool:
-    """Whether frames chosen for ``promised`` are still even among those that were ``decoded``.
+def even_enough(claimed: int, decoded: int, frames: int) -> bool:
+    """True where frames chosen for a count of ``claimed`` are even among ``decoded`` frames too.
 
-    Containers are often off by one or two frames. Each choice then lies within half a part of
-    its place, and every one was there to be taken.
+    The counts of headers are often off by one or two. The choice is good enough where each frame
+    lies within half a part of its place, and the last one exists.
     """
-    spread = abs(promised - decoded) * 2 * frames <= promised
-    return spread and (promised == decoded or select_frames(promised, frames)[-1] < decoded)
+    spread = abs(claimed - decoded) * 2 * frames <= claimed
+    return spread and (claimed == decoded or select_frames(claimed, frames)[-1] < decoded)
 
 
 def select_expression(count: int, frames: int) -> str:
-    """`select_frames` as ffmpeg's ``select`` filter understands it, where n is the frame.
+    """Return `select_frames` as an expression of ffmpeg's ``select`` filter, where n is the frame.
 
-    Part p is taken at n when n <= (2p + 1) count / (2 frames) < n + 1, so n is kept when more
-    parts have their middle before n + 1 than before n. Doubles hold these quotients exactly
-    where it matters: at whole numbers.
+    The middle of part p lies in frame n when n <= (2p + 1) count / (2 frames) < n + 1. So n is
+    kept when more parts have their middle before n + 1 than before n. The quotients that decide
+    are whole numbers, which doubles hold exactly.
     """
     middles = "ceil(({n}*{twice_frames}-{count})/{twice_count})"
     numbers = {"twice_frames": 2 * frames, "twice_count": 2 * count, "count": count}
@@ -45,15 +45,15 @@ def select_expression(count: int, frames: int) -> str:
 
 
 def rate_expression(fps: float) -> str:
-    """Of each 1/fps seconds the first frame, in the words of ffmpeg's ``select`` filter."""
-    # The small sum keeps a frame that lies on a boundary, such as t = 0.2 at 5 a second, there.
+    """Return a ``select`` expression of ffmpeg for the first frame of each 1/fps seconds."""
+    # A frame on a boundary, such as t = 0.2 at 5 fps, must not be rounded into the part before.
     period = f"floor((t-start_t)*{fps!r}+1e-6)"
     last = f"floor((prev_selected_t-start_t)*{fps!r}+1e-6)"
     return f"isnan(prev_selected_t)+gt({period},{last})"
 
 
 def resized(width: float, height: float, *, resize: Resize, size: int) -> tuple[int, int]:
-    """Width and height after the resize, of an upright picture with square pixels."""
+    """Return width and height after the resize of an upright picture with square pixels."""
     if resize == "square":
         return size, size
     short = min(width, height)
@@ -61,7 +61,7 @@ def resized(width: float, height: float, *, resize: Resize, size: int) -> tuple[
 
 
 def resize_expressions(resize: Resize, size: int) -> tuple[str, str]:
-    """`resized` in the words of ffmpeg's ``scale`` filter; dar is the shape as displayed."""
+    """Return `resized` as expressions of ffmpeg's ``scale`` filter; dar is the display ratio."""
     if resize == "square":
         return str(size), str(size)
     wide = f"2*floor({size}*dar/2+0.5)"
@@ -70,5 +70,5 @@ def resize_expressions(resize: Resize, size: int) -> tuple[str, str]:
 
 
 def _even(length: float) -> int:
-    """The nearest even number: chroma is stored at half the size."""
+    """Round to the nearest even number, because chroma is stored at half the size."""
     return 2 * int(length / 2 + 0.5)

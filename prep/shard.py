@@ -1,4 +1,4 @@
-"""One worker's whole job: a planned shard in, a shard file and a report out."""
+"""Writing of one shard: decode its videos and write its file. The job of one worker."""
 
 import hashlib
 import json
@@ -10,15 +10,16 @@ from pathlib import Path
 from prep.clip import Clip, FrameSettings, UnreadableVideo
 from prep.decode import Decoder
 from prep.ffmpeg_process import JPEG_QUALITY, Ffmpeg, ffmpeg_here
-from prep.frame_folders import read_stills, still_files
+from prep.frame_folders import frame_files, read_frame_folder
 from prep.limits import Limits
-from prep.plan import Seen
+from prep.plan import FileStamp
 from prep.report import Remark, remark_on
 from tasd.datasets import SourceVideo
 from tasd.errors import UserError
 from tasd.store import ShardEntry, ShardWriter, shard_name
 
-# Short videos share a process; beyond these bounds starting one costs little beside decoding.
+# Bounds of a group of videos that share a process. Beyond them, starting a process costs little
+# compared with decoding.
 MOST_TOGETHER = 8
 MOST_BYTES_TOGETHER = 4 << 20
 READ_BYTES = 1 << 20
@@ -26,23 +27,23 @@ READ_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class PrepSettings:
-    """What all shards of one prep have in common."""
+    """Settings that all shards of one prep have in common."""
 
     root: Path
     store: Path
     dataset: str
-    settings: FrameSettings
+    frame_settings: FrameSettings
     tool: Ffmpeg
     limits: Limits = field(default_factory=Limits)
 
     def as_json(self) -> dict[str, object]:
-        """What the store remembers, and a later prep compares."""
-        return {**self.settings.as_json(), "jpeg_quality": JPEG_QUALITY}
+        """Return the settings that the store records and a later prep compares."""
+        return {**self.frame_settings.as_json(), "jpeg_quality": JPEG_QUALITY}
 
 
 @dataclass(frozen=True)
 class ShardJob:
-    """One shard to write: its number, and the videos that are to be in it."""
+    """One shard to write: its number and its videos."""
 
     number: int
     videos: tuple[SourceVideo, ...]
@@ -50,76 +51,77 @@ class ShardJob:
 
 @dataclass(frozen=True)
 class ShardReport:
-    """What became of one shard.
+    """A written shard.
 
-    seen: the source files as they were. classes: that of each video in it. remarks: on videos
-    that failed or are not all they should be.
+    stamps: of the source files when they were read. classes: that of each video in the shard.
+    remarks: on videos that could not be read, or are not perfect.
     """
 
     number: int
     entry: ShardEntry
     ffmpeg: str
-    seen: tuple[Seen, ...]
+    stamps: tuple[FileStamp, ...]
     classes: tuple[str, ...]
     remarks: tuple[Remark, ...]
 
 
 def write_shard(
     job: ShardJob,
-    recipe: PrepSettings,
+    settings: PrepSettings,
     *,
-    told: Callable[[int, int], None] = lambda videos, size: None,
+    on_progress: Callable[[int, int], None] = lambda videos, size: None,
 ) -> ShardReport:
     """Decode the videos of a shard and write it; it appears whole or not at all.
 
-    told: hears how many more videos are done, and their bytes. Raises `UserError`.
+    on_progress: called with the number of newly finished videos, and their bytes. Raises
+    `UserError`.
     """
-    if not recipe.root.is_dir():  # a disk that is gone is no reason to call its videos unreadable
+    if not settings.root.is_dir():  # without its disk, no video may be called unreadable
         raise UserError(
-            f"{platform.node()} does not see {recipe.root}; mount it, or correct --root"
+            f"{platform.node()} does not see {settings.root}; mount it, or correct --root"
         )
-    tool = ffmpeg_here(recipe.tool)
-    decoder = Decoder(tool, recipe.settings, recipe.limits)
+    tool = ffmpeg_here(settings.tool)
+    decoder = Decoder(tool, settings.frame_settings, settings.limits)
     remarks: list[Remark] = []
     classes: list[str] = []
     digests: dict[str, str] = {}
     sources: dict[str, tuple[int, str]] = {}
-    seen: list[Seen] = []
+    stamps: list[FileStamp] = []
     writer = ShardWriter(
-        recipe.store / shard_name(job.number),
-        dataset=recipe.dataset,
-        settings=recipe.as_json(),
+        settings.store / shard_name(job.number),
+        dataset=settings.dataset,
+        settings=settings.as_json(),
         ffmpeg=tool.version,
     )
     with writer:
         for group in groups(job.videos):
-            seen += [look_at(video, recipe.root) for video in group]
-            sources |= {video.id: fingerprint(video, recipe.root) for video in group}
-            for video, clip in zip(group, _clips(group, decoder, recipe), strict=True):
-                remarks += remark_on(video, clip, recipe.settings)
+            stamps += [file_stamp(video, settings.root) for video in group]
+            sources |= {video.id: fingerprint(video, settings.root) for video in group}
+            for video, clip in zip(group, _clips(group, decoder, settings), strict=True):
+                remarks += remark_on(video, clip, settings.frame_settings)
                 if isinstance(clip, Clip):
                     _add(writer, video, clip)
                     digests[video.id] = frames_digest(clip.jpegs)
                     classes.append(video.class_name)
-            told(len(group), sum(video.size_bytes for video in group))
+            on_progress(len(group), sum(video.size_bytes for video in group))
         writer.attributes["sources"] = json.dumps(sources)
         writer.attributes["digests"] = json.dumps(digests)
         writer.attributes["remarks"] = json.dumps([asdict(remark) for remark in remarks])
-        if len(classes) < len(job.videos):  # a run that allows more tries the others again
-            writer.attributes["limits"] = json.dumps(asdict(recipe.limits))
+        if len(classes) < len(job.videos):  # a prep with wider limits tries the others again
+            writer.attributes["limits"] = json.dumps(asdict(settings.limits))
     assert writer.entry is not None
     return ShardReport(
         number=job.number,
         entry=writer.entry,
         ffmpeg=tool.version,
-        seen=tuple(seen),
+        stamps=tuple(stamps),
         classes=tuple(classes),
         remarks=tuple(remarks),
     )
 
 
 def groups(videos: Sequence[SourceVideo]) -> Iterator[list[SourceVideo]]:
-    """Neighbours that share a process: short videos."""
+    """Group neighbouring short videos, each group to be decoded in one process."""
     group: list[SourceVideo] = []
     for video in videos:
         size = sum(member.size_bytes for member in group) + video.size_bytes
@@ -131,8 +133,8 @@ def groups(videos: Sequence[SourceVideo]) -> Iterator[list[SourceVideo]]:
         yield group
 
 
-def look_at(video: SourceVideo, root: Path) -> Seen:
-    """A source as `stat` sees it; all zero where it cannot be seen."""
+def file_stamp(video: SourceVideo, root: Path) -> FileStamp:
+    """Return path, bytes and time of change of a source; zeros where it is missing."""
     try:
         found = (root / video.path).stat()
     except OSError:
@@ -141,12 +143,12 @@ def look_at(video: SourceVideo, root: Path) -> Seen:
 
 
 def fingerprint(video: SourceVideo, root: Path) -> tuple[int, str]:
-    """Bytes and sha256 of a source; an empty sha256 where it cannot be read."""
+    """Return bytes and sha256 of a source; 0 and an empty sha256 where it cannot be read."""
     digest = hashlib.sha256()
     path = root / video.path
     size = 0
     try:
-        for file in [path] if video.kind == "video" else still_files(path):
+        for file in [path] if video.kind == "video" else frame_files(path):
             with file.open("rb") as content:
                 while piece := content.read(READ_BYTES):
                     digest.update(piece)
@@ -157,7 +159,7 @@ def fingerprint(video: SourceVideo, root: Path) -> tuple[int, str]:
 
 
 def frames_digest(jpegs: Iterable[bytes]) -> str:
-    """The sha256 of all frames of a video, by which `tasd check` tells which one is damaged."""
+    """Return the sha256 of all frames of a video; with it, `tasd check` finds the damaged video."""
     digest = hashlib.sha256()
     for jpeg in jpegs:
         digest.update(jpeg)
@@ -165,16 +167,16 @@ def frames_digest(jpegs: Iterable[bytes]) -> str:
 
 
 def _clips(
-    group: Sequence[SourceVideo], decoder: Decoder, recipe: PrepSettings
+    group: Sequence[SourceVideo], decoder: Decoder, settings: PrepSettings
 ) -> list[Clip | UnreadableVideo]:
-    """The clips of a group, in its order, whether they are files or folders of frames."""
+    """Return the clips of a group of video files and frame folders, in order."""
     files = [video for video in group if video.kind == "video"]
-    paths = [recipe.root / video.path for video in files]
+    paths = [settings.root / video.path for video in files]
     decoded = iter(decoder.decode(paths)) if paths else iter(())
     return [
         next(decoded)
         if video.kind == "video"
-        else read_stills(recipe.root / video.path, recipe.settings)
+        else read_frame_folder(settings.root / video.path, settings.frame_settings)
         for video in group
     ]
 

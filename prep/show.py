@@ -1,4 +1,4 @@
-"""``tasd show STORE``: what a store holds, and how the frames of one video look."""
+"""Summary of a store, and contact sheets of its videos, for ``tasd show STORE``."""
 
 import difflib
 import io
@@ -20,11 +20,13 @@ TEXT = 14
 
 
 def show_store(path: Path, *, video: str | None = None, out: Path | None = None) -> None:
-    """Print what a store holds, or draw the frames of one video. Raises `UserError`."""
+    """Print the summary of a store, or draw the frames of one video. Raises `UserError`."""
     with Store(path) as store:
         if video is None:
             if out is not None:
-                raise UserError(f"--out {out} draws the frames of a video; name it with --video")
+                raise UserError(
+                    f"--out {out} is for the frames of one video; name the video with --video"
+                )
             _print(store, Console(highlight=False))
             return
         name = find_video(store, video)
@@ -33,12 +35,14 @@ def show_store(path: Path, *, video: str | None = None, out: Path | None = None)
         try:
             sheet.save(target)
         except (OSError, ValueError) as error:
-            raise UserError(f"the sheet {target} cannot be written: {error}") from None
+            raise UserError(
+                f"the sheet {target} cannot be written: {error}; name another file with --out"
+            ) from None
         print(f"{name}: {store.videos[name].frames} frames -> {target}")
 
 
 def find_video(store: Store, video: str) -> str:
-    """The id of a video by its id, or by its name where only one has it. Raises `UserError`."""
+    """Find a video by its id, or by its name where only one has that name. Raises `UserError`."""
     if video in store.videos:
         return video
     same = [known.id for known in store.videos.values() if known.name == video]
@@ -46,11 +50,11 @@ def find_video(store: Store, video: str) -> str:
         return same[0]
     close = same or difflib.get_close_matches(video, store.videos, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "ids are class/name"
-    raise UserError(f"no one video of {store.path} is called {video!r}; {hint}")
+    raise UserError(f"no single video of {store.path} is called {video!r}; {hint}")
 
 
 def contact_sheet(store: Store, video: str) -> Image.Image:
-    """All frames of a video side by side, each with its time."""
+    """Draw all frames of a video in rows, each with its number and time."""
     frames = range(store.videos[video].frames)
     height, width = store.videos[video].size
     scale = CELL / max(height, width)

@@ -1,4 +1,4 @@
-"""What is to be prepared: the videos found, held against a list, and the split of a folder."""
+"""The videos to prepare: those found below the root, checked against a list, and their split."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,22 +11,23 @@ from tasd.datasets.folder import read_split, split_classes
 from tasd.datasets.splits import SPLIT_NAMES
 from tasd.errors import UserError
 
-# From the names of all classes, and the splits of an earlier prep, to the splits of this one.
-Deal = Callable[[Sequence[str], Splits | None], Splits]
+# From the names of all classes, and the splits of an earlier prep, to the splits of this prep.
+SplitRule = Callable[[Sequence[str], Splits | None], Splits]
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What is to be in the store.
+    """The videos of a prep.
 
     videos: those that were found. missing: ids that a list names and that were not found.
-    deal: splits the classes, where no published list does.
+    problems: files and folders that could not be taken as videos. split_rule: splits the classes
+    of a data set without published splits; None for the others.
     """
 
     videos: tuple[SourceVideo, ...]
     missing: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
-    deal: Deal | None = None
+    split_rule: SplitRule | None = None
 
 
 def find_sources(
@@ -34,25 +35,25 @@ def find_sources(
     root: Path,
     lists: Sequence[Path],
     *,
-    deal: Deal | None,
+    split_rule: SplitRule | None,
     say: Callable[[str], None],
 ) -> Sources:
-    """Look below the root for the videos of a data set. Raises `UserError`."""
+    """Find the videos of a data set below the root. Raises `UserError`."""
     listed = _listed(dataset, lists, say)
     found = scan(dataset, root)
     selection = select(dataset, found, listed)
     if not selection.videos:
-        raise UserError(_none(dataset, root, lists, selection))
+        raise UserError(_none_found(dataset, root, lists, selection))
     if dataset.published and not {v.class_name for v in selection.videos} & _classes(dataset):
         say(
-            f"NO CLASS of the splits of {dataset.name} is below {root}, so this store can neither "
-            "train nor test; for classes of your own: tasd prep folder"
+            f"NO CLASS of the splits of {dataset.name} is below {root}, so this store is of no use "
+            "for training or tests; for classes of your own: tasd prep folder"
         )
     return Sources(
         videos=selection.videos,
         missing=tuple(video.id for video in selection.missing),
         problems=(*found.problems, *selection.problems),
-        deal=deal,
+        split_rule=split_rule,
     )
 
 
@@ -60,7 +61,7 @@ def _classes(dataset: Dataset) -> set[str]:
     return set(dataset.classes.values())
 
 
-def _none(dataset: Dataset, root: Path, lists: Sequence[Path], selection: Selection) -> str:
+def _none_found(dataset: Dataset, root: Path, lists: Sequence[Path], selection: Selection) -> str:
     if selection.missing:
         named = ", ".join(map(str, lists)) or "CMN's lists"
         return f"none of the videos of {named} is below {root}; is it the right folder?"
@@ -68,20 +69,21 @@ def _none(dataset: Dataset, root: Path, lists: Sequence[Path], selection: Select
     return f"below {root} there is nothing but {reason}; {dataset.name} lies as {dataset.layout}"
 
 
-def split_rule(
+def make_split_rule(
     dataset: Dataset, *, counts: Mapping[str, int | None], file: Path | None, seed: int
-) -> Deal | None:
-    """How the classes are split; None where published lists say it. Raises `UserError`."""
-    asked = [f"--{split}-classes" for split in SPLIT_NAMES if counts[split] is not None]
-    asked += ["--split-file"] if file else []
+) -> SplitRule | None:
+    """Make the rule that splits the classes; None for published splits. Raises `UserError`."""
+    given = [f"--{split}-classes" for split in SPLIT_NAMES if counts[split] is not None]
+    given += ["--split-file"] if file else []
     if dataset.published:
-        if asked:
+        if given:
             raise UserError(
-                f"{asked[0]} is for prep folder: the split of {dataset.name} is published"
+                f"{given[0]} is for prep folder, and the split of {dataset.name} is published; "
+                "leave it out"
             )
         return None
-    if file and len(asked) > 1:
-        raise UserError(f"--split-file and {asked[0]} both split the classes; give one")
+    if file and len(given) > 1:
+        raise UserError(f"--split-file and {given[0]} both split the classes; give one")
     if file:
         return lambda names, kept: read_split(file, names)
     return lambda names, kept: split_classes(names, seed=seed, counts=counts, kept=kept)
@@ -90,14 +92,14 @@ def split_rule(
 def _listed(
     dataset: Dataset, lists: Sequence[Path], say: Callable[[str], None]
 ) -> list[Listed] | None:
-    """The videos that lists name; Kinetics takes CMN's where they were fetched."""
+    """Read the videos that lists name; Kinetics uses CMN's lists where they were fetched."""
     if not lists and dataset.name == "kinetics":
         lists = list(cached_cmn_lists().values())
         if len(lists) < len(SPLIT_NAMES):
             say(
-                "NOT CMN's list: up to 100 videos a class, in the order of their names. For "
-                "numbers to compare with papers: tasd splits fetch kinetics, or --list"
+                "NOT CMN's lists: up to 100 videos a class are taken, in the order of their names. "
+                "For numbers to compare with papers: tasd splits fetch kinetics, or --list"
             )
             return None
-        say("by CMN's lists, as fetched")
+        say("the videos of CMN's lists, as fetched")
     return [video for path in lists for video in read_list(dataset, path)] if lists else None

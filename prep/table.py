@@ -1,4 +1,4 @@
-"""The table at the end of a prep."""
+"""The table that is printed at the end of a prep."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ NAMES = 8
 
 
 def print_report(report: Report, store: Path, console: Console | None = None) -> None:
-    """What became of the videos, a few of each kind by name; the rest is in report.json."""
+    """Print counts and a few examples of each kind of video; report.json has all of them."""
     console = console or Console(highlight=False)
     console.print(_table(report))
     for name, need in USUAL_EPISODES.items():
@@ -23,7 +23,7 @@ def print_report(report: Report, store: Path, console: Console | None = None) ->
             more = f" and {len(few) - NAMES} more" if len(few) > NAMES else ""
             line = f"too few videos for {name}, {need} a class: {', '.join(short)}{more}"
             console.print(line, markup=False, soft_wrap=True)
-    console.print(f"store: {store}\nall of it: {store / REPORT}", markup=False, soft_wrap=True)
+    console.print(f"store: {store}\nfull report: {store / REPORT}", markup=False, soft_wrap=True)
 
 
 def _table(report: Report) -> Table:
@@ -49,5 +49,5 @@ def _table(report: Report) -> Table:
 
 
 def _plain(text: str) -> str:
-    """Square brackets of a name are no markup."""
+    """Escape square brackets, which rich would read as markup."""
     return text.replace("[", r"\[")

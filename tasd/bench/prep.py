@@ -22,7 +22,6 @@ from rich.table import Table
 from prep.clip import FrameSettings
 from prep.ffmpeg_process import JPEG_QUALITY, Ffmpeg, find_ffmpeg
 from prep.prepare import prepare
-from prep.progress import Silence
 from prep.shard import PrepSettings
 from prep.sources import Sources
 from tasd.bench.rounds import interleaved, median_ratio, table_of, usable_cores
@@ -243,7 +242,7 @@ def _prepare(
     settings = PrepSettings(root, store, "folder", FrameSettings(), tool)
 
     def work() -> None:
-        report = prepare(Sources(tuple(sources)), settings, Silence(), workers=workers)
+        report = prepare(Sources(tuple(sources)), settings, workers=workers)
         if report.losses:
             raise UserError(f"{report.remarks[0].reason}; leave such videos out of --root")
 

@@ -1,4 +1,4 @@
-"""``tasd check``: read a store back and hold it against what it says of itself."""
+"""``tasd check``: compare the content of a store with its own hashes and sizes."""
 
 import json
 from dataclasses import asdict
@@ -9,11 +9,11 @@ import typer
 
 
 def check(
-    store: Annotated[Path, typer.Argument(help="The store to check.")],
+    store: Annotated[Path, typer.Argument(help="Folder of the store.")],
     deep: Annotated[bool, typer.Option("--deep", help="Decode every frame as well.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the faults as JSON.")] = False,
 ) -> None:
-    """Verify a store, and name the shard and video of any fault."""
+    """Check a store, and name the shard and video of every fault."""
     from prep.check import check_store, summary
 
     faults = check_store(store, deep=deep)

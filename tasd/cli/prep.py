@@ -1,4 +1,4 @@
-"""``tasd prep``: videos in, a store out."""
+"""``tasd prep``: decode the videos of a data set into a store."""
 
 import enum
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 
 
 class ResizeChoice(enum.StrEnum):
-    """How pictures are made smaller."""
+    """Choices of ``--resize``."""
 
     square = "square"
     short_side = "short-side"
@@ -18,58 +18,64 @@ def prep(
     dataset: Annotated[
         str,
         typer.Argument(
-            metavar="kinetics|ucf101|hmdb51|folder", help="Which one; folder: your own clips."
+            metavar="kinetics|ucf101|hmdb51|folder", help="The data set; folder: your own clips."
         ),
     ],
     root: Annotated[Path, typer.Option(help="Folder of the videos.")],
     store: Annotated[
-        Path | None, typer.Option(help="Where to write; default: $TASD_HOME/stores/DATASET.")
+        Path | None, typer.Option(help="Folder to write; default: $TASD_HOME/stores/DATASET.")
     ] = None,
     list_: Annotated[
         list[Path] | None,
-        typer.Option("--list", help="List of videos, may be given again; kinetics: CMN's."),
+        typer.Option(
+            "--list", help="File that lists the videos; may be repeated. kinetics: CMN's lists."
+        ),
     ] = None,
     frames: Annotated[
-        str | None, typer.Option(help="Frames a video, evenly spaced, or 'all'; default: 32.")
+        str | None, typer.Option(help="Evenly spaced frames per video, or 'all'; default: 32.")
     ] = None,
     fps: Annotated[
-        float | None, typer.Option(help="Frames a second, in place of --frames.")
+        float | None, typer.Option(help="Frames per second, in place of --frames.")
     ] = None,
     resize: Annotated[
-        ResizeChoice, typer.Option(help="Squeeze to a square, or keep the shape.")
+        ResizeChoice, typer.Option(help="Squeeze frames to a square, or keep their shape.")
     ] = ResizeChoice.square,
-    size: Annotated[int, typer.Option(help="Side of the square, or the shorter side.")] = 256,
+    size: Annotated[
+        int, typer.Option(help="Side of the square, or the shorter side, in pixels.")
+    ] = 256,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; default: one for each processor.")
+        int | None, typer.Option(min=1, help="Worker processes; default: one for each processor.")
     ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(help="Dask scheduler, address or file, in place of --workers.")
+        str | None, typer.Option(help="Address or file of a Dask scheduler, in place of --workers.")
     ] = None,
     seconds: Annotated[
-        float, typer.Option(min=1, help="Most that one video may take, and 10 for each MiB of it.")
+        float, typer.Option(min=1, help="Time limit of one video; 10 more for each MiB of it.")
     ] = 60,
-    memory_mib: Annotated[int, typer.Option(min=64, help="Most memory of one ffmpeg.")] = 2048,
-    strict: Annotated[bool, typer.Option("--strict", help="Any loss is exit code 1.")] = False,
-    shard_mib: Annotated[int, typer.Option(min=1, help="About how large a shard becomes.")] = 256,
+    memory_mib: Annotated[int, typer.Option(min=64, help="Memory limit of one ffmpeg.")] = 2048,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with code 1 where any video is lost.")
+    ] = False,
+    shard_mib: Annotated[int, typer.Option(min=1, help="Largest size of a shard, about.")] = 256,
     train_classes: Annotated[
-        int | None, typer.Option(min=0, help="folder: classes to train.")
+        int | None, typer.Option(min=0, help="folder: number of classes to train.")
     ] = None,
     val_classes: Annotated[
-        int | None, typer.Option(min=0, help="folder: classes to validate.")
+        int | None, typer.Option(min=0, help="folder: number of classes to validate.")
     ] = None,
     test_classes: Annotated[
-        int | None, typer.Option(min=0, help="folder: classes to test.")
+        int | None, typer.Option(min=0, help="folder: number of classes to test.")
     ] = None,
     split_file: Annotated[
         Path | None, typer.Option(help="folder: a JSON file or folder with your own split.")
     ] = None,
-    split_seed: Annotated[int, typer.Option(help="folder: seed of the split by class.")] = 0,
+    split_seed: Annotated[int, typer.Option(help="folder: seed of the random split.")] = 0,
     ffmpeg: Annotated[
-        str | None, typer.Option(help="Another ffmpeg, version 6.1 or later.")
+        str | None, typer.Option(help="The ffmpeg program to use, version 6.1 or later.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The report, for scripts.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Decode each video of a data set once; report every loss."""
+    """Decode each video of a data set once, and report every video that is lost."""
     import json
 
     from prep.clip import frame_settings
@@ -79,37 +85,39 @@ def prep(
     from prep.prepare import prepare
     from prep.progress import ProgressBar
     from prep.shard import PrepSettings
-    from prep.sources import find_sources, split_rule
+    from prep.sources import find_sources, make_split_rule
     from prep.table import print_report
     from tasd.datasets import DATASETS
     from tasd.home import default_store
     from tasd.registry import pick
 
     kind = pick(DATASETS, dataset, what="data set")
-    settings = frame_settings(frames=frames, fps=fps, resize=resize.value, size=size)
+    chosen = frame_settings(frames=frames, fps=fps, resize=resize.value, size=size)
     counts = {"train": train_classes, "val": val_classes, "test": test_classes}
-    deal = split_rule(kind, counts=counts, file=split_file, seed=split_seed)
-    recipe = PrepSettings(
+    rule = make_split_rule(kind, counts=counts, file=split_file, seed=split_seed)
+    settings = PrepSettings(
         root=root.absolute(),
         store=(store or default_store(dataset)).absolute(),
         dataset=dataset,
-        settings=settings,
+        frame_settings=chosen,
         tool=find_ffmpeg(ffmpeg),
         limits=Limits(seconds=seconds, memory_mib=memory_mib),
     )
-    with ProgressBar() as watch:
-        wanted = find_sources(kind, root, list_ or [], deal=deal, say=watch.say)
+    with ProgressBar() as bar:
+        sources = find_sources(kind, root, list_ or [], split_rule=rule, say=bar.say)
         report = prepare(
-            wanted,
-            recipe,
-            watch,
+            sources,
+            settings,
+            on_start=bar.begin,
+            on_progress=bar.advance,
+            say=bar.say,
             workers=workers or processors(),
             scheduler=scheduler,
             shard_mib=shard_mib,
         )
     if as_json:
-        typer.echo(json.dumps({"store": str(recipe.store), **report.as_json()}, indent=1))
+        typer.echo(json.dumps({"store": str(settings.store), **report.as_json()}, indent=1))
     else:
-        print_report(report, recipe.store)
+        print_report(report, settings.store)
     if strict and report.losses:
         raise typer.Exit(1)

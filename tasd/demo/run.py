@@ -15,7 +15,7 @@ from prep.ffmpeg_process import find_ffmpeg
 from prep.prepare import prepare
 from prep.progress import ProgressBar
 from prep.shard import PrepSettings
-from prep.sources import find_sources, split_rule
+from prep.sources import find_sources, make_split_rule
 from tasd import recipes
 from tasd.config import Config, replace
 from tasd.datasets import DATASETS
@@ -101,17 +101,24 @@ def demo(out: Path, *, quick: bool, seed: int, device: str, console: Console) ->
 
 def _prepare(root: Path, split: Path, folder: Path, console: Console) -> Store:
     kind = DATASETS["folder"]
-    deal = split_rule(kind, counts=dict.fromkeys(("train", "val", "test")), file=split, seed=0)
+    rule = make_split_rule(kind, counts=dict.fromkeys(("train", "val", "test")), file=split, seed=0)
     prep_settings = PrepSettings(
         root=root.absolute(),
         store=folder.absolute(),
         dataset="folder",
-        settings=frame_settings(frames=str(FRAMES), fps=None, resize="square", size=SIDE),
+        frame_settings=frame_settings(frames=str(FRAMES), fps=None, resize="square", size=SIDE),
         tool=find_ffmpeg(None),
     )
     with ProgressBar(console) as bar:
-        sources = find_sources(kind, root, [], deal=deal, say=bar.say)
-        prepare(sources, prep_settings, bar, workers=os.cpu_count() or 1)
+        sources = find_sources(kind, root, [], split_rule=rule, say=bar.say)
+        prepare(
+            sources,
+            prep_settings,
+            on_start=bar.begin,
+            on_progress=bar.advance,
+            say=bar.say,
+            workers=os.cpu_count() or 1,
+        )
     return Store(folder)
 
 

@@ -77,7 +77,7 @@ def clip_features(
                 root=Path("/"),
                 store=Path(folder),
                 dataset="folder",
-                settings=settings,
+                frame_settings=settings,
                 tool=tool,
                 limits=limits or Limits(),
             )

@@ -35,7 +35,7 @@ def call(*arguments: object) -> Result:
 
 
 def mistake(*arguments: object) -> str:
-    """The message for a person who can mend it."""
+    """Run a wrong command and return its message."""
     result = call(*arguments)
     assert isinstance(result.exception, UserError), result.output
     return str(result.exception)
@@ -67,9 +67,9 @@ def test_a_folder_without_a_class_of_the_data_set_is_told_loudly(root: Path) -> 
 
 @pytest.mark.parametrize("dataset", ["folder", "hmdb51"])
 def test_a_video_in_no_class_folder_is_answered_with_the_layout(root: Path, dataset: str) -> None:
-    said = mistake(dataset, "--root", min(root.iterdir()), *QUICK)
-    assert "there is nothing but 2 videos in no class folder: left out" in said
-    assert f"{dataset} lies as <class>/" in said
+    text = mistake(dataset, "--root", min(root.iterdir()), *QUICK)
+    assert "there is nothing but 2 videos in no class folder: left out" in text
+    assert f"{dataset} lies as <class>/" in text
 
 
 def test_a_split_of_ones_own_is_taken(root: Path, home: Path) -> None:
@@ -100,7 +100,7 @@ def test_strict_makes_a_loss_a_failure(root: Path) -> None:
 
 
 def test_mistakes_are_told_before_anything_is_written(root: Path, home: Path) -> None:
-    told = {
+    messages = {
         ("kinetic", "--root", root): "did you mean 'kinetics'",
         ("folder", "--root", root / "nowhere"): "is not a folder",
         ("folder", "--root", root, "--frames", "many"): "--frames is 'many'",
@@ -109,16 +109,16 @@ def test_mistakes_are_told_before_anything_is_written(root: Path, home: Path) ->
         ("folder", "--root", root, "--fps", "0"): "--fps is 0",
         ("folder", "--root", root, "--fps", "nan"): "--fps is nan",
         ("folder", "--root", root, "--size", "4"): "--size is 4",
-        ("folder", "--root", root, "--ffmpeg", "/bin/true"): "'/bin/true' is no ffmpeg",
+        ("folder", "--root", root, "--ffmpeg", "/bin/true"): "'/bin/true' is not an ffmpeg",
         ("folder", "--root", root, "--train-classes", "6"): "the folder has 7 classes",
         ("folder", "--root", root, "--list", root / "list.txt"): "cannot be read",
         ("ucf101", "--root", root, "--test-classes", "2"): "is for prep folder",
         ("folder", "--root", root, "--split-file", "x", "--val-classes", "2"): "give one",
     }
-    for arguments, message in told.items():
-        said = mistake(*arguments)
-        assert message in said, arguments
-        assert "\n" not in said
+    for arguments, message in messages.items():
+        text = mistake(*arguments)
+        assert message in text, arguments
+        assert "\n" not in text
     for option in ("--workers", "--shard-mib", "--val-classes"):
         assert call("folder", "--root", root, option, "-1").exit_code == 2
     assert not home.exists()
@@ -129,8 +129,8 @@ def test_mistakes_are_told_before_anything_is_written(root: Path, home: Path) ->
 )
 def test_a_list_may_not_lead_out_of_the_root(root: Path, home: Path, line: str) -> None:
     (home.parent / "list.txt").write_text(f"class 00/video_000\n{line}\n")
-    said = mistake("folder", "--root", root, *QUICK, "--list", home.parent / "list.txt")
-    assert "line 2" in said
+    text = mistake("folder", "--root", root, *QUICK, "--list", home.parent / "list.txt")
+    assert "line 2" in text
     assert not home.exists()
 
 

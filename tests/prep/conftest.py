@@ -1,4 +1,4 @@
-"""Clips made once for all tests of prep, and the shortest way to a store."""
+"""Clips that are made once for all tests of prep, and a short call of a whole prep."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -24,16 +24,16 @@ from tests.videos import CLIPS, make_clip
 
 @dataclass
 class Listener:
-    """An audience that remembers what it was told."""
+    """A recorder of the progress of a prep."""
 
     lines: list[str] = field(default_factory=list)
     videos: int = 0
     done: int = 0
 
-    def begin(self, *, videos: int, size: int) -> None:
+    def begin(self, videos: int, size: int) -> None:
         self.videos = videos
 
-    def told(self, videos: int, size: int) -> None:
+    def advance(self, videos: int, size: int) -> None:
         self.done += videos
 
     def say(self, line: str) -> None:
@@ -53,7 +53,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def decode(tool: Ffmpeg) -> Callable[..., Clip | UnreadableVideo]:
-    """Decode one video alone, with small pictures unless told otherwise."""
+    """Decode one video alone, with few and small frames by default."""
 
     def decode_one(path: Path, limits: Limits | None = None, **settings: object) -> object:
         chosen = FrameSettings(**{"frames": 8, "size": 64, **settings})  # type: ignore[arg-type]
@@ -64,7 +64,7 @@ def decode(tool: Ffmpeg) -> Callable[..., Clip | UnreadableVideo]:
 
 @pytest.fixture
 def run(tool: Ffmpeg, tmp_path: Path) -> Callable[..., Report]:
-    """Prepare a folder of videos into a store, through the whole of prep."""
+    """Prepare a folder of videos into a store."""
 
     def run_prep(
         root: Path,
@@ -74,37 +74,46 @@ def run(tool: Ffmpeg, tmp_path: Path) -> Callable[..., Report]:
         settings: FrameSettings | None = None,
         listener: Listener | None = None,
         lists: tuple[Path, ...] = (),
-        wanted: Sources | None = None,
+        sources: Sources | None = None,
         limits: Limits | None = None,
         **options: object,
     ) -> Report:
         listener = listener or Listener()
-        recipe = PrepSettings(
+        prep_settings = PrepSettings(
             root=root,
             store=store or tmp_path / "store",
             dataset=dataset,
-            settings=settings or FrameSettings(frames=4, size=32),
+            frame_settings=settings or FrameSettings(frames=4, size=32),
             tool=tool,
             limits=limits or Limits(),
         )
-        deal = all_to_train if dataset == "folder" else None
-        wanted = wanted or find_sources(DATASETS[dataset], root, lists, deal=deal, say=listener.say)
-        return prepare(wanted, recipe, listener, **options)  # type: ignore[arg-type]
+        rule = all_to_train if dataset == "folder" else None
+        sources = sources or find_sources(
+            DATASETS[dataset], root, lists, split_rule=rule, say=listener.say
+        )
+        return prepare(
+            sources,
+            prep_settings,
+            on_start=listener.begin,
+            on_progress=listener.advance,
+            say=listener.say,
+            **options,  # type: ignore[arg-type]
+        )
 
     return run_prep
 
 
 def all_to_train(names: Sequence[str], kept: object) -> dict[str, tuple[str, ...]]:
-    """The simplest split."""
+    """Put all classes into train."""
     return {"train": tuple(names), "val": (), "test": ()}
 
 
 def pixels(jpeg: bytes) -> NDArray[np.float64]:
-    """A frame as red, green and blue from 0 to 255."""
+    """Decode a frame to red, green and blue from 0 to 255."""
     with Image.open(io.BytesIO(jpeg)) as image:
         return np.asarray(image.convert("RGB"), dtype=np.float64)
 
 
 def content(store: Path) -> dict[str, bytes]:
-    """All files of a store by name, but for its lock."""
+    """Read all files of a store, by name, except its lock."""
     return {path.name: path.read_bytes() for path in store.iterdir() if path.name != ".lock"}

@@ -1,4 +1,4 @@
-"""Running prep as a person would, in a process of its own, to be killed."""
+"""A prep in a process group of its own, which tests kill."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-# What a shell starts in the background ignores Ctrl-C, and so would all that it starts.
+# Processes that a shell starts in the background ignore Ctrl-C, and pass that on.
 PREP = (
     "import signal, typer; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "from tasd.cli.prep import prep; typer.run(prep)"
@@ -17,7 +17,7 @@ SETTINGS = ("--frames", "32", "--size", "128", "--shard-mib", "1", "--workers", 
 
 
 def start_prep(root: Path, store: Path, *more: str) -> subprocess.Popen[str]:
-    """Begin a prep in a process group of its own."""
+    """Start a prep in a process group of its own."""
     command = [sys.executable, "-c", PREP, "folder", "--root", str(root), "--store", str(store)]
     return subprocess.Popen(
         [*command, *SETTINGS, *more],
@@ -29,13 +29,13 @@ def start_prep(root: Path, store: Path, *more: str) -> subprocess.Popen[str]:
 
 
 def kill_group(process: subprocess.Popen[str]) -> None:
-    """End a prep and everything it started, as a power cut would."""
+    """Kill a prep and all processes that it started."""
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
 
 def children(process: int) -> dict[int, str]:
-    """The processes that a process started, with their command lines."""
+    """Find the child processes of a process, with their command lines."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -43,23 +43,23 @@ def children(process: int) -> dict[int, str]:
             if parent == process:
                 found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
         except (OSError, IndexError):
-            continue  # it has ended meanwhile
+            continue  # the process has ended
     return found
 
 
 def wait_for(condition: object, seconds: float = 150.0) -> object:
-    """The first true answer of a function, which must come in time."""
+    """Wait until a condition is true, and return its value. Fails after ``seconds``."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         answer = condition()  # type: ignore[operator]
         if answer:
             return answer
         time.sleep(0.01)
-    raise AssertionError("waited in vain")
+    raise AssertionError(f"the condition was not true within {seconds} seconds")
 
 
 def group_is_gone(process: int) -> bool:
-    """Whether nothing is left of a process group."""
+    """True where no process of a group is left."""
     try:
         os.killpg(process, 0)
     except ProcessLookupError:

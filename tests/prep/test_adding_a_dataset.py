@@ -1,4 +1,4 @@
-"""The worked example of docs/datasets.md is a data set: its module runs as it stands there."""
+"""The worked example of docs/datasets.md: its module runs as printed."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import pytest
 from prep.clip import FrameSettings
 from prep.plan import plan_shards
 from prep.report import Report
-from prep.sources import Sources, find_sources, split_rule
+from prep.sources import Sources, find_sources, make_split_rule
 from tasd.datasets import DATASETS, Dataset
 from tasd.datasets import splits as class_lists
 from tasd.errors import UserError
@@ -41,7 +41,7 @@ def label(template: str) -> str:
 
 @pytest.fixture
 def ssv2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dataset]:
-    """The module of the page, registered, with class lists as a person brings them."""
+    """Register the module of the page, with class lists of a person."""
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     names: dict[str, Dataset] = {}
     exec(compile(code, str(PAGE), "exec"), names)
@@ -57,7 +57,7 @@ def ssv2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dataset]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """The data set as it is unpacked: id 99 is a test video, without a label."""
+    """Make the unpacked data set; id 99 is a test video, without a label."""
     found = tree(tmp_path / "ssv2", *(f"{VIDEOS}/{name}.webm" for name in [*TEMPLATES, "99"]))
     entries = [
         {"id": name, "label": label(text), "template": text, "placeholders": ["a cup"]}
@@ -69,24 +69,24 @@ def root(tmp_path: Path) -> Path:
     return found
 
 
-def planned(wanted: Sources) -> list[str]:
-    plans = plan_shards(wanted.videos, (), settings=FrameSettings(), shard_mib=1)
+def planned(sources: Sources) -> list[str]:
+    plans = plan_shards(sources.videos, (), settings=FrameSettings(), shard_mib=1)
     return sorted(video for shard in plans for video in shard.videos)
 
 
 def find(dataset: Dataset, root: Path, *lists: Path) -> Sources:
-    return find_sources(dataset, root, lists, deal=None, say=print)
+    return find_sources(dataset, root, lists, split_rule=None, say=print)
 
 
 def test_a_prep_of_the_example_is_planned_from_its_labels(ssv2: Dataset, root: Path) -> None:
-    wanted = find(ssv2, root)
-    assert planned(wanted) == [
+    sources = find(ssv2, root)
+    assert planned(sources) == [
         "Humming to something/31",
         "Looking at something that isn't there/21",
         "Wiggling something, then something/11",
         "Wiggling something, then something/12",
     ]
-    (problem,) = wanted.problems
+    (problem,) = sources.problems
     assert problem.reason.startswith("2 videos without a label of these classes: left out")
 
 
@@ -94,9 +94,9 @@ def test_a_list_of_the_example_names_the_videos_and_what_is_missing(
     ssv2: Dataset, root: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "x.txt").write_text(f"{SPLITS['train']}/12\n{SPLITS['test']}/32\n")
-    wanted = find(ssv2, root, tmp_path / "x.txt")
-    assert planned(wanted) == ["Wiggling something, then something/12"]
-    assert wanted.missing == ("Humming to something/32",)
+    sources = find(ssv2, root, tmp_path / "x.txt")
+    assert planned(sources) == ["Wiggling something, then something/12"]
+    assert sources.missing == ("Humming to something/32",)
 
 
 def test_the_folder_of_videos_alone_is_answered_with_what_lies_beside_it(
@@ -117,20 +117,20 @@ def test_without_its_class_lists_the_example_says_where_they_belong(
 def test_without_any_code_lists_place_the_videos_of_a_flat_folder(
     root: Path, tmp_path: Path
 ) -> None:
-    """The way that the page shows first: prep folder --list --split-file."""
+    """The first way of the page: prep folder --list --split-file."""
     (tmp_path / "x.txt").write_text("".join(f"{label(t)}/{n}\n" for n, t in TEMPLATES.items()))
     lists = tree(tmp_path / "mine", *(f"{split}.txt" for split in SPLITS))
     for split, name in SPLITS.items():
         (lists / f"{split}.txt").write_text(f"{name}\n")
     counts = dict.fromkeys(SPLITS)
-    deal = split_rule(DATASETS["folder"], counts=counts, file=lists, seed=0)
-    wanted = find_sources(
-        DATASETS["folder"], root / VIDEOS, [tmp_path / "x.txt"], deal=deal, say=print
+    rule = make_split_rule(DATASETS["folder"], counts=counts, file=lists, seed=0)
+    sources = find_sources(
+        DATASETS["folder"], root / VIDEOS, [tmp_path / "x.txt"], split_rule=rule, say=print
     )
-    assert planned(wanted) == sorted(f"{label(t)}/{n}" for n, t in TEMPLATES.items())
-    assert deal is not None
-    names = sorted({video.class_name for video in wanted.videos})
-    assert deal(names, None) == {split: (name,) for split, name in SPLITS.items()}
+    assert planned(sources) == sorted(f"{label(t)}/{n}" for n, t in TEMPLATES.items())
+    assert rule is not None
+    names = sorted({video.class_name for video in sources.videos})
+    assert rule(names, None) == {split: (name,) for split, name in SPLITS.items()}
 
 
 def test_genuine_clips_of_the_example_become_a_store(

@@ -31,7 +31,7 @@ def damage(shard: Path, at: int, value: int) -> None:
 
 
 def place_of(store: Path, video: int, frame: int, inside: int) -> int:
-    """Where in the file of the first shard a byte of a frame lies."""
+    """Return the position of a byte of a frame in the file of the first shard."""
     shard = read_shard(store / "shard-00000.h5")
     number = shard.index.first_frame[video] + frame
     return int(shard.preamble.offset + shard.index.frame_offset[number] + inside)

@@ -103,11 +103,11 @@ def test_prep_says_that_it_waits_for_workers(run: Run, root: Path, empty_cluster
 
 
 @pytest.mark.parametrize(
-    ("hidden", "told"),
+    ("hidden", "message"),
     [("store", r"sees another folder as .*/store, or none"), ("videos", "sees none of the .* vid")],
 )
 def test_a_worker_that_sees_other_folders_is_named(
-    run: Run, root: Path, tmp_path: Path, empty_cluster: Any, hidden: str, told: str
+    run: Run, root: Path, tmp_path: Path, empty_cluster: Any, hidden: str, message: str
 ) -> None:
     """A machine whose own, empty folder has the name of the shared one."""
     (tmp_path / "store").mkdir()
@@ -118,7 +118,7 @@ def test_a_worker_that_sees_other_folders_is_named(
         pytest.skip("mounting apart is not permitted here")
     with subprocess.Popen([*apart, *worker, "--nthreads", "1", "--no-dashboard"]) as process:
         try:
-            with pytest.raises(UserError, match=f"{platform.node()} {told}"):
+            with pytest.raises(UserError, match=f"{platform.node()} {message}"):
                 run(root, scheduler=empty_cluster.scheduler_address)
         finally:
             process.terminate()

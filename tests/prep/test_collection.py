@@ -1,4 +1,4 @@
-"""Genuine clips, and what a collection off the internet holds."""
+"""Genuine clips, and files as in collections from the internet."""
 
 import shutil
 from collections.abc import Callable
@@ -38,12 +38,12 @@ UNREADABLE = {
 def test_every_odd_file_is_prepared_or_reported(run: Run, tmp_path: Path, shared: Path) -> None:
     shutil.copytree(shared / "data/odd", tmp_path / "videos/odd")
     report = run(tmp_path / "videos", settings=FULL, workers=2)
-    said = {(remark.video.removeprefix("odd/"), remark.kind) for remark in report.remarks}
+    kinds = {(remark.video.removeprefix("odd/"), remark.kind) for remark in report.remarks}
     lost = {remark.video: remark.reason for remark in report.remarks if remark.kind == "unreadable"}
     assert lost == UNREADABLE
-    assert ("truncated", "too short") in said
-    assert {("corrupt_nal", "damaged"), ("truncated", "damaged")} <= said
-    short = {video for video, kind in said if kind == "repeated frames"}
+    assert ("truncated", "too short") in kinds
+    assert {("corrupt_nal", "damaged"), ("truncated", "damaged")} <= kinds
+    short = {video for video, kind in kinds if kind == "repeated frames"}
     assert {"one_pixel", "rotated_90", "sar_16_9_one_frame", "truncated"} <= short
     with Store(tmp_path / "store") as store:
         sizes = {video.name: video.size for video in store.videos.values()}

@@ -125,7 +125,7 @@ def test_a_file_cut_short_gives_what_is_left_of_it(
     path.write_bytes(content[: len(content) // 2])
     clip = decode(path)
     assert isinstance(clip, Clip)
-    assert clip.promised == 40
+    assert clip.header_frames == 40
     assert 10 < clip.decoded < 30
     assert clip.times[-1] == pytest.approx(clip.decoded / 10, abs=0.3)
     video = SourceVideo("a class", name, name, 1)

@@ -1,4 +1,4 @@
-"""A disk that is full or may not be written to: one clear line, nothing lost."""
+"""Disks that are full or read-only: one clear line, and nothing is lost."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ Run = Callable[..., Report]
 
 @contextlib.contextmanager
 def mounted(folder: Path, options: str) -> Iterator[Path]:
-    """A small file system in memory, where that is permitted."""
+    """Mount a small file system in memory, where that is permitted."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     try:
@@ -50,14 +50,14 @@ def test_a_full_disk_is_told_in_one_line_and_the_work_goes_on_once_there_is_room
     with mounted(tmp_path / "disk", "size=20m") as disk:
         ballast = disk / "ballast"
         ballast.write_bytes(bytes(14 << 20))
-        with pytest.raises(UserError, match=r"the disk of .* is full; what is finished is kept"):
+        with pytest.raises(UserError, match=r"the disk of .* is full; finished shards are kept"):
             run(root, disk / "store", settings=settings, shard_mib=1, workers=2)
         left = content(disk / "store")
         assert "manifest.json" not in left
         assert [name for name in left if name.endswith(".h5")]
         ballast.unlink()
-        run(root, disk / "store", settings=settings, shard_mib=1, listener=(told := Listener()))
-        assert told.videos < 60
+        run(root, disk / "store", settings=settings, shard_mib=1, listener=(listener := Listener()))
+        assert listener.videos < 60
         assert content(disk / "store") == content(tmp_path / "whole")
 
 
@@ -109,7 +109,7 @@ def test_videos_are_not_called_unreadable_when_their_disk_has_gone(
     tmp_path: Path, tool: Ffmpeg
 ) -> None:
     gone = tmp_path / "unmounted"
-    recipe = PrepSettings(gone, tmp_path / "store", "folder", FrameSettings(), tool)
+    settings = PrepSettings(gone, tmp_path / "store", "folder", FrameSettings(), tool)
     job = ShardJob(0, (SourceVideo("a", "a", "a/a.mp4", 1),))
     with pytest.raises(UserError, match=f"does not see {gone}"):
-        write_shard(job, recipe)
+        write_shard(job, settings)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prep.ffmpeg_log import Transcript, frame_lines
+from prep.ffmpeg_log import FfmpegLog, frame_lines
 
 TALK = b"""[info] Input #0, avi, from 'file:a [error] b.avi':
 [mpeg4 @ 0x55bcf2249200] [error] ac-tex damaged at 9 10
@@ -19,36 +19,36 @@ TALK = b"""[info] Input #0, avi, from 'file:a [error] b.avi':
 
 @given(cuts=st.lists(st.integers(0, len(TALK)), max_size=6).map(sorted))
 def test_it_does_not_matter_in_which_pieces_ffmpeg_speaks(cuts: list[int]) -> None:
-    said = Transcript()
+    log = FfmpegLog()
     for start, stop in zip([0, *cuts], [*cuts, len(TALK)], strict=True):
         if start < stop:
-            said.hear(TALK[start:stop])
-    said.hear(b"")
-    assert said.decoded == {0: 8, 1: 74}
-    assert said.complaints == 4
-    assert said.complaint == "Error opening output files: Invalid argument"
-    assert said.cause == "it has no video stream"
+            log.feed(TALK[start:stop])
+    log.feed(b"")
+    assert log.decoded == {0: 8, 1: 74}
+    assert log.complaints == 4
+    assert log.complaint == "Error opening output files: Invalid argument"
+    assert log.cause == "it has no video stream"
 
 
 def test_the_addresses_of_a_run_are_left_out() -> None:
-    said = Transcript()
-    said.hear(b"[h264 @ 0x55bcf2249200] [error] Invalid NAL unit size (-1 > 551).\n")
-    assert said.complaint == "Invalid NAL unit size (-1 > 551)."
-    assert said.complaints == 1
+    log = FfmpegLog()
+    log.feed(b"[h264 @ 0x55bcf2249200] [error] Invalid NAL unit size (-1 > 551).\n")
+    assert log.complaint == "Invalid NAL unit size (-1 > 551)."
+    assert log.complaints == 1
 
 
 @pytest.mark.parametrize("error", ["Cannot allocate memory", "Resource temporarily unavailable"])
 def test_what_no_memory_means_is_said_with_the_way_out(error: str) -> None:
-    said = Transcript()
-    said.hear(f"[error] Terminating thread with return code -11 ({error})\n".encode())
-    assert said.cause == "decoding it takes more memory than prep allows; see --memory-mib"
+    log = FfmpegLog()
+    log.feed(f"[error] Terminating thread with return code -11 ({error})\n".encode())
+    assert log.cause == "decoding it takes more memory than prep allows; see --memory-mib"
 
 
 def test_a_flood_of_words_without_an_end_is_not_kept() -> None:
-    said = Transcript()
+    log = FfmpegLog()
     for _ in range(1000):
-        said.hear(b"x" * 10_000)
-    assert len(said._unfinished) <= 10_000
+        log.feed(b"x" * 10_000)
+    assert len(log._unfinished) <= 10_000
 
 
 def test_times_are_ticks_times_their_length() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prep.header import promised_frames
+from prep.header import header_count
 from tests.videos import make_clip, run_ffmpeg
 
 COUNTED = {
@@ -27,26 +27,26 @@ COUNTED = {
 
 @pytest.mark.parametrize("name", COUNTED)
 def test_a_header_tells_the_count_of_frames(clips: dict[str, Path], name: str) -> None:
-    promise = promised_frames(clips[name])
-    assert promise is not None
-    assert promise.frames == COUNTED[name]
-    assert promise.exact == (not name.endswith(("mkv", "webm")))
+    counted = header_count(clips[name])
+    assert counted is not None
+    assert counted.frames == COUNTED[name]
+    assert counted.exact == (not name.endswith(("mkv", "webm")))
 
 
 @pytest.mark.parametrize("name", ["fragmented.mp4", "stream.ts", "flash.flv", "sound_only.mp4"])
 def test_where_the_header_says_nothing_nothing_is_promised(
     clips: dict[str, Path], name: str
 ) -> None:
-    assert promised_frames(clips[name]) is None
+    assert header_count(clips[name]) is None
 
 
 def test_an_edit_list_counts_only_what_is_shown(tmp_path: Path) -> None:
     whole = make_clip(tmp_path, "h264_forty.mp4")
     cut = tmp_path / "cut.mp4"
     run_ffmpeg("-ss", "2.05", "-i", whole, "-c", "copy", cut)
-    promise = promised_frames(cut)
-    assert promise is not None
-    assert abs(promise.frames - 20) <= 1
+    counted = header_count(cut)
+    assert counted is not None
+    assert abs(counted.frames - 20) <= 1
 
 
 def test_what_is_no_video_promises_nothing(tmp_path: Path) -> None:
@@ -59,9 +59,9 @@ def test_what_is_no_video_promises_nothing(tmp_path: Path) -> None:
     }.items():
         path = tmp_path / name
         path.write_bytes(content)
-        assert promised_frames(path) is None
-    assert promised_frames(tmp_path / "not there") is None
-    assert promised_frames(tmp_path) is None
+        assert header_count(path) is None
+    assert header_count(tmp_path / "not there") is None
+    assert header_count(tmp_path) is None
 
 
 @settings(
@@ -78,8 +78,8 @@ def test_no_damage_to_a_header_is_more_than_no_promise(
         content[at : at + 8] = data.draw(st.binary(min_size=1, max_size=8))
     path = tmp_path / "mutated"
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
-    promise = promised_frames(path)
-    assert promise is None or promise.frames > 0
+    counted = header_count(path)
+    assert counted is None or counted.frames > 0
 
 
 def test_a_table_that_claims_to_be_enormous_is_not_read(
@@ -89,5 +89,5 @@ def test_a_table_that_claims_to_be_enormous_is_not_read(
     at = content.index(b"stts") + 8
     path = tmp_path / "enormous.mp4"
     path.write_bytes(content[:at] + b"\xff\xff\xff\xff" + content[at + 4 :])
-    assert promised_frames(path) is None
+    assert header_count(path) is None
     assert os.path.getsize(path) == len(content)

@@ -1,4 +1,4 @@
-"""Files that would have ffmpeg open other files are refused, whatever they are called."""
+"""Files that make ffmpeg open other files are refused, whatever their names are."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +72,6 @@ def test_the_whitelists_are_what_refuses(tool: Ffmpeg, tmp_path: Path) -> None:
     path.write_text(HOSTILE["a list of files"])
     run = run_ffmpeg([Request(path)], tool=tool, resize="square", size=32, limits=Limits())
     assert run.streams == [b""]
-    assert run.said.cause == "its container is not one that prep opens"
+    assert run.log.cause == "its container is not one that prep opens"
     make("-f", "concat", "-i", path, tmp_path / "made.mp4")  # what ffmpeg does otherwise
     assert (tmp_path / "made.mp4").stat().st_size > 1000

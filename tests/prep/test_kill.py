@@ -1,4 +1,4 @@
-"""However a prep ends, the next one gives the store that an undisturbed one gives."""
+"""A prep that was killed and one that was not give the same store in the end."""
 
 import os
 import random
@@ -26,7 +26,7 @@ def root(tmp_path_factory: pytest.TempPathFactory, clips: dict[str, Path]) -> Pa
 
 @pytest.fixture(scope="module")
 def undisturbed(root: Path) -> dict[str, bytes]:
-    """The store as it should be."""
+    """Prepare a store without any disturbance."""
     finish(root, root.parent / "undisturbed")
     made = content(root.parent / "undisturbed")
     assert len([name for name in made if name.startswith("shard")]) == SHARDS
@@ -35,13 +35,13 @@ def undisturbed(root: Path) -> dict[str, bytes]:
 
 def finish(root: Path, store: Path) -> str:
     process = start_prep(root, store)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
-    return said
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return errors
 
 
 def kill_after(shards: int, seconds: float, root: Path, store: Path) -> None:
-    """Kill everything a while after so many shards are there; -1: as soon as it has begun."""
+    """Kill a prep some time after it has written so many shards; -1: after its start."""
     process = start_prep(root, store)
     wait_for(lambda: shards < 0 or len(list(store.glob("shard-*.h5"))) >= shards)
     time.sleep(seconds)
@@ -90,9 +90,9 @@ def test_a_worker_killed_alone_is_replaced(
     workers = [pid for pid, line in children(process.pid).items() if "spawn_main" in line]
     assert workers
     os.kill(workers[0], signal.SIGKILL)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
-    assert "a worker process was killed; begun again: shard" in said
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "a worker process was killed; starting again: shard" in errors
     assert content(tmp_path / "store") == undisturbed
 
 
@@ -111,10 +111,10 @@ def test_two_at_once_are_one_too_many(
     first = start_prep(root, tmp_path / "store")
     wait_for(lambda: (tmp_path / "store/plan.json").exists())
     second = start_prep(root, tmp_path / "store")
-    _, said = second.communicate(timeout=60)
+    _, errors = second.communicate(timeout=60)
     assert second.returncode == 1
-    assert f"process {first.pid}" in said
-    assert "is preparing the store" in said
+    assert f"process {first.pid}" in errors
+    assert "is preparing the store" in errors
     first.communicate(timeout=120)
     assert first.returncode == 0
     assert content(tmp_path / "store") == undisturbed
@@ -126,9 +126,9 @@ def test_ctrl_c_ends_it_at_once_and_the_rest_is_done_later(
     process = start_prep(root, tmp_path / "store")
     wait_for(lambda: list((tmp_path / "store").glob("shard-*.h5")))
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=20)
     assert process.returncode != 0
-    assert "Traceback" not in said
+    assert "Traceback" not in errors
     wait_for(lambda: group_is_gone(process.pid), seconds=20)
     finish(root, tmp_path / "store")
     assert content(tmp_path / "store") == undisturbed

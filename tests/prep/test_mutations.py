@@ -1,4 +1,4 @@
-"""Damage of every kind: never a crash, a hang, or a loss without a word."""
+"""Damaged files: never a crash, a hang, or a loss that is not reported."""
 
 import os
 import random
@@ -33,7 +33,7 @@ def cut(content: bytes, chance: random.Random) -> bytes:
 
 
 def spliced(content: bytes, chance: random.Random) -> bytes:
-    """A piece left out, doubled, or filled with nothing."""
+    """Remove, double or zero a piece of a file."""
     a, b = sorted(chance.randrange(len(content)) for _ in range(2))
     middle = chance.choice((b"", content[a:b] * 2, bytes(b - a), content[b:] + content[a:b]))
     return content[:a] + middle + content[b:]
@@ -50,16 +50,16 @@ def mutated(folder: Path, sources: list[Path], count: int, seed: int) -> Iterato
 
 
 def check(paths: list[Path], tool: Ffmpeg, settings: FrameSettings) -> int:
-    """Decode eight at a time, as prep does, and see that every loss is told; how many are."""
+    """Decode eight at a time, check that every loss is reported, and return their number."""
     decoder = Decoder(tool, settings, LIMITS)
     groups = [paths[start : start + 8] for start in range(0, len(paths), 8)]
     with ThreadPoolExecutor(2) as pool:
         clips = [clip for group in pool.map(decoder.decode, groups) for clip in group]
     assert len(clips) == len(paths)
-    told = 0
+    reported = 0
     for path, clip in zip(paths, clips, strict=True):
         remarks = remark_on(SourceVideo("c", path.name, path.name, 1), clip, settings)
-        told += bool(remarks)
+        reported += bool(remarks)
         if isinstance(clip, UnreadableVideo):
             assert str(clip), path.name
             assert "more than" not in str(clip), (path.name, str(clip))
@@ -67,9 +67,9 @@ def check(paths: list[Path], tool: Ffmpeg, settings: FrameSettings) -> int:
         else:
             assert isinstance(clip, Clip)
             assert len(clip.jpegs) == settings.frames
-            lost = clip.promised - clip.decoded
-            assert remarks or lost <= 2 + clip.promised // 20, path.name
-    return told
+            lost = clip.header_frames - clip.decoded
+            assert remarks or lost <= 2 + clip.header_frames // 20, path.name
+    return reported
 
 
 def test_two_hundred_damaged_videos_are_prepared_or_reported(

@@ -1,4 +1,4 @@
-"""Videos and folders are called what people and programs call them."""
+"""Unusual names of videos and folders."""
 
 import os
 import shutil
@@ -53,8 +53,8 @@ def test_a_name_that_is_no_text_is_taken_or_reported(
     except OSError:
         pytest.skip("this file system takes only text")
     report = run(root)
-    said = [p.path for p in report.problems] + [r.path for r in report.remarks]
-    assert report.counts["prepared"] == 3 or any("utf8" in path for path in said)
+    named = [p.path for p in report.problems] + [r.path for r in report.remarks]
+    assert report.counts["prepared"] == 3 or any("utf8" in path for path in named)
 
 
 def test_a_link_is_followed_and_one_to_nothing_reported(
@@ -99,7 +99,7 @@ def test_a_video_that_goes_while_prep_works_is_reported(
     root = make_tree(tmp_path / "videos", clips["h264.mp4"], classes=1, videos=1)
     gone = SourceVideo("class 00", "gone", "class 00/gone.mp4", 1000)
     there = SourceVideo("class 00", "video_000", "class 00/video_000.mp4", 1000)
-    report = run(root, wanted=Sources((gone, there), deal=all_to_train), listener=Listener())
+    report = run(root, sources=Sources((gone, there), split_rule=all_to_train), listener=Listener())
     assert report.counts["prepared"] == 1
     assert [(remark.video, remark.kind) for remark in report.remarks] == [
         ("class 00/gone", "unreadable")

@@ -56,7 +56,7 @@ def test_a_plan_comes_back_as_it_was_written(tmp_path: Path) -> None:
     plan = Plan(shards, {"train": ("a",), "val": (), "test": ("é",)})
     write_plan(tmp_path, plan)
     assert read_plan(tmp_path) == plan
-    assert plan.with_seen(3, (("z", 5, 6),)).shards[1].seen == (("z", 5, 6),)
+    assert plan.with_stamps(3, (("z", 5, 6),)).shards[1].stamps == (("z", 5, 6),)
 
 
 def test_a_plan_that_cannot_be_read_is_none(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ Run = Callable[..., Report]
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three videos a shard."""
     monkeypatch.setattr(planning, "LEAST_SHARD_BYTES", 3 * int(4 * 32**2 * 0.2) + 1)
-    monkeypatch.setattr(planning, "SHARDS_WISHED", 10**6)
+    monkeypatch.setattr(planning, "TARGET_SHARDS", 10**6)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ class TestASecondRun:
         shutil.copy(clips["h264_forty.mp4"], changed)
         run(root, listener=(listener := Listener()))
         assert listener.videos == 3
-        assert listener.lines[0] == "1 shard again: class 01/video_001 changed"
+        assert listener.lines[0] == "1 shard must be written again: class 01/video_001 changed"
         now = inodes(tmp_path / "store")
         assert [name for name in files if now[name] != files[name]] == ["shard-00001.h5"]
         with Store(tmp_path / "store") as store:
@@ -109,7 +109,7 @@ class TestASecondRun:
         settings = FrameSettings(frames=5, size=32)
         run(root, settings=settings, listener=(listener := Listener()))
         assert listener.videos == 12
-        assert listener.lines[0] == "4 shards again: frames was 4, is 5"
+        assert listener.lines[0] == "4 shards must be written again: frames was 4, is 5"
         with Store(tmp_path / "store") as store:
             assert {video.frames for video in store.videos.values()} == {5}
 
@@ -145,7 +145,7 @@ class TestASecondRun:
         shard = tmp_path / "store/shard-00002.h5"
         shard.write_bytes(shard.read_bytes()[:-100])
         run(root, listener=(listener := Listener()))
-        assert listener.lines[0] == "1 shard again: the file is damaged"
+        assert listener.lines[0] == "1 shard must be written again: the file is damaged"
         assert content(tmp_path / "store") == before
 
     def test_keeps_videos_whose_files_are_gone(self, run: Run, root: Path, tmp_path: Path) -> None:
@@ -153,10 +153,10 @@ class TestASecondRun:
         before = content(tmp_path / "store")
         shutil.rmtree(root / "class 00")
         run(root, listener=(listener := Listener()))
-        assert "12 videos are in the store already, 4 of them not below" in listener.lines[0]
+        assert "12 videos are in the store already, 4 of them no longer below" in listener.lines[0]
         after = content(tmp_path / "store")
         assert before["manifest.json"] == after["manifest.json"]
-        with pytest.raises(UserError, match=r"frames was 4, is 6.*not below"):
+        with pytest.raises(UserError, match=r"frames was 4, is 6.*no longer below"):
             run(root, settings=FrameSettings(frames=6, size=32))
         assert content(tmp_path / "store") == after
 
@@ -171,7 +171,10 @@ class TestASecondRun:
         assert run(root, limits=narrow, listener=again).counts["unreadable"] == 1
         assert again.videos == 0
         assert run(root, listener=again).counts["unreadable"] == 0
-        assert "1 shard again: class 02/zz may take more now" in again.lines
+        assert (
+            "1 shard must be written again: class 02/zz may be readable under wider limits"
+            in again.lines
+        )
         run(root, tmp_path / "fresh")
         assert content(tmp_path / "fresh") == content(tmp_path / "store")
 

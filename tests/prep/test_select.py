@@ -20,7 +20,7 @@ wishes = st.integers(1, 300)
 
 
 def as_ffmpeg_would(expression: str, **names: float) -> float:
-    """The expressions of ffmpeg are nearly Python, once its functions are there."""
+    """Evaluate an expression of ffmpeg as Python, with ffmpeg's functions defined."""
     functions = {
         "lt": lambda a, b: float(a < b),
         "gt": lambda a, b: float(a > b),
@@ -65,22 +65,22 @@ def test_repeated_frames_stand_where_they_were_chosen(count: int, frames: int) -
     assert [different[place] for place in places] == select_frames(count, frames)
 
 
-@given(promised=counts, decoded=counts, frames=wishes)
+@given(claimed=counts, decoded=counts, frames=wishes)
 def test_a_choice_that_is_even_enough_was_there_to_be_taken(
-    promised: int, decoded: int, frames: int
+    claimed: int, decoded: int, frames: int
 ) -> None:
-    if even_enough(promised, decoded, frames):
-        chosen = select_frames(promised, frames)
+    if even_enough(claimed, decoded, frames):
+        chosen = select_frames(claimed, frames)
         assert chosen[-1] < decoded
         true = select_frames(decoded, frames)
-        half_a_part = promised / (2 * frames)
+        half_a_part = claimed / (2 * frames)
         assert all(abs(a - b) <= half_a_part + 1 for a, b in zip(chosen, true, strict=True))
 
 
-@pytest.mark.parametrize(("promised", "decoded", "even"), [(300, 300, True), (300, 297, True)])
-def test_a_header_may_be_off_by_a_few_of_many(promised: int, decoded: int, even: bool) -> None:
-    assert even_enough(promised, decoded, 32) == even
-    assert not even_enough(promised, decoded - 20, 32)
+@pytest.mark.parametrize(("claimed", "decoded", "even"), [(300, 300, True), (300, 297, True)])
+def test_a_header_may_be_off_by_a_few_of_many(claimed: int, decoded: int, even: bool) -> None:
+    assert even_enough(claimed, decoded, 32) == even
+    assert not even_enough(claimed, decoded - 20, 32)
     assert not even_enough(20, 19, 32)
 
 
@@ -113,7 +113,7 @@ def test_the_expressions_for_ffmpeg_are_the_same_arithmetic(width: int, height: 
 
 
 def _on_an_edge(dar: float) -> bool:
-    """Whether the longer side lies half way between two even numbers, within rounding."""
+    """True where the longer side lies half way between two even numbers, within rounding."""
     half = 128 * max(dar, 1 / dar)
     return abs(half - math.floor(half) - 0.5) < 1e-6
 

@@ -24,10 +24,10 @@ def store(run: Callable[..., Report], tmp_path: Path, clips: dict[str, Path]) ->
 
 def test_a_store_tells_what_it_holds(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     show_store(store)
-    said = capsys.readouterr().out
-    assert "4 videos, 40 frames" in said
-    assert "frames 10" in said
-    assert [line.split("│") for line in said.splitlines() if line.strip().startswith("train")]
+    output = capsys.readouterr().out
+    assert "4 videos, 40 frames" in output
+    assert "frames 10" in output
+    assert [line.split("│") for line in output.splitlines() if line.strip().startswith("train")]
 
 
 def test_a_contact_sheet_shows_the_frames_in_order(store: Path, tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_name_without_its_class_will_do_where_only_one_has_it(store: Path) -> 
 
 def test_what_cannot_be_shown_is_told(store: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        UserError, match=r"no one video .* 'video_000'; did you mean 'class 00/video_000'"
+        UserError, match=r"no single video .* 'video_000'; did you mean 'class 00/video_000'"
     ):
         show_store(store, video="video_000")
     with pytest.raises(UserError, match=r"'nothing like it'; ids are class/name"):
