@@ -66,7 +66,10 @@ def _none_found(dataset: Dataset, root: Path, lists: Sequence[Path], selection: 
         named = ", ".join(map(str, lists)) or "CMN's lists"
         return f"none of the videos of {named} is below {root}; is it the right folder?"
     reason = selection.problems[0].reason
-    return f"below {root} there is nothing but {reason}; {dataset.name} lies as {dataset.layout}"
+    return (
+        f"below {root} there is nothing but {reason}; {dataset.name} has the layout "
+        f"{dataset.layout}"
+    )
 
 
 def make_split_rule(

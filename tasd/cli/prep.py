@@ -75,7 +75,7 @@ def prep(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Decode each video of a data set once, and report every video that is lost."""
+    """Decode each video of a data set once; report every lost video."""
     import json
 
     from prep.clip import frame_settings

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="splits",
-    help="Show the class splits, fetch CMN's lists of videos, count the videos on the disk.",
+    help="Show class splits, fetch video lists, check what is there.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -33,7 +33,7 @@ class Listed:
 
     @property
     def id(self) -> str:
-        """``class/name``."""
+        """The id ``class/name``."""
         return f"{self.class_name}/{self.name}"
 
 

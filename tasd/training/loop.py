@@ -149,6 +149,7 @@ def _train(
             validation(state.networks, now, log)
             save.untrained(now)
         waiting = Waiting(loader)
+        learn = step.network  # the learner, wrapped where ranks exchange gradients
 
         while now.episode < plan.episodes and not world.largest(stop.exit_code):
             optimiser.set_rate(optim, plan.rate(now))
@@ -156,10 +157,10 @@ def _train(
             for batch in itertools.islice(batches, plan.own):
                 with step.episode(batch):
                     targets = teacher(batch) if teacher is not None else None
-                    losses = step.network(batch, targets, gradient_norms=norms)
+                    losses = learn(batch, targets, gradient_norms=norms)
                     (losses.total / plan.own).backward()
                 step.add(losses, targets)
-                norms = False  # of a step's first episode
+                norms = False  # only in a step's first episode
                 del losses, targets  # so that their maps do not stay beside the next episode's
             result = step.finish()
             if result.finite:

@@ -69,7 +69,7 @@ def test_a_folder_without_a_class_of_the_data_set_is_told_loudly(root: Path) -> 
 def test_a_video_in_no_class_folder_is_answered_with_the_layout(root: Path, dataset: str) -> None:
     text = mistake(dataset, "--root", min(root.iterdir()), *QUICK)
     assert "there is nothing but 2 videos in no class folder: left out" in text
-    assert f"{dataset} lies as <class>/" in text
+    assert f"{dataset} has the layout <class>/" in text
 
 
 def test_a_split_of_ones_own_is_taken(root: Path, home: Path) -> None:

@@ -279,7 +279,7 @@ def test_a_checkpoint_of_another_config_or_store_or_cut_short_is_refused(
 def test_loading_never_executes_what_the_file_says(tmp_path):
     path = tmp_path / "evil.pt"
     torch.save({"format": 1, "config": os.system}, path)
-    with pytest.raises(UserError, match="damaged or no checkpoint"):
+    with pytest.raises(UserError, match="damaged or not a checkpoint"):
         load(path)
 
 
