@@ -95,7 +95,7 @@ def of_run(
         channels, frames = model.backbone.channels, saved.config.data.frames
         compare[name] = (
             model.matcher
-            if how.matcher is None
+            if how.matcher in (None, saved.config.matcher.name)  # with the run's own options
             else untrained_matcher(how.matcher, channels, frames=frames)
         )
         about = {"network": name, "checkpoint": saved.sha256, "precision": model.precision}
@@ -119,7 +119,7 @@ def untrained_matcher(name: str, channels: int, *, frames: int) -> Matcher:
     if any(True for _ in matcher.parameters()):
         raise UserError(
             f"--matcher {name} has weights that must be trained; evaluate a run that was trained "
-            "with it, or choose bimhm, otam or prototype"
+            "with it, or choose bimhm, otam, chamfer or prototype"
         )
     return matcher
 

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from tasd.config import Config, validate
+from tasd.config import Config
 from tasd.errors import UserError
 from tasd.files import replacing
 from tasd.model import Model, build_model
+from tasd.runs.rules import read_config
 from tasd.store import VideoSource
 
 FORMAT_VERSION = 1
@@ -120,7 +121,7 @@ def load(path: Path, *, device: torch.device | str = "cpu") -> Checkpoint:
             f"{path} has checkpoint format {version}, this tasd reads {FORMAT_VERSION}; use the "
             "tasd that wrote it"
         )
-    config = validate(tree.pop("config"), source=str(path))
+    config = read_config(tree.pop("config"), source=str(path))
     progress, classes = tree.pop("progress"), tuple(tree.pop("classes"))
     progress = Progress(**progress | {"best": Best(**progress["best"])})
     return Checkpoint(config=config, progress=progress, classes=classes, sha256=sha256, **tree)
