@@ -107,8 +107,8 @@ def test_options_of_a_backbone_need_one(predict, clips):
 
 def test_a_support_that_cannot_be_used_is_one_line(predict, clips, support, tmp_path):
     clip = clips / "vp9.webm"
+    shutil.rmtree(support / "waving")
     with pytest.raises(UserError, match=r"the support has 1 class \(jumping\)"):
-        shutil.rmtree(support / "waving")
         predict(clip)
     with pytest.raises(UserError, match="is not a folder"):
         predict(clip, support=tmp_path / "nowhere")

@@ -113,7 +113,7 @@ def test_support_features_are_kept_below_home_for_these_weights_and_matcher(
 
 
 def test_windows_of_a_long_clip_are_answered_one_by_one(recognizer, clips):
-    answers = list(recognizer.answers([clips / "h264_forty.mp4"], windows=Windows(2, 1)))
+    answers = list(recognizer.answers([clips / "h264_forty.mp4"], windows=Windows(2.0, 1.0)))
     assert [answer.span[0] for answer in answers] == [0, 1, 2]
     assert all(answer.label in recognizer.classes_ for answer in answers)
 
