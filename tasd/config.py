@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tasd.errors import UserError
 from tasd.registry import pick
@@ -59,12 +59,26 @@ class NetworkOptions(_Options):
     )
 
 
+# Options whose default has changed; every config records them, so that a file without them is known
+# to be older (`tasd.runs.rules`).
+RECORDED_OPTIONS: dict[str, dict[str, Any]] = {"prototype": {"rule": "prototype"}}
+
+
 class MatcherOptions(_Options):
     """The matcher and its own options, which the matcher itself checks."""
 
     name: str = "bimhm"
     options: dict[str, Any] = {}
     losses: dict[str, float] = Field({}, description="weights of the matcher's own losses")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _record(cls, given: Any) -> Any:
+        """Add the `RECORDED_OPTIONS` that are not given."""
+        options = given.get("options", {}) if isinstance(given, dict) else None
+        if not isinstance(options, dict):
+            return given  # refused by the fields' own types
+        return given | {"options": RECORDED_OPTIONS.get(str(given.get("name")), {}) | options}
 
 
 class DistillOptions(_Options):
@@ -225,6 +239,8 @@ def replace(config: Config, settings: Sequence[tuple[str, Any]]) -> Config:
         # The options and losses of a matcher are open: the matcher itself checks their names.
         if parents[:1] != ["matcher"]:
             pick(branch, leaf, what=what)
+        if key == "matcher.name" and value != branch["name"]:
+            _drop_recorded(branch)
         branch[leaf] = value
     changed = validate(tree, source="--set")
     for key, _ in settings:
@@ -240,6 +256,13 @@ def replace(config: Config, settings: Sequence[tuple[str, Any]]) -> Config:
     if config.data.features is not None:
         _check_on_features(changed, settings)
     return changed
+
+
+def _drop_recorded(matcher: dict[str, Any]) -> None:
+    """Drop the options that a config records by itself: another matcher does not have them."""
+    recorded, options = RECORDED_OPTIONS.get(matcher["name"], {}), matcher["options"]
+    if isinstance(options, dict):
+        matcher["options"] = {k: v for k, v in options.items() if (k, v) not in recorded.items()}
 
 
 def _check_on_features(config: Config, settings: Sequence[tuple[str, Any]]) -> None:

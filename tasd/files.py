@@ -12,16 +12,21 @@ from tasd.errors import UserError
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, one_writer: bool = False) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; flush and rename the file written there to ``path``.
 
     Makes missing folders. Where the block raises, the temporary file is removed and ``path``
     stays the old file. The name is hidden and unique, so that two writers do not meet.
 
+    one_writer: for large files that only one process writes. The name is always the same, so that
+    the next write replaces what a killed process left.
+
     Raises `OSError`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.writing")
+    unique = "" if one_writer else f".{uuid.uuid4().hex[:8]}"
+    temporary = path.with_name(f".{path.name}{unique}.writing")
+    temporary.unlink(missing_ok=True)
     try:
         yield temporary
         with temporary.open("rb") as file:

@@ -137,3 +137,13 @@ def test_a_file_that_is_missing_or_a_folder_is_refused(tmp_path: Path) -> None:
         read(tmp_path / "none.json")
     with pytest.raises(UserError, match=r"cannot be read \(Is a directory\); write it again"):
         read(tmp_path)
+
+
+def test_one_writer_replaces_what_a_killed_one_left(tmp_path):
+    left = tmp_path / ".large.bin.writing"
+    left.write_bytes(b"half")
+    with replacing(tmp_path / "large.bin", one_writer=True) as temporary:
+        assert temporary == left
+        temporary.write_bytes(b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["large.bin"]
+    assert (tmp_path / "large.bin").read_bytes() == b"whole"

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from tasd.backbones.base import Backbone
+from tasd.backbones.efficientnet_lite import efficientnet_lite0, efficientnet_lite2
 from tasd.backbones.mobilenet import mobilenet_v2
 from tasd.backbones.r2plus1d import r2plus1d_18
 from tasd.backbones.resnet import resnet8, resnet18, resnet34, resnet50
@@ -15,11 +16,14 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
     "resnet34": resnet34,
     "resnet50": resnet50,
     "mobilenet_v2": mobilenet_v2,
+    "efficientnet_lite0": efficientnet_lite0,
+    "efficientnet_lite2": efficientnet_lite2,
     "r2plus1d_18": r2plus1d_18,
 }
+DEFAULT_BACKBONE = "efficientnet_lite0"  # where nothing was trained: pip alone brings its weights
 CACHED = "features"  # no backbone: features of a frozen one come from a file
 
-__all__ = ["BACKBONES", "CACHED", "Backbone", "build"]
+__all__ = ["BACKBONES", "CACHED", "DEFAULT_BACKBONE", "Backbone", "build"]
 
 
 def build(name: str, *, channels: int | None = None) -> Backbone:

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from tasd.backbones.packaged import Packaged
 
 
 @runtime_checkable
@@ -27,19 +29,25 @@ class Published(Protocol):
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Published weights and the normalisation that belongs to them (RGB, pixels in 0..1)."""
+    """Published weights and the normalisation that belongs to them (RGB, pixels in 0..1).
 
-    weights: Published
+    rename: translates a name in the published state dict into one of the backbone's.
+    """
+
+    weights: Published | Packaged
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    rename: Callable[[str], str] = str
 
 
 class Backbone(nn.Module):
     """A network of stages in a row, for single frames or, where ``clips`` is set, whole clips.
 
-    stages: (name, module) pairs, named as in torchvision's state dict, without pool and classifier.
+    stages: (name, module) pairs, named as in torchvision's state dict where it has the network,
+    without pool and classifier.
     channels: C of the feature map A.
     pretrained: published weights, by the name that ``network.weights`` uses.
+    size: side of the pictures, in pixels, that the published weights were trained on.
     """
 
     def __init__(
@@ -49,6 +57,7 @@ class Backbone(nn.Module):
         *,
         pretrained: Mapping[str, Pretrained],
         clips: bool = False,
+        size: int = 224,
     ) -> None:
         super().__init__()
         self.stages = [name for name, _ in stages]
@@ -57,6 +66,7 @@ class Backbone(nn.Module):
         self.channels = channels
         self.pretrained = pretrained
         self.clips = clips
+        self.size = size
         self.gradient_checkpointing = False
         self.batchnorm_frozen = False
 

@@ -28,4 +28,5 @@ def r2plus1d_18() -> Backbone:
         network.fc.in_features,
         pretrained={"kinetics400": kinetics},
         clips=True,
+        size=112,
     )

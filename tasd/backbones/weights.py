@@ -1,4 +1,4 @@
-"""Weights for a backbone: from a file, from torchvision's download, or none."""
+"""Weights for a backbone: from a file, an installed package, torchvision's download, or none."""
 
 import urllib.error
 from pathlib import Path
@@ -7,7 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from tasd.backbones.base import Backbone
+from tasd.backbones.base import Backbone, Published
+from tasd.backbones.packaged import Packaged
 from tasd.errors import UserError
 from tasd.types import Normalisation
 
@@ -36,23 +37,26 @@ def load(backbone: Backbone, source: str, *, batchnorm: BatchNorm = "auto") -> N
     """
     if source == "none":
         return Normalisation()
-    if source in backbone.pretrained:
-        state = _download(backbone, source)
-    else:
+    # A file is taken for weights that were trained like the published ones.
+    published = backbone.pretrained.get(source) or next(iter(backbone.pretrained.values()), None)
+    if published is None or source not in backbone.pretrained:
         state = _read(Path(source), names=[*backbone.pretrained, "none"])
+    elif isinstance(published.weights, Packaged):
+        state = published.weights.read(source)
+    else:
+        state = _download(published.weights, source)
+    if published is not None:
+        state = {published.rename(key): tensor for key, tensor in state.items()}
     _fill(backbone, state, source=source)
     if batchnorm == "live" and _folded(backbone):
         raise UserError(
             f"--weights {source}: BatchNorm is folded into these weights (every running variance "
             "is 1), and network.batchnorm = 'live' would spoil them; use 'auto' or 'frozen'"
         )
-    for published in backbone.pretrained.values():
-        return Normalisation(published.mean, published.std)
-    return Normalisation()
+    return Normalisation() if published is None else Normalisation(published.mean, published.std)
 
 
-def _download(backbone: Backbone, name: str) -> dict[str, Tensor]:
-    weights = backbone.pretrained[name].weights
+def _download(weights: Published, name: str) -> dict[str, Tensor]:
     url = weights.url
     place = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
     try:
@@ -106,7 +110,8 @@ def _fill(backbone: Backbone, state: dict[str, Tensor], *, source: str) -> None:
         raise UserError(
             f"--weights {source} does not fit the backbone: {len(missing)} of its {len(own)} "
             f"tensors are missing and {len(wrong)} have another shape (for one {example!r}); give "
-            "the weights of this backbone in torchvision's layout, or another --backbone"
+            "the weights of this backbone, in the layout of the published ones, or another "
+            "--backbone"
         )
     broken = sorted(key for key in own if key in state and not torch.isfinite(state[key]).all())
     if broken:

@@ -49,7 +49,9 @@ def evaluate(
     features: Annotated[Path | None, typer.Option(help="A feature file in place of a run.")] = None,
     matcher: Annotated[
         str | None,
-        typer.Option(help="Another matcher that needs no training: bimhm, otam or prototype."),
+        typer.Option(
+            help="Another matcher that needs no training: bimhm, otam, chamfer or prototype."
+        ),
     ] = None,
     store: StoreOption = None,
     checkpoint: CheckpointOption = None,

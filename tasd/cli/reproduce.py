@@ -63,7 +63,7 @@ def reproduce(
 ) -> None:
     """Train and test all rows of a table of the paper.
 
-    table1: every matcher without and with the distillation. table2: the terms of the
+    table1: its matchers without and with the distillation. table2: the terms of the
     distillation, added one after the other. table3: the video pairs SS, QS and CS. All runs are
     tested on the same episodes; checkpoints are chosen on the validation classes. After an
     interruption give the same command again: finished runs are skipped, the others continue.

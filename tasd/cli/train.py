@@ -46,7 +46,10 @@ def train(
         int | None, typer.Option(help="Episodes of one optimiser step, over all GPUs.")
     ] = None,
     backbone: Annotated[
-        str | None, typer.Option(help="resnet8, 18, 34 or 50, mobilenet_v2, r2plus1d_18.")
+        str | None,
+        typer.Option(
+            help="resnet8, 18, 34 or 50, mobilenet_v2, efficientnet_lite0 or 2, r2plus1d_18."
+        ),
     ] = None,
     weights: Annotated[
         str | None, typer.Option(help="'imagenet', 'none', or the file of a state dict.")

@@ -87,7 +87,6 @@ def of_run(
     trained_on = trained_classes(saved, store)
     refuse_overlap(run.path.name, trained_on, tested, allowed=how.allow_overlap)
     names, models = _network_names(saved, how.networks, source), checkpoint.networks(saved)
-    identity = checkpoint.file_hash(source)
     compare: dict[str, Matcher] = {}
     features: dict[str, FeatureStore] = {}
     for name in names:
@@ -96,10 +95,10 @@ def of_run(
         channels, frames = model.backbone.channels, saved.config.data.frames
         compare[name] = (
             model.matcher
-            if how.matcher is None
+            if how.matcher in (None, saved.config.matcher.name)  # with the run's own options
             else untrained_matcher(how.matcher, channels, frames=frames)
         )
-        about = {"network": name, "checkpoint": identity, "precision": model.precision}
+        about = {"network": name, "checkpoint": saved.sha256, "precision": model.precision}
         maps = how.maps or compare[name].needs_maps
         features[name] = cached_features(run, model, store, saved, how, about, maps=maps)
     best = saved.best_network
@@ -109,7 +108,7 @@ def of_run(
         matchers=compare,
         chosen=best if best in names else names[0],
         split=how.split,
-        origin=_origin(run, source, identity, saved, how),
+        origin=_origin(run, source, saved, how),
         variant=_variant(run, source, saved, how),
     )
 
@@ -120,7 +119,7 @@ def untrained_matcher(name: str, channels: int, *, frames: int) -> Matcher:
     if any(True for _ in matcher.parameters()):
         raise UserError(
             f"--matcher {name} has weights that must be trained; evaluate a run that was trained "
-            "with it, or choose bimhm, otam or prototype"
+            "with it, or choose bimhm, otam, chamfer or prototype"
         )
     return matcher
 
@@ -146,15 +145,13 @@ def _variant(run: Run, source: Path, saved: Checkpoint, how: Extraction) -> str:
     return "-".join(part for part in (checkpoint_name, matcher, *how.networks) if part)
 
 
-def _origin(
-    run: Run, source: Path, identity: str, saved: Checkpoint, how: Extraction
-) -> dict[str, Any]:
+def _origin(run: Run, source: Path, saved: Checkpoint, how: Extraction) -> dict[str, Any]:
     config = saved.config
     return {
         "run": str(run.path),
         "checkpoint": {
             "file": source.name,
-            "sha256": identity,
+            "sha256": saved.sha256,
             "episode": saved.progress.episode,
         },
         "matcher": how.matcher or config.matcher.name,

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from tasd.errors import UserError
 from tasd.matchers.base import Matcher, Published
 from tasd.matchers.bimhm import BiMHM
+from tasd.matchers.chamfer import Chamfer
 from tasd.matchers.hyrsm import HyRSM
 from tasd.matchers.molo import MoLo
 from tasd.matchers.otam import OTAM
@@ -26,6 +27,7 @@ MATCHERS: dict[str, type[Matcher]] = {
     "strm": STRM,
     "hyrsm": HyRSM,
     "molo": MoLo,
+    "chamfer": Chamfer,
 }
 
 # Arguments that some matchers take from the run; they are no options.

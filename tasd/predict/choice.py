@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasd.backbones import DEFAULT_BACKBONE
 from tasd.errors import UserError
 from tasd.predict.export import is_export, read_export
 from tasd.predict.trained import TrainedNetwork, trained_network
-from tasd.predict.untrained import DEFAULT_BACKBONE, untrained_network
+from tasd.predict.untrained import untrained_network
 from tasd.runs.folder import Run, newest, newest_pretrained, runs_folder
 
 

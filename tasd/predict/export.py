@@ -16,6 +16,7 @@ from tasd.files import read_json, replacing, write_text
 from tasd.model import build_model
 from tasd.predict.trained import TrainedNetwork, settings_as_json, settings_from_json
 from tasd.runs.checkpoint import fill
+from tasd.runs.rules import read_config
 
 FORMAT, VERSION = "tasd-export", 1
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -74,7 +75,7 @@ def read_export(folder: Path) -> TrainedNetwork:
     )
     try:
         frames, thresholds = settings_from_json(content)
-        config = validate(content["config"], source=str(path))
+        config = read_config(content["config"], source=str(path))
         trained = TrainedNetwork(
             path=folder,
             identity=content["checkpoint"],

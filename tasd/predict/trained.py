@@ -90,11 +90,10 @@ def trained_network(run: Run, *, store: Path | None = None) -> TrainedNetwork:
     run.config()  # refuses a folder that is not a run
     saved = checkpoint.load(run.best)
     refuse_features(run.path, saved.config)
-    identity = checkpoint.file_hash(run.best)
-    known = _read_settings(run, identity)
+    known = _read_settings(run, saved.sha256)
     trained = TrainedNetwork(
         path=run.path,
-        identity=identity,
+        identity=saved.sha256,
         network=saved.best_network,
         model=checkpoint.networks(saved)[saved.best_network],
         config=saved.config,

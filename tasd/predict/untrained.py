@@ -17,7 +17,6 @@ from tasd.model import Model, build_model
 from tasd.predict.trained import UNTRAINED, TrainedNetwork
 from tasd.registry import pick
 
-DEFAULT_BACKBONE: str = getattr(backbones, "DEFAULT_BACKBONE", "mobilenet_v2")
 STORED_FRAMES = 32  # of each clip, as many as tasd prep keeps
 # Weights of a size are trained on crops of it from pictures a seventh larger.
 STORED_SIZE, CROP = 256, 224
@@ -44,7 +43,7 @@ def untrained_network(
     described = _described(backbone)
     _check_weights(backbone, described, weights)
     _check_matcher(matcher, described.channels, frames)
-    crop = int(getattr(described, "size", CROP)) if crop is None else crop
+    crop = described.size if crop is None else crop
     config = replace(
         recipes.for_matcher(matcher, dataset="folder", shot=1),
         [

@@ -5,6 +5,7 @@ from typing import Any
 
 from tasd.config import Config, DistillOptions, replace
 from tasd.recipes.baseline import baseline
+from tasd.recipes.chamfer import chamfer
 from tasd.recipes.demo import demo
 from tasd.recipes.hyrsm import hyrsm
 from tasd.recipes.molo import molo
@@ -32,6 +33,7 @@ RECIPES: dict[str, Recipe] = {
     "strm": strm,
     "hyrsm": hyrsm,
     "molo": molo,
+    "chamfer": chamfer,
 }
 
 

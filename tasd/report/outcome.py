@@ -95,6 +95,7 @@ NAMES = {
     "hyrsm": "HyRSM",
     "molo": "MoLo",
     "prototype": "ProtoNet",
+    "chamfer": "Chamfer",
 }
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from tasd.config import Config, validate
+from tasd.config import Config
 from tasd.errors import UserError
 from tasd.files import replacing
 from tasd.model import Model, build_model
+from tasd.runs.rules import read_config
 from tasd.store import VideoSource
 
 FORMAT_VERSION = 1
@@ -45,7 +46,7 @@ class Checkpoint:
 
     classes: the training classes. dataset, store_hash: what it was trained on. learner, teacher,
     optimiser: state dicts (teacher None for recipes without one; its state holds the centre of
-    Eq. 2).
+    Eq. 2). sha256: of the file that it was read from; it names the checkpoint in results.
     """
 
     config: Config
@@ -56,6 +57,7 @@ class Checkpoint:
     learner: dict[str, Any]
     teacher: dict[str, Any] | None
     optimiser: dict[str, Any]
+    sha256: str = ""
 
     @property
     def network_names(self) -> tuple[str, ...]:
@@ -74,14 +76,14 @@ class Checkpoint:
         keep_previous: keep the file of that name as ``previous.pt`` beside it.
         also: further names of this file; the data is written once.
         """
-        tree = {f: getattr(self, f) for f in self.__dataclass_fields__}
+        tree = {f: getattr(self, f) for f in self.__dataclass_fields__ if f != "sha256"}
         tree |= {
             "format": FORMAT_VERSION,
             "config": self.config.model_dump(),
             "classes": list(self.classes),
             "progress": asdict(self.progress),
         }
-        with replacing(path) as temporary:
+        with replacing(path, one_writer=True) as temporary:
             torch.save(tree, temporary)
             if keep_previous and path.exists():
                 _link(path, path.with_name("previous.pt"))
@@ -91,11 +93,17 @@ class Checkpoint:
 
 
 def load(path: Path, *, device: torch.device | str = "cpu") -> Checkpoint:
-    """Read a checkpoint; only tensors and plain values are ever unpickled. Raises `UserError`."""
+    """Read a checkpoint; only tensors and plain values are ever unpickled. Raises `UserError`.
+
+    Its hash is that of the bytes that were read, also where training replaces the file meanwhile.
+    """
     if not path.is_file():
         raise UserError(f"{path}: there is no such checkpoint; tasd train writes checkpoints")
     try:
-        tree = torch.load(path, map_location=device, weights_only=True)
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            tree = torch.load(file, map_location=device, weights_only=True)
     except Exception as error:
         before = path.with_name("previous.pt")
         way_out = (
@@ -113,14 +121,14 @@ def load(path: Path, *, device: torch.device | str = "cpu") -> Checkpoint:
             f"{path} has checkpoint format {version}, this tasd reads {FORMAT_VERSION}; use the "
             "tasd that wrote it"
         )
-    config = validate(tree.pop("config"), source=str(path))
+    config = read_config(tree.pop("config"), source=str(path))
     progress, classes = tree.pop("progress"), tuple(tree.pop("classes"))
     progress = Progress(**progress | {"best": Best(**progress["best"])})
-    return Checkpoint(config=config, progress=progress, classes=classes, **tree)
+    return Checkpoint(config=config, progress=progress, classes=classes, sha256=sha256, **tree)
 
 
 def file_hash(path: Path) -> str:
-    """Return the sha256 of a file, which names the checkpoint in results."""
+    """Return the sha256 of a checkpoint's file without reading the checkpoint."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -159,7 +167,7 @@ def _below(state: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 def _link(source: Path, target: Path) -> None:
     """Give ``source`` a second name, atomically; copy it where the file system has no links."""
-    with replacing(target) as temporary:
+    with replacing(target, one_writer=True) as temporary:
         try:
             os.link(source, temporary)
         except OSError:

@@ -8,11 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tasd.config import Config, validate
+from tasd.config import Config
 from tasd.errors import UserError
 from tasd.files import write_json, write_text
 from tasd.home import home
 from tasd.runs.environment import environment
+from tasd.runs.rules import read_config
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Run:
         """Read config.json. Raises `UserError`."""
         path = self.path / "config.json"
         try:
-            return validate(json.loads(path.read_text()), source=str(path))
+            return read_config(json.loads(path.read_text()), source=str(path))
         except FileNotFoundError:
             raise UserError(
                 f"{self.path} is not a run (no config.json in it); a run is a folder that tasd "

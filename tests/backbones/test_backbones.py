@@ -4,6 +4,7 @@ import threading
 
 import pytest
 import torch
+from torch import nn
 from torchvision import models
 
 from tasd import backbones
@@ -16,8 +17,11 @@ CHANNELS = {
     "resnet34": 512,
     "resnet50": 2048,
     "mobilenet_v2": 1280,
+    "efficientnet_lite0": 1280,
+    "efficientnet_lite2": 1280,
     "r2plus1d_18": 512,
 }
+SIZES = {"efficientnet_lite2": 260, "r2plus1d_18": 112}
 
 
 @pytest.mark.parametrize("name", backbones.BACKBONES)
@@ -27,10 +31,11 @@ def test_a_map_keeps_every_frame_and_has_the_channels_it_says(name):
         maps = backbone(torch.randn(2, 8, 3, 64, 64))
     side = 4 if name in ("r2plus1d_18", "resnet8") else 2
     assert backbone.channels == CHANNELS[name]
+    assert backbone.size == SIZES.get(name, 224)
     assert maps.shape == (2, CHANNELS[name], 8, side, side)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "efficientnet_lite0"])
 def test_frames_are_looked_at_one_by_one(name):
     backbone = backbones.build(name).eval()
     clips = torch.randn(2, 3, 3, 64, 64)
@@ -69,16 +74,19 @@ def test_the_shared_mobilenet_is_an_imagenet_network_and_only_to_be_used_frozen(
         weights.load(backbones.build("mobilenet_v2"), path, batchnorm="live")
 
 
-def test_frozen_statistics_stay_and_live_ones_move():
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0"])
+def test_frozen_statistics_stay_and_live_ones_move(name):
     for frozen in (True, False):
-        backbone = backbones.build("resnet18")
+        backbone = backbones.build(name)
         backbone.batchnorm_frozen = frozen
         backbone.train()
-        before = backbone.bn1.running_mean.clone()
-        backbone(torch.randn(1, 2, 3, 32, 32))
-        assert torch.equal(before, backbone.bn1.running_mean) == frozen
+        norms = [m for m in backbone.modules() if isinstance(m, nn.BatchNorm2d)]
+        before = [norm.running_mean.clone() for norm in norms]
+        backbone(torch.randn(1, 2, 3, 64, 64))
+        for norm, mean in zip(norms, before, strict=True):
+            assert torch.equal(mean, norm.running_mean) == frozen
         backbone.eval().train()
-        assert backbone.bn1.training != frozen
+        assert all(norm.training != frozen for norm in norms)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +102,7 @@ def test_random_frozen_statistics_are_refused():
         weights.frozen("none", "frozen")
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "r2plus1d_18"])
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "efficientnet_lite0", "r2plus1d_18"])
 @pytest.mark.parametrize("frozen", [True, False])
 def test_gradient_checkpointing_changes_no_gradient_and_no_statistic(name, frozen):
     torch.manual_seed(0)

@@ -75,7 +75,10 @@ def test_the_number_of_episodes_in_a_batch_changes_nothing(name):
         ("bimhm", {}, 1),
         ("bimhm", {"shots": "mean"}, 3),
         ("otam", {}, 2),
-        ("prototype", {}, 2),
+        ("prototype", {}, 1),
+        ("prototype", {"rule": "mean"}, 2),
+        ("chamfer", {}, 1),
+        ("chamfer", {"shots": "single"}, 2),
         ("prototype", {"metric": "squared_l2"}, 1),
         ("trx", {}, 1),
     ],
@@ -96,6 +99,8 @@ def test_matchers_that_look_at_more_than_pairs_get_no_table():
     assert not pair_table_pays(matcher_called("hyrsm"), many)  # looks at the other classes
     assert not pair_table_pays(matcher_called("bimhm"), episodes(3000, shot=2))  # prototypes
     assert not pair_table_pays(matcher_called("trx"), episodes(3000, shot=2))
+    assert not pair_table_pays(matcher_called("prototype"), episodes(3000, shot=2))
+    assert not pair_table_pays(matcher_called("chamfer"), episodes(3000, shot=2))  # joint
 
 
 @pytest.mark.parametrize("name", ["molo", "strm", "ta2n"])

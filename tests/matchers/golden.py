@@ -20,6 +20,7 @@ FLOAT32_DEVIATION = {
     "strm": 7e-6,
     "molo": 2e-6,
     "ta2n": 3e-6,
+    "temporal_matching": 1e-5,
 }
 
 

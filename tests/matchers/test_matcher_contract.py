@@ -18,13 +18,14 @@ CHANNELS, FRAMES, CLASSES = 16, 4, 9
 # Smaller than published, and the options that take another path through the code.
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "bimhm": [{}, {"shots": "mean", "reduction": "mean", "eps": 0.01}],
-    "prototype": [{}, {"metric": "squared_l2"}],
+    "prototype": [{}, {"rule": "mean"}, {"metric": "squared_l2"}],
     "otam": [{}],
     "trx": [{"width": 12}],
     "ta2n": [{}],
     "strm": [{"width": 12}, {"width": 12, "cardinalities": (2, 3)}],
     "hyrsm": [{}, {"shots": "mean", "heads": 2}],
     "molo": [{"heads": 2}],
+    "chamfer": [{}, {"shots": "single"}, {"direction": "query"}, {"direction": "support"}],
 }
 FORMS = [(name, options) for name in MATCHERS for options in OPTIONS.get(name, [{}])]
 SHOTS = (2, 1, 3)
@@ -175,7 +176,12 @@ def test_norms_are_used_where_declared_and_change_nothing(matcher: Matcher, shot
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("bimhm", {"shots": "mean"}), ("prototype", {"metric": "cosine"}), ("otam", {})],
+    [
+        ("bimhm", {"shots": "mean"}),
+        ("prototype", {"rule": "mean"}),
+        ("otam", {}),
+        ("chamfer", {"shots": "single"}),
+    ],
 )
 def test_scores_are_means_of_pair_distances_where_declared(name: str, options: Mapping[str, Any]):
     built, given = build(name, CHANNELS, **options), task()
@@ -186,7 +192,7 @@ def test_scores_are_means_of_pair_distances_where_declared(name: str, options: M
 
 
 def test_all_others_do_not_declare_pairs(matcher: Matcher):
-    forms = {"BiMHM", "Prototype", "OTAM"}
+    forms = {"BiMHM", "Prototype", "OTAM", "Chamfer"}
     assert not matcher.pairwise or type(matcher).__name__ in forms
 
 

@@ -119,7 +119,7 @@ def test_windows_of_a_long_clip_are_answered_one_by_one(recognizer, clips):
 
 
 def test_matchers_with_weights_are_refused_with_the_names_of_the_others(resnet8_weights):
-    assert {"bimhm", "prototype", "otam"} <= set(without_weights())
+    assert {"bimhm", "prototype", "otam", "chamfer"} <= set(without_weights())
     for name in sorted(MATCHERS.keys() - set(without_weights())):
         with pytest.raises(UserError, match=rf"--matcher {name} has weights.* bimhm, prototype"):
             untrained_network("resnet8", weights=str(resnet8_weights), matcher=name)

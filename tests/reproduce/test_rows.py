@@ -5,7 +5,9 @@ import pytest
 from tasd import recipes
 from tasd.errors import UserError
 from tasd.matchers import MATCHERS
-from tasd.reproduce.rows import RowRequest, keep_checkpoints, rows_of
+from tasd.report.outcome import NAMES
+from tasd.report.published import TABLE1
+from tasd.reproduce.rows import COMPARED, RowRequest, keep_checkpoints, rows_of
 
 
 def rows(table, **request):
@@ -27,10 +29,18 @@ def differing(one, other):
     return found
 
 
-def test_table_1_has_every_matcher_twice_in_its_own_recipe():
+def test_table_1_has_the_papers_matchers_and_the_prototypes():
+    printed = {row.method for row in TABLE1}
+    of_paper = {name for name in MATCHERS if NAMES[name] in printed}
+    assert set(COMPARED) == of_paper | {"prototype"}
+    with pytest.raises(UserError, match="no row of table1 is called 'chamfer'"):
+        rows("table1", only=("chamfer",))
+
+
+def test_table_1_has_each_of_its_matchers_twice_in_its_own_recipe():
     made = rows("table1")
-    assert len(made) == 2 * len(MATCHERS)
-    for matcher in MATCHERS:
+    assert len(made) == 2 * len(COMPARED)
+    for matcher in COMPARED:
         without, distilled = made[matcher], made[f"{matcher}+distillation"]
         own = recipes.for_matcher(matcher, dataset="folder", shot=1)
         assert without == own
@@ -42,7 +52,7 @@ def test_table_1_in_a_common_recipe_differs_by_the_matcher_alone():
     made = rows("table1", recipe="demo")
     demo = recipes.make("demo", dataset="folder", shot=1)
     assert made["bimhm+distillation"] == demo
-    for matcher in MATCHERS:
+    for matcher in COMPARED:
         config = made[f"{matcher}+distillation"]
         assert config.matcher.name == matcher
         assert differing(config, demo) <= {"matcher.name", "matcher.options", "matcher.losses"}
