@@ -24,7 +24,21 @@ def predict(
     ] = None,
     run: Annotated[
         Path | None,
-        typer.Option(help="A run or an export; default: the newest run with a best checkpoint."),
+        typer.Option(
+            help="A run or an export; default: the newest run with a pretrained backbone, else the "
+            "default of --backbone."
+        ),
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="A pretrained backbone in place of a run: an answer without training."),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Weights of --backbone: imagenet (default), or a file.")
+    ] = None,
+    matcher: Annotated[
+        str | None,
+        typer.Option(help="Matcher of --backbone, one without weights of its own; default: bimhm."),
     ] = None,
     reject: Annotated[
         bool, typer.Option("--reject", help="Answer 'none of these' where no class fits.")
@@ -54,26 +68,31 @@ def predict(
         Path | None, typer.Option(help="The run's store, where it is not under $TASD_HOME.")
     ] = None,
     cache: Annotated[
-        bool, typer.Option(help="Keep the features of support clips in the run.")
+        bool,
+        typer.Option(help="Keep the features of support clips: in the run, or in $TASD_HOME."),
     ] = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
     """Label clips by a few examples of each class.
 
-    Nothing is trained. The classes are your own: a folder of one clip or more for each. A clip
-    that cannot be read is reported, and the others are labelled. The exit code is 1 where no clip
-    could be read.
+    Nothing is trained. The classes are your own: a folder of one clip or more for each. A trained
+    run compares the clips, or a pretrained backbone without any run. A clip that cannot be read is
+    reported, and the others are labelled. The exit code is 1 where no clip could be read.
     """
     from tasd.predict.arrivals import find_clips
+    from tasd.predict.choice import choose
     from tasd.predict.recognizer import FewShotRecognizer
 
     windows = _windows(window, stride, timeline, watch)
     clips = find_clips(videos or [])
     _check(clips, watch, as_json=as_json, as_csv=as_csv)
-    recognizer = FewShotRecognizer.from_run(
-        run, reject=reject, store=store, device=device, cache=cache
+    chosen = choose(run=run, backbone=backbone, weights=weights, matcher=matcher, store=store)
+    if chosen.reason:
+        _say(chosen.reason)
+    recognizer = FewShotRecognizer(
+        chosen.network, reject=reject, store=store, device=device, cache=cache
     )
-    _fit(recognizer, support, named=run is not None)
+    _fit(recognizer, support)
     if watch is not None:
         _watch(recognizer, watch, as_json=as_json, as_csv=as_csv)
         return
@@ -127,10 +146,8 @@ def _check(clips: list[Path], watch: Path | None, *, as_json: bool, as_csv: bool
         raise UserError(f"--watch {watch} is not a folder; make it first")
 
 
-def _fit(recognizer: "FewShotRecognizer", support: Path, *, named: bool) -> None:
+def _fit(recognizer: "FewShotRecognizer", support: Path) -> None:
     """Fit the recogniser and print what it took from the support."""
-    if not named:
-        _say(f"the newest run with a best checkpoint: {recognizer.trained.path}")
     began = time.monotonic()
     recognizer.fit(support)
     for path, problem in recognizer.problems_.items():

@@ -49,6 +49,7 @@ def predictions_document(
 ) -> dict[str, Any]:
     """Return network, support, threshold and answers as plain data."""
     trained, threshold = recognizer.trained, recognizer.threshold_
+    config = trained.config
     return {
         "format": "tasd-predictions",
         "version": 1,
@@ -56,7 +57,9 @@ def predictions_document(
             "path": str(trained.path),
             "checkpoint": trained.identity,
             "network": trained.network,
-            "matcher": trained.config.matcher.name,
+            "backbone": config.network.backbone,
+            "weights": config.network.weights,
+            "matcher": config.matcher.name,
             "precision": trained.model.precision,
         },
         "classes": list(recognizer.classes_),

@@ -14,16 +14,16 @@ from tasd.device import pick_device
 from tasd.errors import UserError
 from tasd.predict.answer import Answer
 from tasd.predict.cache import support_features
+from tasd.predict.choice import open_trained
 from tasd.predict.clips import ClipFeatures, clip_features, whole_clip
-from tasd.predict.export import is_export, read_export
+from tasd.predict.leave_one_out import threshold_of_support
 from tasd.predict.reject import threshold_for
+from tasd.predict.scores import class_scores, concatenated
 from tasd.predict.support import PathLike, Support, support_clips
-from tasd.predict.trained import Threshold, TrainedNetwork, on_device, trained_network
+from tasd.predict.trained import UNTRAINED, Threshold, TrainedNetwork, on_device
+from tasd.predict.untrained import untrained_network
 from tasd.predict.windows import Windows
-from tasd.runs.folder import Run, newest
-from tasd.types import Features, Task
-
-QUERIES_PER_TASK = 16
+from tasd.types import Features
 
 
 class FewShotRecognizer:
@@ -79,6 +79,32 @@ class FewShotRecognizer:
         trained = open_trained(None if path is None else Path(path), store=store)
         return cls(trained, reject=reject, store=store, device=device, cache=cache)
 
+    @classmethod
+    def from_backbone(
+        cls,
+        backbone: str,
+        *,
+        weights: str = "imagenet",
+        matcher: str = "bimhm",
+        frames: int = 8,
+        crop: int | None = None,
+        reject: bool = False,
+        device: str = "auto",
+        cache: bool = True,
+    ) -> "FewShotRecognizer":
+        """Take a pretrained backbone and a matcher without weights of its own; no training.
+
+        weights: a published name or a file. frames: sampled from each clip. crop: side in pixels,
+        by default the one that the weights were trained at. reject: answer "none of these" below
+        a threshold, which is found on the support.
+
+        Raises `UserError`.
+        """
+        network = untrained_network(
+            backbone, weights=weights, matcher=matcher, frames=frames, crop=crop
+        )
+        return cls(network, reject=reject, device=device, cache=cache)
+
     def fit(self, support: Support, labels: Sequence[str] | None = None) -> "FewShotRecognizer":
         """Learn the classes from their clips; return the recogniser itself.
 
@@ -107,9 +133,12 @@ class FewShotRecognizer:
                 )
         self.classes_, self.support_ = tuple(support_), support_
         in_order = [features[path] for paths in support_.values() for path in paths]
-        self._support = _concatenated([self._prepared(of_clip) for of_clip in in_order])
+        self._support = concatenated([self._prepared(of_clip) for of_clip in in_order])
         self.threshold_ = None
-        if self.reject:
+        if self.reject and self.trained.network == UNTRAINED:
+            matcher = self.trained.model.matcher
+            self.threshold_ = threshold_of_support(matcher, self._support, labels=self._labels)
+        elif self.reject:
             shot = round(len(in_order) / len(clips))
             self.trained, self.threshold_ = threshold_for(
                 self.trained, way=len(clips), shot=shot, store=self.store
@@ -186,24 +215,13 @@ class FewShotRecognizer:
         ]
 
     def _scores(self, features: Features) -> Float[np.ndarray, "views classes"]:
-        """Scores of each view; a transductive matcher compares one view at a time."""
-        queries = self._prepared(features)
-        matcher = self.trained.model.matcher
-        size = 1 if matcher.transductive else QUERIES_PER_TASK
-        found = []
-        for start in range(0, len(queries.frames), size):
-            maps = None if queries.maps is None else queries.maps[None, start : start + size]
-            with torch.inference_mode():
-                task = Task(
-                    way=len(self.classes_),
-                    support=self._support.frames[None],
-                    query=queries.frames[None, start : start + size],
-                    support_labels=self._labels[None],
-                    support_maps=None if self._support.maps is None else self._support.maps[None],
-                    query_maps=maps,
-                )
-                found.append(matcher.compare(task).logits[0].float())
-        return torch.cat(found).cpu().numpy().astype(np.float64)
+        return class_scores(
+            self.trained.model.matcher,
+            self._prepared(features),
+            self._support,
+            labels=self._labels,
+            way=len(self.classes_),
+        )
 
     @property
     def _labels(self) -> Int64[Tensor, " support"]:
@@ -229,16 +247,3 @@ class FewShotRecognizer:
     def _check_fit(self) -> None:
         if not hasattr(self, "classes_"):
             raise UserError("this recogniser knows no classes yet; call fit(support) first")
-
-
-def _concatenated(parts: Sequence[Features]) -> Features:
-    maps = [part.maps for part in parts if part.maps is not None]
-    frames = torch.cat([part.frames for part in parts])
-    return Features(frames, torch.cat(maps) if maps else None)
-
-
-def open_trained(path: Path | None, *, store: Path | None = None) -> TrainedNetwork:
-    """Load the network of an export or a run, by default the newest run. Raises `UserError`."""
-    if path is not None and is_export(path):
-        return read_export(path)
-    return trained_network(newest() if path is None else Run(path), store=store)

@@ -21,6 +21,7 @@ from tasd.runs.stores import find_store
 from tasd.store import Store
 
 SETTINGS_FILE = "predict.json"  # in a run
+UNTRAINED = "backbone"  # the network that is a pretrained backbone, without training
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,9 @@ class Threshold:
     way, shot: of the episodes that it was found with. score: the threshold itself.
     true_accept: share of the queries of an episode's classes that it accepts.
     false_accept: share of the queries of other classes that it accepts.
-    episodes: number of episodes. classes: number of validation classes they were drawn from.
-    fewest: number of videos of the smallest of these classes.
+    episodes: number of episodes; 0 where it was found on the support, see
+    `tasd.predict.leave_one_out`. classes: number of validation classes they were drawn from, or of
+    the support. fewest: number of videos of the smallest of these classes.
     """
 
     way: int
@@ -46,6 +48,11 @@ class Threshold:
     @property
     def summary(self) -> str:
         """The threshold and its error rates in a sentence."""
+        if not self.episodes:
+            return (
+                f"threshold {self.score:.4g}: accepts {self.true_accept:.0%} of the support clips, "
+                f"each left out in turn, and {self.false_accept:.0%} with its whole class left out"
+            )
         return (
             f"threshold {self.score:.4g} for {self.way}-way {self.shot}-shot: accepts "
             f"{self.true_accept:.0%} of the clips of the classes and {self.false_accept:.0%} of "
@@ -55,9 +62,10 @@ class Threshold:
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A network from a run or an export, in eval mode.
+    """A network from a run or an export, or a pretrained backbone, in eval mode.
 
-    path: the folder. identity: sha256 of its checkpoint. network: student or teacher.
+    path: the folder; of a backbone that of all runs and stores. identity: sha256 of its checkpoint;
+    of a backbone that of name, weights and matcher. network: student, teacher or `UNTRAINED`.
     classes: those it was trained on. frames: how its frames are made from videos.
     thresholds: those found so far, see `tasd.predict.reject`.
     """

@@ -121,13 +121,39 @@ def runs_folder() -> Path:
 
 def newest() -> Run:
     """Find the newest run that has a best checkpoint. Raises `UserError` where there is none."""
-    found = [Run(path.parent.parent) for path in runs_folder().glob("*/checkpoints/best.pt")]
+    found = _finished()
     if not found:
         raise UserError(
             f"no run in {runs_folder()} has a best checkpoint; train one with tasd train, or name "
             "a run with --run"
         )
-    return max(found, key=lambda run: run.best.stat().st_mtime)
+    return max(found, key=_saved_at)
+
+
+def newest_pretrained() -> Run | None:
+    """Find the newest run with a best checkpoint that began from pretrained weights; else None.
+
+    The run of ``tasd demo`` and runs on cached features are no such runs.
+    """
+    return max(filter(_pretrained, _finished()), key=_saved_at, default=None)
+
+
+def _finished() -> list[Run]:
+    """All runs that have a best checkpoint."""
+    return [Run(path.parent.parent) for path in runs_folder().glob("*/checkpoints/best.pt")]
+
+
+def _saved_at(run: Run) -> float:
+    return run.best.stat().st_mtime
+
+
+def _pretrained(run: Run) -> bool:
+    try:
+        config = run.config()
+    except UserError:  # of another version
+        return False
+    on_features = config.data.features is not None
+    return config.recipe != "demo" and config.network.weights != "none" and not on_features
 
 
 def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:

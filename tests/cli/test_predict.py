@@ -22,7 +22,8 @@ def run_tasd(*words):
 @pytest.fixture
 def predict(home, support):
     def called(*words):
-        return run_tasd("predict", "--support", support, *words)
+        run = home / "runs" / "tiny"
+        return run_tasd("predict", "--run", run, "--support", support, *words)
 
     return called
 
@@ -108,7 +109,8 @@ def test_a_watched_folder_is_labelled_until_ctrl_c(home, support, clips, tmp_pat
     folder = tmp_path / "incoming"
     folder.mkdir()
     shutil.copy(clips / "mpeg4.avi", folder)
-    words = [sys.executable, "-m", "tasd", "predict", "--support", support, "--watch", folder]
+    words = [sys.executable, "-m", "tasd", "predict", "--run", home / "runs" / "tiny"]
+    words += ["--support", support, "--watch", folder]
     with subprocess.Popen(
         [*map(str, words), "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:

@@ -1,10 +1,12 @@
-"""A run on a store with the settings of its frames, and clips to label."""
+"""A run on a store with the settings of its frames, weights of a backbone, and clips to label."""
 
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
+from tasd import backbones
 from tests.runs import small_config, small_run
 from tests.stores import write_store
 from tests.videos import make_clip
@@ -49,3 +51,20 @@ def support(clips, tmp_path) -> Path:
         (folder / class_name).mkdir(parents=True, exist_ok=True)
         shutil.copy(clips / name, folder / class_name)
     return folder
+
+
+@pytest.fixture(scope="session")
+def resnet8_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of weights for the smallest backbone, random but always the same."""
+    path = tmp_path_factory.mktemp("weights") / "resnet8.pth"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        torch.save(backbones.build("resnet8").state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def empty_home(tmp_path, monkeypatch) -> Path:
+    """A home without runs."""
+    monkeypatch.setenv("TASD_HOME", str(tmp_path / "empty home"))
+    return tmp_path / "empty home"
