@@ -10,13 +10,16 @@ def demo(
     quick: Annotated[
         bool, typer.Option("--quick", help="Train for about a minute; the result is weaker.")
     ] = False,
-    out: Annotated[Path, typer.Option(help="New folder for videos, store, run and report.")] = Path(
-        "demo"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Folder for videos, store, run and report: new, or of this demo.")
+    ] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Seed of videos and training.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
-    """Run the whole pipeline on generated videos; no data needed."""
+    """Run the whole pipeline on generated videos; no data needed.
+
+    Stopped at any moment, the same command goes on to the same figures.
+    """
     from rich.console import Console
 
     from tasd.demo.run import demo as run_demo
