@@ -7,6 +7,10 @@ import typer
 
 
 def demo(
+    real: Annotated[
+        bool,
+        typer.Option("--real", help="Label real clips that ship with tasd, without training."),
+    ] = False,
     quick: Annotated[
         bool, typer.Option("--quick", help="Train for about a minute; the result is weaker.")
     ] = False,
@@ -22,6 +26,14 @@ def demo(
     """
     from rich.console import Console
 
+    if real:
+        from tasd.demo.real import real_demo
+        from tasd.errors import UserError
+
+        if given := "--quick" if quick else "--seed" if seed else "":
+            raise UserError(f"--real trains nothing, so {given} has no meaning; leave it out")
+        real_demo(out, device=device, console=Console())
+        return
     from tasd.demo.run import demo as run_demo
 
     run_demo(out, quick=quick, seed=seed, device=device, console=Console())
