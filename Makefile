@@ -16,6 +16,7 @@ setup: .venv/installed
 	touch $@
 
 demo: setup
+	$(BIN)/tasd demo --real
 	$(BIN)/tasd demo
 
 # One test on each core: small networks do not gain from several threads.

@@ -1,4 +1,4 @@
-"""A lock, so that only one prep at a time writes to a store."""
+"""A lock, so that only one process at a time writes to a store, or to the folder of a demo."""
 
 import contextlib
 import os
@@ -16,20 +16,24 @@ LOCK = ".lock"
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a store; the system releases it when the process ends for any reason.
+def locked(
+    folder: Path, *, doing: str = "preparing the store", option: str = "--store"
+) -> Iterator[None]:
+    """Hold the lock of a folder; the system releases it when the process ends for any reason.
 
-    Raises `UserError` while another prep holds it.
+    doing, option: the words of the message, and the option that names another folder.
+
+    Raises `UserError` while another process holds it.
     """
     handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        _take(handle, folder)
+        _take(handle, f"{doing} {folder}", option)
         yield
     finally:
         os.close(handle)
 
 
-def _take(handle: int, folder: Path) -> None:
+def _take(handle: int, doing: str, option: str) -> None:
     if fcntl is None:
         return
     try:
@@ -37,8 +41,8 @@ def _take(handle: int, folder: Path) -> None:
     except BlockingIOError:
         holder = os.pread(handle, 100, 0).decode(errors="replace").strip() or "another process"
         raise UserError(
-            f"{holder} is preparing the store {folder} right now; wait until it has finished, "
-            "or name another folder with --store"
+            f"{holder} is {doing} right now; wait until it has finished, or name another folder "
+            f"with {option}"
         ) from None
     except OSError:
         return  # the file system has no locks

@@ -41,9 +41,11 @@ def generate(
 ) -> Generated:
     """Write ``per_class`` videos of every action; the same seed gives the same bytes.
 
-    done: called after each video. An earlier folder of videos is replaced.
+    done: called after each video. An earlier folder of videos is replaced. The split file is
+    written last: where it is there, so are all videos.
     """
     root, split = folder / "videos", folder / SPLIT_FILE
+    split.unlink(missing_ok=True)
     shutil.rmtree(root, ignore_errors=True)
     for action in ACTIONS:
         (root / action.name).mkdir(parents=True)

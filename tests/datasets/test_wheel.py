@@ -1,4 +1,4 @@
-"""The files in the wheel: modules, class lists, and the mark of a typed package."""
+"""The files in the wheel: modules, class lists, real clips, and the mark of a typed package."""
 
 import email
 import shutil
@@ -32,6 +32,21 @@ def test_what_the_wheel_packs_is_what_the_checkout_holds() -> None:
     assert packed == lists
 
 
+def test_the_clips_of_the_real_demo_are_packed_with_their_origin() -> None:
+    settings = tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["setuptools"]
+    packed = {
+        path for name in settings["package-data"]["tasd"] for path in (TOP / "tasd").glob(name)
+    }
+    assert len(clips()) == 21
+    assert {TOP / name for name in clips()} <= packed
+
+
+def clips() -> set[str]:
+    """The clips of `tasd demo --real`, and their README."""
+    files = (path for path in (TOP / "tasd/demo/clips").rglob("*") if path.is_file())
+    return {str(path.relative_to(TOP)) for path in files}
+
+
 def test_the_class_lists_are_found_in_this_checkout() -> None:
     assert splits_folder().resolve() == TOP / "splits"
 
@@ -63,6 +78,7 @@ def test_an_installed_wheel_is_whole_and_finds_its_class_lists(tmp_path: Path) -
         assert {top for top in tops if not top.endswith(".dist-info")} == {"tasd", "prep"}
         modules = {str(path.relative_to(TOP)) for top in ("tasd", "prep") for path in sources(top)}
         assert modules | {"tasd/py.typed", "prep/py.typed"} <= set(names)
+        assert {name for name in names if name.startswith("tasd/demo/clips/")} == clips()
         (entries,) = [name for name in names if name.endswith("entry_points.txt")]
         assert "tasd = tasd.__main__:main" in content.read(entries).decode()
         (metadata,) = [name for name in names if name.endswith("METADATA")]

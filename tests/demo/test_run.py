@@ -5,19 +5,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tasd.demo.folder import FULL, QUICK
 from tasd.demo.generate import split_classes
-from tasd.demo.run import FULL, QUICK, Outcome, demo
+from tasd.demo.outcome import Outcome, table
 from tasd.demo.run import _config as config_of
-from tasd.demo.run import _table as table_of
-from tasd.errors import UserError
 from tasd.evaluation.metrics import Interval
-
-
-def test_a_folder_that_holds_a_demo_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    with pytest.raises(UserError, match=r"already holds a demo.*--out"):
-        demo(tmp_path, quick=True, seed=0, device="cpu", console=Console(quiet=True))
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 @pytest.mark.parametrize("scale", [FULL, QUICK])
@@ -34,7 +26,7 @@ def test_the_seed_of_the_demo_is_the_seed_of_training() -> None:
 def test_the_table_tells_each_network_with_its_interval_and_marks_the_best(tmp_path: Path) -> None:
     found = {"untrained": Interval(0.21, 0.2, 0.22), "teacher": Interval(0.7, 0.69, 0.71)}
     console = Console(width=100, record=True, quiet=False, file=(tmp_path / "table.txt").open("w"))
-    console.print(table_of(Outcome(found, "teacher", tmp_path / "sheet.png"), quick=True))
+    console.print(table(Outcome(found, "teacher", ("sheet.png",)), quick=True))
     text = console.export_text()
     console.file.close()
     assert "teacher *" in text
