@@ -29,6 +29,14 @@ def frozen(source: str, batchnorm: BatchNorm) -> bool:
     return source != "none" and batchnorm != "live"
 
 
+def saw_tests(backbone: Backbone, source: str, *, dataset: str) -> bool:
+    """True where pretrained weights have seen the test classes of ``dataset``.
+
+    Backbones of whole clips are published with Kinetics-400 weights alone.
+    """
+    return source != "none" and "kinetics400" in backbone.pretrained and dataset == "kinetics"
+
+
 def load(backbone: Backbone, source: str, *, batchnorm: BatchNorm = "auto") -> Normalisation:
     """Fill ``backbone`` from ``source``: a published name, the path of a file, or "none".
 

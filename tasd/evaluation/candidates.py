@@ -1,4 +1,4 @@
-"""Candidates for evaluation: the networks of a run, or a feature file of any origin."""
+"""Candidates for evaluation: the networks of a run, a plain backbone, or a feature file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,12 +8,14 @@ from typing import Any
 import torch
 
 from tasd import matchers
+from tasd.backbones.weights import saw_tests
 from tasd.device import Precision, native_precision
 from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
 from tasd.evaluation.episodes import tested_classes
 from tasd.evaluation.overlap import refuse_overlap
 from tasd.evaluation.score import Result, score
+from tasd.extraction.backbone import Pooling, cached_pooled, plain_model
 from tasd.extraction.run import Extraction, cached_features
 from tasd.features.reader import open_features
 from tasd.features.store import FeatureStore
@@ -73,6 +75,47 @@ def of_features(path: Path, *, matcher: str, split: str = "test") -> Candidate:
     )
 
 
+def of_backbone(
+    store: Store,
+    how: Pooling,
+    *,
+    matcher: str = "bimhm",
+    options: Mapping[str, Any] | None = None,
+    split: str = "test",
+) -> Candidate:
+    """Return a pretrained backbone, without any training, and a matcher that needs none.
+
+    options: of the matcher, as its class documents them.
+
+    The features are cached below $TASD_HOME. Raises `UserError`.
+    """
+    if how.weights == "none":
+        raise UserError(
+            f"--weights none leaves {how.backbone} with random weights, and nothing is trained "
+            "here; give published weights, or a file"
+        )
+    tested_classes(store, split)
+    model = plain_model(how, dataset=store.dataset)
+    compare = untrained_matcher(
+        matcher, model.backbone.channels, frames=how.frames, options=options
+    )
+    features = cached_pooled(model, store, how, split=split, maps=compare.needs_maps)
+    names = ("backbone", "weights", "weights_sha256", "frames", "crop", "precision")
+    origin = {name: features.about[name] for name in names} | {
+        "weights": how.weights,  # the file may have been written under another name of theirs
+        "matcher": matcher,
+        "pretrained_on_tested": saw_tests(model.backbone, how.weights, dataset=store.dataset),
+    }
+    return Candidate(
+        name=how.backbone,
+        features={"backbone": features},
+        matchers={"backbone": compare},
+        chosen="backbone",
+        split=split,
+        origin=origin,
+    )
+
+
 def of_run(
     run: Run, saved: Checkpoint, store: Store | FeatureStore, how: Extraction, *, source: Path
 ) -> Candidate:
@@ -114,9 +157,11 @@ def of_run(
     )
 
 
-def untrained_matcher(name: str, channels: int, *, frames: int) -> Matcher:
+def untrained_matcher(
+    name: str, channels: int, *, frames: int, options: Mapping[str, Any] | None = None
+) -> Matcher:
     """Build a matcher without weights. Raises `UserError` where it would need training."""
-    matcher = matchers.build(name, channels, frames=frames)
+    matcher = matchers.build(name, channels, frames=frames, **(options or {}))
     if any(True for _ in matcher.parameters()):
         raise UserError(
             f"--matcher {name} has weights that must be trained; evaluate a run that was trained "

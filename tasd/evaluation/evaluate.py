@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from tasd.evaluation.episodes import EpisodeRequest, wanted_episodes
 from tasd.evaluation.metrics import Paired, paired_difference
 from tasd.evaluation.overlap import refuse_overlap
 from tasd.evaluation.results import Summary, document, paired_document, provenance, summary
+from tasd.home import home
 
 
 @dataclass(frozen=True)
@@ -97,3 +99,25 @@ def comparison(first: Evaluated, second: Evaluated) -> dict[str, Any]:
         "second": second.content,
         "second_minus_first": paired_document(compare(first, second)),
     }
+
+
+def result_path(results: Sequence[Evaluated], out: Path | None, *, seeds: int) -> Path | None:
+    """Return the path of the result file of one candidate, or of two that are compared.
+
+    out: the path that a person chose; with several ``seeds`` the name ends with the seed.
+
+    By default it is in the run's evaluation folder, for a plain backbone in the one below
+    $TASD_HOME. For a feature file there is none.
+    """
+    last = results[-1]
+    if out is not None:
+        seed = last.episodes.seed
+        return out.with_name(f"{out.stem}-seed{seed}{out.suffix}") if seeds > 1 else out
+    origin = last.candidate.origin
+    if "backbone" in origin:
+        made = f"{last.candidate.videos.path.stem}-{origin['matcher']}"
+        return home() / "evaluation" / f"{made}-{last.name}.json"
+    if "run" not in origin:
+        return None
+    against = f"-against-{results[0].candidate.name}" if len(results) == 2 else ""
+    return Path(origin["run"]) / "evaluation" / f"{last.name}{against}.json"

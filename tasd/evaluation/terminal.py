@@ -68,11 +68,14 @@ def _remarks(result: Evaluated) -> list[str]:
     origin, lines = result.content["provenance"], []
     if seen := origin["trained_and_tested"]:
         lines.append(f"NOT few-shot: the network was trained on {len(seen)} of these classes")
+    if "backbone" in origin:
+        lines.append(f"no training: the backbone alone, weights {origin['weights']}")
     config = origin.get("config", {})
     if config.get("data", {}).get("features") is not None:
         lines.append("trained on cached features of a frozen backbone, Eqs 3 to 11 left out")
     network = config.get("network", {})
-    if network.get("weights") == "kinetics400" and origin["dataset"] == "kinetics":
+    named = network.get("weights") == "kinetics400" and origin["dataset"] == "kinetics"
+    if named or origin.get("pretrained_on_tested"):
         lines.append(
             "NOT few-shot: the pretrained weights were trained on these classes (Kinetics-400)"
         )
