@@ -30,8 +30,6 @@ from tasd.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from tasd.evaluation.candidates import Candidate
-    from tasd.evaluation.episodes import EpisodeRequest
     from tasd.evaluation.evaluate import Evaluated
     from tasd.extraction.run import Extraction
 
@@ -63,6 +61,10 @@ def evaluate(
     frames: FramesOption = None,
     crop: CropOption = None,
     allow_pretrained_overlap: PretrainedOverlapOption = False,
+    no_floor: Annotated[
+        bool,
+        typer.Option("--no-floor", help="Leave out the plain backbone that a run began from."),
+    ] = False,
     matcher: Annotated[
         str | None,
         typer.Option(help="Another matcher that needs no training: bimhm, otam or prototype."),
@@ -100,14 +102,17 @@ def evaluate(
 
     Without options `tasd evaluate` takes the newest run and scores its student and its teacher
     on 10,000 episodes of the test classes, each with one query per class. The features of each
-    video are computed once. With --backbone nothing needs to be trained.
+    video are computed once. Beside them stands the plain backbone that the run began from, where
+    that was pretrained. With --backbone nothing needs to be trained.
     """
     from dataclasses import replace
+    from functools import partial
 
     from tasd.cli.options import seeds_of
     from tasd.config import EpisodeOptions
     from tasd.evaluation.candidates import of_features
     from tasd.evaluation.episodes import EpisodeRequest
+    from tasd.evaluation.evaluate import evaluate as score_candidate
 
     if episodes_file is not None:
         ignored = {
@@ -125,6 +130,9 @@ def evaluate(
     given = backbone_options(weights, frames, crop, allow_pretrained_overlap)
     sources = {"run": run, "compare": compare, "features": features, "backbone": backbone}
     _refuse_contradictions(how, sources, given, store=store, checkpoint=checkpoint)
+    if no_floor and run is None:  # there is a floor of one run alone
+        for name in _said(sources):
+            refuse(["no_floor"], f"has no effect with --{name}")
     untrained = features is not None or backbone is not None
     runs = [] if untrained else [run_called(path) for path in compare or (run,)]
     # Two runs are compared on the episodes of the first.
@@ -138,7 +146,14 @@ def evaluate(
         file=episodes_file,
     )
     candidates = [
-        candidate_of_run(one, how, store=store, checkpoint=checkpoint, request=request)
+        candidate_of_run(
+            one,
+            how,
+            store=store,
+            checkpoint=checkpoint,
+            request=request,
+            floor=not (no_floor or compare),
+        )
         for one in runs
     ]
     compared = how.matcher or "bimhm"
@@ -152,7 +167,10 @@ def evaluate(
             )
         ]
     each = (0,) if episodes_file else seeds_of(seeds)
-    every = [_evaluated(candidates, request, seed, allow_overlap, batch, device) for seed in each]
+    score = partial(
+        score_candidate, request=request, allow_overlap=allow_overlap, batch=batch, device=device
+    )
+    every = [[score(candidate, seed=seed) for candidate in candidates] for seed in each]
     if save_episodes is not None:
         _save_episodes(save_episodes, every)
     _write_and_print(every, out, as_json=as_json)
@@ -191,24 +209,6 @@ def _refuse_contradictions(
 
 def _said(options: Mapping[str, object]) -> list[str]:
     return [name for name, value in options.items() if value]
-
-
-def _evaluated(
-    candidates: "list[Candidate]",
-    request: "EpisodeRequest",
-    seed: int,
-    allow_overlap: bool,
-    batch: int | None,
-    device: str,
-) -> "list[Evaluated]":
-    from tasd.evaluation.evaluate import evaluate
-
-    return [
-        evaluate(
-            candidate, request, seed=seed, allow_overlap=allow_overlap, batch=batch, device=device
-        )
-        for candidate in candidates
-    ]
 
 
 def _save_episodes(path: Path, every: "list[list[Evaluated]]") -> None:

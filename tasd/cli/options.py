@@ -130,14 +130,16 @@ def candidate_of_run(
     store: Path | None,
     checkpoint: Path | None,
     request: "EpisodeRequest | None" = None,
+    floor: bool = False,
 ) -> "Candidate":
     """Return the networks of a run with their features. Raises `UserError`.
 
     request: episodes that the classes under test must fill; checked before the features are
-    computed, which may take hours.
+    computed, which may take hours. floor: add the plain backbone that the run began from.
     """
     from tasd.evaluation.candidates import of_run
     from tasd.evaluation.episodes import check_episodes
+    from tasd.evaluation.floor import with_floor
     from tasd.runs.checkpoint import load
     from tasd.runs.stores import find_store
 
@@ -146,7 +148,8 @@ def candidate_of_run(
     with find_store(store, saved) as opened:
         if request is not None:
             check_episodes(opened, how.split, request)
-        return of_run(run, saved, opened, how, source=source)
+        candidate = of_run(run, saved, opened, how, source=source)
+        return with_floor(candidate, saved, opened, how) if floor else candidate
 
 
 def candidate_of_backbone(

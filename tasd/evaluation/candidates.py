@@ -34,6 +34,8 @@ class Candidate:
     under test. origin: run, checkpoint and settings, for the provenance of results.
     variant: the differences from the run as it was trained, as in "otam" or "episode-000100";
     empty where there is none. Results of a variant do not stand for the run.
+    floor: the plain backbone that the run began from, see `tasd.evaluation.floor`.
+    no_floor: the reason where a floor was looked for and there is none.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Candidate:
     split: str
     origin: Mapping[str, Any] = field(default_factory=dict)
     variant: str = ""
+    floor: "Candidate | None" = None
+    no_floor: str = ""
 
     @property
     def videos(self) -> FeatureStore:
@@ -135,7 +139,7 @@ def of_run(
     features: dict[str, FeatureStore] = {}
     for name in names:
         model = models[name]
-        model.precision = _precision(saved, how)
+        model.precision = precision_of(saved, how)
         channels, frames = model.backbone.channels, saved.config.data.frames
         compare[name] = (
             model.matcher
@@ -180,7 +184,8 @@ def _network_names(saved: Checkpoint, wanted: Sequence[str], source: Path) -> Se
     return wanted or saved.network_names
 
 
-def _precision(saved: Checkpoint, how: Extraction) -> Precision:
+def precision_of(saved: Checkpoint, how: Extraction) -> Precision:
+    """Return the precision that a run's networks compute in."""
     own = saved.config.training.precision
     return how.precision or native_precision(own, torch.device(how.device))
 
@@ -203,7 +208,7 @@ def _origin(
             "episode": saved.progress.episode,
         },
         "matcher": how.matcher or config.matcher.name,
-        "precision": _precision(saved, how),
+        "precision": precision_of(saved, how),
         "config": config.model_dump(),
         "trained_on_store": saved.store_hash,
     }
