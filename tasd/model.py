@@ -177,12 +177,9 @@ def _relation(distill: DistillOptions, backbone: backbones.Backbone, *, crop: in
 
 
 def _refuse_overlap(network: NetworkOptions, backbone: backbones.Backbone, *, dataset: str) -> None:
-    """Refuse weights that have seen the test classes: the result would be no few-shot result.
-
-    Backbones of whole clips are published with Kinetics-400 weights alone.
-    """
-    seen = network.weights != "none" and "kinetics400" in backbone.pretrained
-    if seen and dataset == "kinetics" and not network.allow_pretrained_overlap:
+    """Refuse weights that have seen the test classes: the result would be no few-shot result."""
+    seen = weights.saw_tests(backbone, network.weights, dataset=dataset)
+    if seen and not network.allow_pretrained_overlap:
         raise UserError(
             f"--weights {network.weights}: pretrained weights of {network.backbone} have seen all "
             "classes of Kinetics-400, the test classes of this data set among them; train from "

@@ -30,6 +30,22 @@ def frozen(source: str, batchnorm: BatchNorm) -> bool:
     return source != "none" and batchnorm != "live"
 
 
+def saw_tests(backbone: Backbone, source: str, *, dataset: str) -> bool:
+    """True where pretrained weights have seen the test classes of ``dataset``.
+
+    Backbones of whole clips are published with Kinetics-400 weights alone.
+    """
+    return source != "none" and "kinetics400" in backbone.pretrained and dataset == "kinetics"
+
+
+def at_hand(backbone: Backbone, source: str) -> bool:
+    """True where `load` would download nothing: a file that is there, or published weights."""
+    if source not in backbone.pretrained:
+        return source == "none" or Path(source).is_file()
+    url = getattr(backbone.pretrained[source].weights, "url", None)
+    return url is None or _place(url).is_file()
+
+
 def load(backbone: Backbone, source: str, *, batchnorm: BatchNorm = "auto") -> Normalisation:
     """Fill ``backbone`` from ``source``: a published name, the path of a file, or "none".
 
@@ -58,7 +74,7 @@ def load(backbone: Backbone, source: str, *, batchnorm: BatchNorm = "auto") -> N
 
 def _download(weights: Published, name: str) -> dict[str, Tensor]:
     url = weights.url
-    place = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    place = _place(url)
     try:
         state = dict(weights.get_state_dict(progress=False, check_hash=True))
     except (urllib.error.URLError, OSError, RuntimeError) as error:
@@ -71,6 +87,11 @@ def _download(weights: Published, name: str) -> dict[str, Tensor]:
             "--weights none"
         ) from None
     return state
+
+
+def _place(url: str) -> Path:
+    """Return the file that torch keeps a download in."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
 
 
 def _read(path: Path, *, names: list[str]) -> dict[str, Tensor]:

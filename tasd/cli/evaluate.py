@@ -1,6 +1,7 @@
 """``tasd evaluate``: accuracy on classes that were not trained on."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,21 +9,27 @@ import typer
 
 from tasd.cli.options import (
     CheckpointOption,
+    CropOption,
     DeviceOption,
+    FramesOption,
     HalfOption,
     NetworkOption,
     PrecisionOption,
+    PretrainedOverlapOption,
     RunOption,
     StoreOption,
+    WeightsOption,
+    backbone_options,
+    candidate_of_backbone,
     candidate_of_run,
     device_called,
     extraction,
+    pooling,
+    refuse,
     run_called,
 )
 
 if TYPE_CHECKING:
-    from tasd.evaluation.candidates import Candidate
-    from tasd.evaluation.episodes import EpisodeRequest
     from tasd.evaluation.evaluate import Evaluated
     from tasd.extraction.run import Extraction
 
@@ -47,6 +54,17 @@ def evaluate(
         typer.Option(help="Compare two runs on the same episodes: second minus first."),
     ] = None,
     features: Annotated[Path | None, typer.Option(help="A feature file in place of a run.")] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="A pretrained backbone, not trained any further.")
+    ] = None,
+    weights: WeightsOption = None,
+    frames: FramesOption = None,
+    crop: CropOption = None,
+    allow_pretrained_overlap: PretrainedOverlapOption = False,
+    no_floor: Annotated[
+        bool,
+        typer.Option("--no-floor", help="Leave out the plain backbone that a run began from."),
+    ] = False,
     matcher: Annotated[
         str | None,
         typer.Option(
@@ -86,34 +104,39 @@ def evaluate(
 
     Without options `tasd evaluate` takes the newest run and scores its student and its teacher
     on 10,000 episodes of the test classes, each with one query per class. The features of each
-    video are computed once.
+    video are computed once. Beside them stands the plain backbone that the run began from, where
+    that was pretrained. With --backbone nothing needs to be trained.
     """
     from dataclasses import replace
+    from functools import partial
 
     from tasd.cli.options import seeds_of
     from tasd.config import EpisodeOptions
     from tasd.evaluation.candidates import of_features
     from tasd.evaluation.episodes import EpisodeRequest
+    from tasd.evaluation.evaluate import evaluate as score_candidate
 
     if episodes_file is not None:
         ignored = {
-            "--episodes": episodes != 10_000,
-            "--way": way,
-            "--shot": shot,
-            "--queries": queries != 1,
-            "--seeds": seeds != "0",
-            "--distinct-groups": distinct_groups,
+            "episodes": episodes != 10_000,
+            "way": way,
+            "shot": shot,
+            "queries": queries != 1,
+            "seeds": seeds != "0",
+            "distinct_groups": distinct_groups,
         }
-        _refuse_without_effect(
-            [name for name, value in ignored.items() if value], "--episodes-file"
-        )
+        refuse(_said(ignored), "has no effect with --episodes-file")
     device = device_called(device)
     how = extraction(network, split, matcher, precision, half, device)
     how = replace(how, allow_overlap=allow_overlap)
-    _refuse_contradictions(
-        how, run=run, compare=compare, features=features, store=store, checkpoint=checkpoint
-    )
-    runs = [] if features else [run_called(path) for path in compare or (run,)]
+    given = backbone_options(weights, frames, crop, allow_pretrained_overlap)
+    sources = {"run": run, "compare": compare, "features": features, "backbone": backbone}
+    _refuse_contradictions(how, sources, given, store=store, checkpoint=checkpoint)
+    if no_floor and run is None:  # there is a floor of one run alone
+        for name in _said(sources):
+            refuse(["no_floor"], f"has no effect with --{name}")
+    untrained = features is not None or backbone is not None
+    runs = [] if untrained else [run_called(path) for path in compare or (run,)]
     # Two runs are compared on the episodes of the first.
     trained = runs[0].config().episode if runs else EpisodeOptions()
     request = EpisodeRequest(
@@ -125,69 +148,69 @@ def evaluate(
         file=episodes_file,
     )
     candidates = [
-        candidate_of_run(one, how, store=store, checkpoint=checkpoint, request=request)
+        candidate_of_run(
+            one,
+            how,
+            store=store,
+            checkpoint=checkpoint,
+            request=request,
+            floor=not (no_floor or compare),
+        )
         for one in runs
     ]
+    compared = how.matcher or "bimhm"
     if features is not None:
-        candidates = [of_features(features, matcher=how.matcher or "bimhm", split=how.split)]
+        candidates = [of_features(features, matcher=compared, split=how.split)]
+    elif backbone is not None:
+        plain = pooling(backbone, given, how)
+        candidates = [
+            candidate_of_backbone(
+                plain, split=how.split, matcher=compared, store=store, request=request
+            )
+        ]
     each = (0,) if episodes_file else seeds_of(seeds)
-    every = [_evaluated(candidates, request, seed, allow_overlap, batch, device) for seed in each]
+    score = partial(
+        score_candidate, request=request, allow_overlap=allow_overlap, batch=batch, device=device
+    )
+    every = [[score(candidate, seed=seed) for candidate in candidates] for seed in each]
     if save_episodes is not None:
         _save_episodes(save_episodes, every)
     _write_and_print(every, out, as_json=as_json)
 
 
-def _refuse_without_effect(options: list[str], beside: str) -> None:
-    """Raise `UserError` for options that have no effect with the option ``beside``."""
-    from tasd.errors import UserError
-
-    if options:
-        raise UserError(f"{options[0]} has no effect with {beside}; leave it out")
-
-
 def _refuse_contradictions(
     how: "Extraction",
+    sources: Mapping[str, object],
+    given: Mapping[str, object],
     *,
-    run: Path | None,
-    compare: tuple[Path, Path] | None,
-    features: Path | None,
     store: Path | None,
     checkpoint: Path | None,
 ) -> None:
-    """Raise `UserError` for options that exclude one another or have no effect together."""
+    """Raise `UserError` for options that exclude one another or have no effect together.
+
+    sources: the options that say what is evaluated. given: the options for --backbone.
+    """
     from tasd.errors import UserError
 
-    if sum(given is not None for given in (run, compare, features)) > 1:
-        raise UserError("--run, --compare and --features exclude one another; give one of them")
-    if compare is not None and checkpoint is not None:
-        raise UserError("--checkpoint belongs to one run; give it with --run, not with --compare")
-    if features is not None:
-        of_runs = {
-            "--network": how.networks,
-            "--store": store,
-            "--checkpoint": checkpoint,
-            "--precision": how.precision,
-            "--half": how.half,
-        }
-        _refuse_without_effect([name for name, value in of_runs.items() if value], "--features")
-
-
-def _evaluated(
-    candidates: "list[Candidate]",
-    request: "EpisodeRequest",
-    seed: int,
-    allow_overlap: bool,
-    batch: int | None,
-    device: str,
-) -> "list[Evaluated]":
-    from tasd.evaluation.evaluate import evaluate
-
-    return [
-        evaluate(
-            candidate, request, seed=seed, allow_overlap=allow_overlap, batch=batch, device=device
+    said = [name for name, value in sources.items() if value is not None]
+    if len(said) > 1:
+        raise UserError(
+            "--run, --compare, --features and --backbone exclude one another; give one of them"
         )
-        for candidate in candidates
-    ]
+    if sources["compare"] is not None and checkpoint is not None:
+        raise UserError("--checkpoint belongs to one run; give it with --run, not with --compare")
+    if sources["backbone"] is None:
+        refuse(given, "is an option for --backbone")
+    of_runs = {"network": how.networks, "checkpoint": checkpoint}
+    if sources["features"] is not None:
+        of_frames = {"store": store, "precision": how.precision, "half": how.half}
+        refuse(_said({**of_runs, **of_frames}), "has no effect with --features")
+    if sources["backbone"] is not None:
+        refuse(_said(of_runs), "is an option for runs, not for --backbone")
+
+
+def _said(options: Mapping[str, object]) -> list[str]:
+    return [name for name, value in options.items() if value]
 
 
 def _save_episodes(path: Path, every: "list[list[Evaluated]]") -> None:
@@ -202,7 +225,7 @@ def _save_episodes(path: Path, every: "list[list[Evaluated]]") -> None:
 
 def _write_and_print(every: "list[list[Evaluated]]", out: Path | None, *, as_json: bool) -> None:
     """Write and print each result, then the means over seeds."""
-    from tasd.evaluation.evaluate import comparison
+    from tasd.evaluation.evaluate import comparison, result_path
     from tasd.evaluation.results import write_document
     from tasd.evaluation.terminal import compared, over_seeds, table
 
@@ -215,7 +238,7 @@ def _write_and_print(every: "list[list[Evaluated]]", out: Path | None, *, as_jso
             lines = [line for result in results for line in table(result)]
             lines += compared(*results) if pair else []
             typer.echo("\n".join(lines))
-        path = _result_path(results, out, len(every))
+        path = result_path(results, out, seeds=len(every))
         if path is not None:
             write_document(path, content)
         if not as_json:
@@ -224,16 +247,3 @@ def _write_and_print(every: "list[list[Evaluated]]", out: Path | None, *, as_jso
         typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents))
     elif len(every) > 1:
         typer.echo("\n".join(over_seeds(every)))
-
-
-def _result_path(results: "list[Evaluated]", out: Path | None, count: int) -> Path | None:
-    """Return ``out``, or a path in the run's evaluation folder; None for a feature file."""
-    last = results[-1]
-    if out is not None:
-        seed = last.episodes.seed
-        return out.with_name(f"{out.stem}-seed{seed}{out.suffix}") if count > 1 else out
-    if "run" not in last.candidate.origin:
-        return None
-    against = f"-against-{results[0].candidate.name}" if len(results) == 2 else ""
-    folder = Path(last.candidate.origin["run"]) / "evaluation"
-    return folder / f"{last.name}{against}.json"

@@ -7,15 +7,22 @@ import typer
 
 from tasd.cli.options import (
     CheckpointOption,
+    CropOption,
     DeviceOption,
+    FramesOption,
     HalfOption,
     NetworkOption,
     PrecisionOption,
+    PretrainedOverlapOption,
     RunOption,
     StoreOption,
+    WeightsOption,
+    backbone_options,
     candidate_of_run,
     device_called,
     extraction,
+    pooling,
+    refuse,
     run_called,
 )
 
@@ -40,27 +47,16 @@ def features(
         str | None,
         typer.Option(help="A pretrained backbone in place of a run; all splits, for training."),
     ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Weights of --backbone: imagenet (default), or a file.")
-    ] = None,
-    frames: Annotated[
-        int | None, typer.Option(help="Frames of each video, with --backbone; default: 8.")
-    ] = None,
-    crop: Annotated[
-        int | None, typer.Option(help="Side of the crop in pixels, with --backbone; default: 224.")
-    ] = None,
+    weights: WeightsOption = None,
+    frames: FramesOption = None,
+    crop: CropOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
             help="File, with --backbone; default: $TASD_HOME/features/DATASET-BACKBONE.h5."
         ),
     ] = None,
-    allow_pretrained_overlap: Annotated[
-        bool,
-        typer.Option(
-            "--allow-pretrained-overlap", help="Accept weights that were trained on test classes."
-        ),
-    ] = False,
+    allow_pretrained_overlap: PretrainedOverlapOption = False,
 ) -> None:
     """Compute the features of each video once and keep them.
 
@@ -74,17 +70,14 @@ def features(
     where = device_called(device)
     how = extraction(network, split, None, precision, half, where)
     how = replace(how, maps=maps, allow_overlap=True)  # computed only, not tested
-    given: dict[str, Any] = {"weights": weights, "frames": frames, "crop": crop}
-    given = {name: value for name, value in given.items() if value is not None}
-    if allow_pretrained_overlap:
-        given["allow_pretrained_overlap"] = True
+    given = backbone_options(weights, frames, crop, allow_pretrained_overlap)
     if backbone is None:
-        _refuse([*given, *(["out"] if out else [])], "is an option for --backbone")
+        refuse([*given, *(["out"] if out else [])], "is an option for --backbone")
         candidate = candidate_of_run(run_called(run), how, store=store, checkpoint=checkpoint)
         made = dict(candidate.features)
     else:
         of_run = {"run": run, "checkpoint": checkpoint, "maps": maps}
-        _refuse(
+        refuse(
             [name for name, value in of_run.items() if value],
             "is an option for runs, not for --backbone",
         )
@@ -94,13 +87,6 @@ def features(
         typer.echo(f"{name}: {size} {file.features.dtype} in {file.path}")
 
 
-def _refuse(options: list[str], why: str) -> None:
-    from tasd.errors import UserError
-
-    if options:
-        raise UserError(f"--{options[0].replace('_', '-')} {why}; leave it out")
-
-
 def _pooled(
     backbone: str,
     given: dict[str, Any],
@@ -108,13 +94,10 @@ def _pooled(
     store: Path | None,
     out: Path | None,
 ) -> "FeatureStore":
-    from tasd.extraction.backbone import Pooling, pooled_features
+    from tasd.extraction.backbone import pooled_features
     from tasd.home import home, only_store
     from tasd.store import Store
 
-    if how.precision is not None:
-        given = given | {"precision": how.precision}
-    pooling = Pooling(backbone, half=how.half, device=how.device, **given)
     with Store(store or only_store()) as opened:
         path = out or home() / "features" / f"{opened.dataset}-{backbone}.h5"
-        return pooled_features(opened, path, pooling)
+        return pooled_features(opened, path, pooling(backbone, given, how))

@@ -1,7 +1,8 @@
 """Options that several commands share, and functions that read them."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -10,6 +11,7 @@ from tasd.errors import UserError
 if TYPE_CHECKING:
     from tasd.evaluation.candidates import Candidate
     from tasd.evaluation.episodes import EpisodeRequest
+    from tasd.extraction.backbone import Pooling
     from tasd.extraction.run import Extraction
     from tasd.runs.folder import Run
 
@@ -28,6 +30,25 @@ PrecisionOption = Annotated[
 ]
 HalfOption = Annotated[
     bool, typer.Option("--half", help="Keep features in float16, half the size.")
+]
+WeightsOption = Annotated[
+    str | None, typer.Option(help="Weights of --backbone: imagenet (default), or a file.")
+]
+FramesOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Frames of each video, with --backbone; default: 8."),
+]
+CropOption = Annotated[
+    int | None,
+    typer.Option(
+        min=32, help="Side of the crop in pixels, with --backbone; default: that of its weights."
+    ),
+]
+PretrainedOverlapOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-pretrained-overlap", help="Accept weights that were trained on test classes."
+    ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
@@ -63,6 +84,34 @@ def extraction(
     )
 
 
+def backbone_options(
+    weights: str | None, frames: int | None, crop: int | None, allow_pretrained_overlap: bool
+) -> dict[str, Any]:
+    """Return the options for --backbone that were given, by their names in `Pooling`."""
+    every = {
+        "weights": weights,
+        "frames": frames,
+        "crop": crop,
+        "allow_pretrained_overlap": allow_pretrained_overlap or None,
+    }
+    return {name: value for name, value in every.items() if value is not None}
+
+
+def pooling(backbone: str, given: dict[str, Any], how: "Extraction") -> "Pooling":
+    """Return the settings of a plain backbone from the options of a command."""
+    from tasd.extraction.backbone import Pooling
+
+    if how.precision is not None:
+        given = given | {"precision": how.precision}
+    return Pooling(backbone, half=how.half, device=how.device, **given)
+
+
+def refuse(options: Iterable[str], why: str) -> None:
+    """Raise `UserError` for the first of ``options``, names as of Python, if there is any."""
+    for name in options:
+        raise UserError(f"--{name.replace('_', '-')} {why}; leave it out")
+
+
 def run_called(path: Path | None) -> "Run":
     """Return the run in a folder; default: the newest, which is printed. Raises `UserError`."""
     from tasd.runs.folder import Run, newest
@@ -81,14 +130,16 @@ def candidate_of_run(
     store: Path | None,
     checkpoint: Path | None,
     request: "EpisodeRequest | None" = None,
+    floor: bool = False,
 ) -> "Candidate":
     """Return the networks of a run with their features. Raises `UserError`.
 
     request: episodes that the classes under test must fill; checked before the features are
-    computed, which may take hours.
+    computed, which may take hours. floor: add the plain backbone that the run began from.
     """
     from tasd.evaluation.candidates import of_run
     from tasd.evaluation.episodes import check_episodes
+    from tasd.evaluation.floor import with_floor
     from tasd.runs.checkpoint import load
     from tasd.runs.stores import find_store
 
@@ -97,7 +148,30 @@ def candidate_of_run(
     with find_store(store, saved) as opened:
         if request is not None:
             check_episodes(opened, how.split, request)
-        return of_run(run, saved, opened, how, source=source)
+        candidate = of_run(run, saved, opened, how, source=source)
+        return with_floor(candidate, saved, opened, how) if floor else candidate
+
+
+def candidate_of_backbone(
+    how: "Pooling",
+    *,
+    split: str,
+    matcher: str,
+    store: Path | None,
+    request: "EpisodeRequest",
+) -> "Candidate":
+    """Return a plain backbone with its features of a store. Raises `UserError`.
+
+    store: default: the only one. request: as for `candidate_of_run`.
+    """
+    from tasd.evaluation.candidates import of_backbone
+    from tasd.evaluation.episodes import check_episodes
+    from tasd.home import only_store
+    from tasd.store import Store
+
+    with Store(store or only_store()) as opened:
+        check_episodes(opened, split, request)
+        return of_backbone(opened, how, matcher=matcher, split=split)
 
 
 def seeds_of(text: str) -> tuple[int, ...]:

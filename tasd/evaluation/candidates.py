@@ -1,4 +1,4 @@
-"""Candidates for evaluation: the networks of a run, or a feature file of any origin."""
+"""Candidates for evaluation: the networks of a run, a plain backbone, or a feature file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,12 +8,14 @@ from typing import Any
 import torch
 
 from tasd import matchers
+from tasd.backbones.weights import saw_tests
 from tasd.device import Precision, native_precision
 from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
 from tasd.evaluation.episodes import tested_classes
 from tasd.evaluation.overlap import refuse_overlap
 from tasd.evaluation.score import Result, score
+from tasd.extraction.backbone import Pooling, cached_pooled, plain_model
 from tasd.extraction.run import Extraction, cached_features
 from tasd.features.reader import open_features
 from tasd.features.store import FeatureStore
@@ -32,6 +34,8 @@ class Candidate:
     under test. origin: run, checkpoint and settings, for the provenance of results.
     variant: the differences from the run as it was trained, as in "otam" or "episode-000100";
     empty where there is none. Results of a variant do not stand for the run.
+    floor: the plain backbone that the run began from, see `tasd.evaluation.floor`.
+    no_floor: the reason where a floor was looked for and there is none.
     """
 
     name: str
@@ -41,6 +45,8 @@ class Candidate:
     split: str
     origin: Mapping[str, Any] = field(default_factory=dict)
     variant: str = ""
+    floor: "Candidate | None" = None
+    no_floor: str = ""
 
     @property
     def videos(self) -> FeatureStore:
@@ -73,6 +79,47 @@ def of_features(path: Path, *, matcher: str, split: str = "test") -> Candidate:
     )
 
 
+def of_backbone(
+    store: Store,
+    how: Pooling,
+    *,
+    matcher: str = "bimhm",
+    options: Mapping[str, Any] | None = None,
+    split: str = "test",
+) -> Candidate:
+    """Return a pretrained backbone, without any training, and a matcher that needs none.
+
+    options: of the matcher, as its class documents them.
+
+    The features are cached below $TASD_HOME. Raises `UserError`.
+    """
+    if how.weights == "none":
+        raise UserError(
+            f"--weights none leaves {how.backbone} with random weights, and nothing is trained "
+            "here; give published weights, or a file"
+        )
+    tested_classes(store, split)
+    model = plain_model(how, dataset=store.dataset)
+    compare = untrained_matcher(
+        matcher, model.backbone.channels, frames=how.frames, options=options
+    )
+    features = cached_pooled(model, store, how, split=split, maps=compare.needs_maps)
+    names = ("backbone", "weights", "weights_sha256", "frames", "crop", "precision")
+    origin = {name: features.about[name] for name in names} | {
+        "weights": how.weights,  # the file may have been written under another name of theirs
+        "matcher": matcher,
+        "pretrained_on_tested": saw_tests(model.backbone, how.weights, dataset=store.dataset),
+    }
+    return Candidate(
+        name=how.backbone,
+        features={"backbone": features},
+        matchers={"backbone": compare},
+        chosen="backbone",
+        split=split,
+        origin=origin,
+    )
+
+
 def of_run(
     run: Run, saved: Checkpoint, store: Store | FeatureStore, how: Extraction, *, source: Path
 ) -> Candidate:
@@ -91,7 +138,7 @@ def of_run(
     features: dict[str, FeatureStore] = {}
     for name in names:
         model = models[name]
-        model.precision = _precision(saved, how)
+        model.precision = precision_of(saved, how)
         channels, frames = model.backbone.channels, saved.config.data.frames
         compare[name] = (
             model.matcher
@@ -113,9 +160,11 @@ def of_run(
     )
 
 
-def untrained_matcher(name: str, channels: int, *, frames: int) -> Matcher:
+def untrained_matcher(
+    name: str, channels: int, *, frames: int, options: Mapping[str, Any] | None = None
+) -> Matcher:
     """Build a matcher without weights. Raises `UserError` where it would need training."""
-    matcher = matchers.build(name, channels, frames=frames)
+    matcher = matchers.build(name, channels, frames=frames, **(options or {}))
     if any(True for _ in matcher.parameters()):
         raise UserError(
             f"--matcher {name} has weights that must be trained; evaluate a run that was trained "
@@ -134,7 +183,8 @@ def _network_names(saved: Checkpoint, wanted: Sequence[str], source: Path) -> Se
     return wanted or saved.network_names
 
 
-def _precision(saved: Checkpoint, how: Extraction) -> Precision:
+def precision_of(saved: Checkpoint, how: Extraction) -> Precision:
+    """Return the precision that a run's networks compute in."""
     own = saved.config.training.precision
     return how.precision or native_precision(own, torch.device(how.device))
 
@@ -155,7 +205,7 @@ def _origin(run: Run, source: Path, saved: Checkpoint, how: Extraction) -> dict[
             "episode": saved.progress.episode,
         },
         "matcher": how.matcher or config.matcher.name,
-        "precision": _precision(saved, how),
+        "precision": precision_of(saved, how),
         "config": config.model_dump(),
         "trained_on_store": saved.store_hash,
     }

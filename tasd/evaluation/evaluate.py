@@ -1,7 +1,8 @@
 """Evaluation of a candidate on episodes, and the paired comparison of two."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,24 @@ from tasd.evaluation.candidates import Candidate
 from tasd.evaluation.episodes import EpisodeRequest, wanted_episodes
 from tasd.evaluation.metrics import Paired, paired_difference
 from tasd.evaluation.overlap import refuse_overlap
-from tasd.evaluation.results import Summary, document, paired_document, provenance, summary
+from tasd.evaluation.results import (
+    Summary,
+    document,
+    floor_document,
+    paired_document,
+    provenance,
+    summary,
+)
+from tasd.home import home
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The result of a run's floor on the same episodes; gain: run minus floor, paired."""
+
+    candidate: Candidate
+    summary: Summary
+    gain: Paired
 
 
 @dataclass(frozen=True)
@@ -20,6 +38,7 @@ class Evaluated:
     """A candidate's results on some episodes: a summary of each network, and the result document.
 
     name: of the result file, from split, shape, number and seed of the episodes.
+    floor: where the candidate has one.
     """
 
     name: str
@@ -27,6 +46,7 @@ class Evaluated:
     episodes: EpisodeTable
     summaries: dict[str, Summary]
     content: dict[str, Any]
+    floor: Floor | None = None
 
     @property
     def accuracy(self) -> np.ndarray:
@@ -54,7 +74,21 @@ def evaluate(
     summaries = {name: summary(result) for name, result in results.items()}
     origin = provenance(candidate, episodes) | {"device": device, "trained_and_tested": list(seen)}
     content = document(summaries, episodes, chosen=candidate.chosen, provenance=origin)
-    return Evaluated(_name(candidate, request, episodes), candidate, episodes, summaries, content)
+    name = _name(candidate, request, episodes)
+    found = Evaluated(name, candidate, episodes, summaries, content)
+    return _with_floor(found, batch=batch, device=device)
+
+
+def _with_floor(result: Evaluated, *, batch: int | None, device: str) -> Evaluated:
+    """Score the candidate's floor on the same episodes, if it has one."""
+    floor, why = result.candidate.floor, result.candidate.no_floor
+    if floor is None:
+        return replace(result, content=result.content | {"no_floor": why}) if why else result
+    scored = floor.score(result.episodes, batch=batch, device=device)[floor.chosen]
+    gain = paired_difference(scored.accuracy, result.accuracy)
+    found = Floor(floor, summary(scored), gain)
+    said = floor_document(floor, found.summary, result.episodes, gain)
+    return replace(result, floor=found, content=result.content | {"floor": said})
 
 
 def _refuse_other_splits(candidate: Candidate, tested: Sequence[str], source: str) -> None:
@@ -97,3 +131,25 @@ def comparison(first: Evaluated, second: Evaluated) -> dict[str, Any]:
         "second": second.content,
         "second_minus_first": paired_document(compare(first, second)),
     }
+
+
+def result_path(results: Sequence[Evaluated], out: Path | None, *, seeds: int) -> Path | None:
+    """Return the path of the result file of one candidate, or of two that are compared.
+
+    out: the path that a person chose; with several ``seeds`` the name ends with the seed.
+
+    By default it is in the run's evaluation folder, for a plain backbone in the one below
+    $TASD_HOME. For a feature file there is none.
+    """
+    last = results[-1]
+    if out is not None:
+        seed = last.episodes.seed
+        return out.with_name(f"{out.stem}-seed{seed}{out.suffix}") if seeds > 1 else out
+    origin = last.candidate.origin
+    if "backbone" in origin:
+        made = f"{last.candidate.videos.path.stem}-{origin['matcher']}"
+        return home() / "evaluation" / f"{made}-{last.name}.json"
+    if "run" not in origin:
+        return None
+    against = f"-against-{results[0].candidate.name}" if len(results) == 2 else ""
+    return Path(origin["run"]) / "evaluation" / f"{last.name}{against}.json"

@@ -19,6 +19,7 @@ from tasd.evaluation import metrics
 from tasd.evaluation.candidates import Candidate
 from tasd.evaluation.metrics import Interval, Paired
 from tasd.evaluation.score import Result
+from tasd.features.store import FeatureStore
 from tasd.files import read_json, write_json
 from tasd.runs.environment import commit
 
@@ -129,6 +130,18 @@ def paired_document(paired: Paired) -> dict[str, Any]:
     return asdict(paired) | {"difference": asdict(paired.difference)}
 
 
+def floor_document(
+    candidate: Candidate, summary: Summary, episodes: EpisodeTable, gain: Paired
+) -> dict[str, Any]:
+    """Return a run's floor as plain data: as of a network, with its origin and the paired gain."""
+    return {
+        **_network(summary, episodes),
+        **candidate.origin,
+        "features": _features(candidate.videos),
+        "run_minus_floor": paired_document(gain),
+    }
+
+
 def write_document(path: Path, content: Mapping[str, Any]) -> None:
     """Write a result file whole or not at all. Raises `UserError`."""
     write_json(path, content)
@@ -160,10 +173,7 @@ def provenance(candidate: Candidate, episodes: EpisodeTable) -> dict[str, Any]:
         "variant": candidate.variant,
         "dataset": features.about.get("dataset"),
         "store_sha256": features.about.get("store"),
-        "features": {
-            name: {"path": str(store.path), "sha256": store.hash, "made_from": dict(store.about)}
-            for name, store in candidate.features.items()
-        },
+        "features": {name: _features(store) for name, store in candidate.features.items()},
         "split": {
             "name": candidate.split,
             "classes": len(episodes.classes),
@@ -172,6 +182,10 @@ def provenance(candidate: Candidate, episodes: EpisodeTable) -> dict[str, Any]:
         },
         **candidate.origin,
     }
+
+
+def _features(store: FeatureStore) -> dict[str, Any]:
+    return {"path": str(store.path), "sha256": store.hash, "made_from": dict(store.about)}
 
 
 def split_hash(episodes: EpisodeTable) -> str:

@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 
-from tasd.evaluation.evaluate import Evaluated, compare
-from tasd.evaluation.metrics import Interval
+from tasd.evaluation.evaluate import Evaluated, Floor, compare
+from tasd.evaluation.metrics import Interval, Paired
 from tasd.evaluation.metrics import over_seeds as mean_over_seeds
+from tasd.evaluation.results import Summary
 
 HEADER = ("", "accuracy", "95 % interval:", "with other", "with other videos")
 SECOND = ("", "", "episodes only", "classes", "of these classes")
@@ -19,8 +20,9 @@ def table(result: Evaluated) -> list[str]:
     rows: list[tuple[str, ...]] = [HEADER, SECOND]
     for name, summary in result.summaries.items():
         mark = " *" if name == result.candidate.chosen and len(result.summaries) > 1 else ""
-        intervals = (summary.over_episodes, summary.over_classes, summary.over_videos)
-        rows.append((name + mark, f"{summary.accuracy:.2%}", *map(_ends, intervals)))
+        rows.append(_row(name + mark, summary))
+    if result.floor is not None:
+        rows.append(_row(_plain(result.floor, result), result.floor.summary))
     variant = result.candidate.variant
     lines = [
         f"{result.candidate.name}, {result.content['provenance']['matcher']}",
@@ -31,6 +33,7 @@ def table(result: Evaluated) -> list[str]:
     if len(result.summaries) > 1:
         stands = "" if variant else ", so it stands for the run"
         lines.append(f"* better on the validation classes{stands}")
+    lines += _against_floor(result)
     if variant:
         lines.append(f"{variant}: not the run as it was trained, so tasd report leaves it out")
     return lines + _remarks(result)
@@ -38,29 +41,56 @@ def table(result: Evaluated) -> list[str]:
 
 def compared(first: Evaluated, second: Evaluated) -> list[str]:
     """Return the lines of a comparison, second minus first."""
-    paired = compare(first, second)
-    gain = paired.difference
-    return [
-        f"{second.candidate.name} minus {first.candidate.name}, same episodes: "
-        f"{100 * gain.mean:+.2f} points, 95 % interval {100 * gain.low:+.2f} to "
-        f"{100 * gain.high:+.2f} (sampling of episodes only)",
-        f"better in {paired.better:,} episodes, worse in {paired.worse:,}, equal in "
-        f"{paired.equal:,}; sign test p = {paired.p_value:.2g}",
-    ]
+    names = f"{second.candidate.name} minus {first.candidate.name}"
+    return _difference(names, compare(first, second))
 
 
 def over_seeds(every: list[list[Evaluated]]) -> list[str]:
-    """Return the means over seeds, a line for each network of each candidate."""
+    """Return the means over seeds, a line for each network of each candidate and its floor."""
     lines = []
     for position, first in enumerate(every[0]):
-        for name in first.summaries:
-            values = np.array([results[position].summaries[name].accuracy for results in every])
-            mean = mean_over_seeds(values)
+        results = [each[position] for each in every]
+        rows = {name: [r.summaries[name].accuracy for r in results] for name in first.summaries}
+        if first.floor is not None:
+            plain = [r.floor.summary.accuracy for r in results if r.floor is not None]
+            rows[_plain(first.floor, first)] = plain
+        for name, accuracies in rows.items():
+            mean = mean_over_seeds(np.array(accuracies))
             lines.append(
-                f"{first.candidate.name} {name}, mean over {len(values)} seeds: {mean.mean:.2%} "
+                f"{first.candidate.name} {name}, mean over {len(results)} seeds: {mean.mean:.2%} "
                 f"({_ends(mean)}; the videos are the same in all)"
             )
     return lines
+
+
+def _row(name: str, summary: Summary) -> tuple[str, ...]:
+    intervals = (summary.over_episodes, summary.over_classes, summary.over_videos)
+    return (name, f"{summary.accuracy:.2%}", *map(_ends, intervals))
+
+
+def _plain(floor: Floor, result: Evaluated) -> str:
+    """Return the name of a floor, with its matcher where that is not the run's."""
+    matcher = floor.candidate.origin["matcher"]
+    own = result.candidate.origin["matcher"] == matcher
+    return f"plain {floor.candidate.name}" + ("" if own else f", {matcher}")
+
+
+def _against_floor(result: Evaluated) -> list[str]:
+    if result.floor is not None:
+        names = f"{result.candidate.name} minus {_plain(result.floor, result)}"
+        return _difference(names, result.floor.gain)
+    why = result.candidate.no_floor
+    return [f"no floor: {why}"] if why else []
+
+
+def _difference(names: str, paired: Paired) -> list[str]:
+    gain = paired.difference
+    return [
+        f"{names}, same episodes: {100 * gain.mean:+.2f} points, 95 % interval "
+        f"{100 * gain.low:+.2f} to {100 * gain.high:+.2f} (sampling of episodes only)",
+        f"better in {paired.better:,} episodes, worse in {paired.worse:,}, equal in "
+        f"{paired.equal:,}; sign test p = {paired.p_value:.2g}",
+    ]
 
 
 def _remarks(result: Evaluated) -> list[str]:
@@ -68,11 +98,14 @@ def _remarks(result: Evaluated) -> list[str]:
     origin, lines = result.content["provenance"], []
     if seen := origin["trained_and_tested"]:
         lines.append(f"NOT few-shot: the network was trained on {len(seen)} of these classes")
+    if "backbone" in origin:
+        lines.append(f"no training: the backbone alone, weights {origin['weights']}")
     config = origin.get("config", {})
     if config.get("data", {}).get("features") is not None:
         lines.append("trained on cached features of a frozen backbone, Eqs 3 to 11 left out")
     network = config.get("network", {})
-    if network.get("weights") == "kinetics400" and origin["dataset"] == "kinetics":
+    named = network.get("weights") == "kinetics400" and origin["dataset"] == "kinetics"
+    if named or origin.get("pretrained_on_tested"):
         lines.append(
             "NOT few-shot: the pretrained weights were trained on these classes (Kinetics-400)"
         )

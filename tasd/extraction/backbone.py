@@ -1,15 +1,21 @@
-"""Pooled frame features of a pretrained backbone, for training with the backbone frozen."""
+"""Pooled frame features of a pretrained backbone that is not trained any further."""
 
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from tasd import recipes
 from tasd.config import replace
+from tasd.device import Precision
 from tasd.episodes import evaluation_view
 from tasd.extraction.extract import extract
+from tasd.features.reader import open_features
 from tasd.features.store import FeatureStore
-from tasd.model import build_model
+from tasd.home import home
+from tasd.model import Model, build_model
 from tasd.store import Store
 
 SPLITS = ("train", "val", "test")
@@ -21,52 +27,127 @@ class Pooling:
 
     backbone, weights: as in the settings of a run. frames: number of evenly spaced frames of each
     video; where there are more than an episode takes, training draws among them.
-    crop: side of the centre crop in pixels. half: keep features in float16.
+    crop: side of the centre crop in pixels; None for the one that the weights were trained at.
+    half: keep features in float16.
     allow_pretrained_overlap: take weights that were trained on test classes.
     """
 
     backbone: str
     weights: str = "imagenet"
     frames: int = 8
-    crop: int = 224
-    precision: Literal["bf16", "float32"] = "float32"
+    crop: int | None = None
+    precision: Precision = "float32"
     half: bool = False
     allow_pretrained_overlap: bool = False
     device: str = "cpu"
 
 
+def plain_model(how: Pooling, *, dataset: str) -> Model:
+    """Build the backbone as a network without a temporal encoder. Raises `UserError`."""
+    settings: list[tuple[str, Any]] = [
+        ("network.backbone", how.backbone),
+        ("network.weights", how.weights),
+        ("network.depth", 0),  # no temporal encoder: training adds it
+        ("network.allow_pretrained_overlap", how.allow_pretrained_overlap),
+        ("training.precision", how.precision),
+    ]
+    if how.crop is not None:
+        settings.append(("data.crop", how.crop))
+    config = replace(recipes.make("baseline", dataset=dataset, shot=1), settings)
+    return build_model(config, classes=1).eval().to(how.device)
+
+
 def pooled_features(store: Store, path: Path, how: Pooling) -> FeatureStore:
     """Run the backbone once over each video of all splits of ``store``. Raises `UserError`."""
-    config = replace(
-        recipes.make("baseline", dataset=store.dataset, shot=1),
-        [
-            ("network.backbone", how.backbone),
-            ("network.weights", how.weights),
-            ("network.depth", 0),  # no temporal encoder: training adds it
-            ("network.allow_pretrained_overlap", how.allow_pretrained_overlap),
-            ("data.crop", how.crop),
-            ("training.precision", how.precision),
-        ],
+    model = plain_model(how, dataset=store.dataset)
+    return _extracted(
+        model,
+        store,
+        path,
+        how,
+        split={name: split for split in SPLITS for name in store.splits[split]},
+        classes=store.classes(*SPLITS),
+        about=_about(model, store, how),
     )
-    classes = store.classes(*SPLITS)
+
+
+def cached_pooled(
+    model: Model, store: Store, how: Pooling, *, split: str, maps: bool = False
+) -> FeatureStore:
+    """Return the features of one split, from the folder below $TASD_HOME or computed now.
+
+    model: as `plain_model` made it from ``how``. maps: keep the feature maps too.
+
+    The name of the file ends with the first digits of a sha256 of everything that they depend on,
+    the weights themselves among it.
+    """
+    key = {
+        **_about(model, store, how),
+        "weights_sha256": weights_hash(model),
+        "frames": how.frames,
+        "split": split,
+        "half": how.half,
+        "maps": maps,
+    }
+    key.pop("weights")  # the same weights may come by another name
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    name = f"{how.backbone}-{store.dataset}-{split}-{digest[:12]}.h5"
+    path = home() / "features" / name
+    if path.exists():
+        return open_features(path)
+    about = key | {"weights": how.weights}
+    classes = store.classes(split)
+    return _extracted(model, store, path, how, split=split, classes=classes, about=about, maps=maps)
+
+
+def weights_hash(model: Model) -> str:
+    """Return a sha256 of the backbone's weights and of the normalisation that belongs to them."""
+    digest = hashlib.sha256()
+    state = {**model.backbone.state_dict(), "mean": model.mean, "std": model.std}
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _about(model: Model, store: Store, how: Pooling) -> dict[str, Any]:
+    return {
+        "network": "backbone",
+        "backbone": how.backbone,
+        "weights": how.weights,
+        "crop": _crop(model, how),
+        "precision": how.precision,
+        "dataset": store.dataset,
+        "store": store.hash,
+    }
+
+
+def _crop(model: Model, how: Pooling) -> int:
+    return how.crop or int(model.backbone.size)
+
+
+def _extracted(
+    model: Model,
+    store: Store,
+    path: Path,
+    how: Pooling,
+    *,
+    split: str | Mapping[str, str],
+    classes: Mapping[str, Sequence[str]],
+    about: Mapping[str, Any],
+    maps: bool = False,
+) -> FeatureStore:
     return extract(
-        build_model(config, classes=1).eval().to(how.device),
+        model,
         store,
         path,
         classes=classes,
-        split={name: split for split in SPLITS for name in store.splits[split]},
+        split=split,
         view=lambda video: evaluation_view(video, how.frames),
-        size=how.crop,
+        size=_crop(model, how),
         device=how.device,
+        maps=maps,
         half=how.half,
-        about={
-            "network": "backbone",
-            "backbone": how.backbone,
-            "weights": how.weights,
-            "crop": how.crop,
-            "precision": how.precision,
-            "dataset": store.dataset,
-            "store": store.hash,
-        },
+        about=about,
         groups=store.groups,
     )
