@@ -42,8 +42,10 @@ def at_hand(backbone: Backbone, source: str) -> bool:
     """True where `load` would download nothing: a file that is there, or published weights."""
     if source not in backbone.pretrained:
         return source == "none" or Path(source).is_file()
-    url = getattr(backbone.pretrained[source].weights, "url", None)
-    return url is None or _place(url).is_file()
+    weights = backbone.pretrained[source].weights
+    if isinstance(weights, Packaged):
+        return weights.path is not None
+    return _place(weights.url).is_file()
 
 
 def load(backbone: Backbone, source: str, *, batchnorm: BatchNorm = "auto") -> Normalisation:
