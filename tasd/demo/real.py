@@ -29,8 +29,7 @@ from tasd.predict.untrained import untrained_network
 
 CLIPS = Path(__file__).parent / "clips"
 MATCHER = "bimhm"
-# Ten answers say little; measured in BENCHMARKS.md.
-USUAL = "Over 2,000 draws of clips of these exercises 46.9 % of the answers are right."
+FEW = "Ten answers say little: BENCHMARKS.md has the share over 2,000 draws of such clips."
 FRAMES, SIDE = 8, 128  # frames of a clip in the picture, and their side before they are drawn
 
 
@@ -88,7 +87,7 @@ def table(labelled: Sequence[Labelled], *, ways: int) -> Table:
     right = sum(each.right for each in labelled)
     made = Table(
         title=f"{right} of {len(labelled)} are right; guessing gets {len(labelled) / ways:g}",
-        caption=f"share: of the scores among these classes, no certainty. {USUAL}",
+        caption=f"share: of the scores among these classes, no certainty. {FEW}",
     )
     for name in ("clip", "it is", "answer", "share", ""):
         made.add_column(name, justify="right" if name == "share" else "left")
