@@ -6,8 +6,7 @@ single settings. Unknown keys, wrong types and settings without effect are error
 
 import json
 import operator
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -274,31 +273,6 @@ def _check_on_features(config: Config, settings: Sequence[tuple[str, Any]]) -> N
             "distill.at, distill.am and distill.pr need the network's feature maps, which a file "
             "of --features lacks; leave them out, or train on frames"
         )
-
-
-@dataclass(frozen=True)
-class Change:
-    """A setting in which two configs differ; None where one config has no such setting."""
-
-    setting: str
-    before: Any
-    after: Any
-
-
-def changes(was: Config, now: Config) -> Iterator[Change]:
-    """Yield the settings in which two configs differ, sorted by name."""
-    before, after = dict(_leaves(was.model_dump())), dict(_leaves(now.model_dump()))
-    for key in sorted(before.keys() | after.keys()):
-        if (key in before, before.get(key)) != (key in after, after.get(key)):
-            yield Change(key, before.get(key), after.get(key))
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def validate(tree: Any, *, source: str) -> Config:

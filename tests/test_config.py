@@ -1,8 +1,9 @@
 import pytest
 
 from tasd import recipes
-from tasd.config import Change, Config, changes, parse_setting, replace, validate
+from tasd.config import Config, parse_setting, replace, validate
 from tasd.errors import UserError
+from tasd.runs.changes import Change, changes
 
 
 def made(name: str = "tasd", shot: int = 1) -> Config:

@@ -95,9 +95,9 @@ def _bars(outcomes: Sequence[Outcome], folder: Path) -> list[Picture]:
 def _overlays(outcome: Outcome, folder: Path, options: OverlayOptions) -> list[Picture] | str:
     """Draw the attention overlays, or return the reason why there are none."""
     paths = options.checkpoints or tuple(kept_checkpoints(outcome))
-    if not paths and not options.requested:
-        return f"no attention overlays: {outcome.name} has no checkpoint"
     try:
+        if not paths:
+            raise UserError(f"{outcome.name} has no checkpoint; overlays need a run with one")
         with find_store(options.store, checkpoint.load(paths[0])) as store, style():
             if not isinstance(store, Store):
                 raise UserError(

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from tasd.config import Config, changes, replace
+from tasd.config import Config, replace
 from tasd.errors import UserError
 from tasd.evaluation.candidates import of_run
 from tasd.evaluation.episodes import EpisodeRequest
@@ -17,6 +17,7 @@ from tasd.evaluation.results import read_document, write_document
 from tasd.extraction.run import Extraction
 from tasd.reproduce.rows import Row
 from tasd.runs import checkpoint
+from tasd.runs.changes import changes
 from tasd.runs.folder import Run
 from tasd.store import Store
 from tasd.training.loop import train

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 
-from tasd.config import Config, changes
+from tasd.config import Config
 from tasd.errors import UserError
 from tasd.model import Model
+from tasd.runs.changes import changes
 from tasd.runs.checkpoint import Checkpoint, Progress, fill
 from tasd.runs.folder import Run
 from tasd.store import VideoSource

@@ -122,6 +122,15 @@ def test_the_page_holds_everything_and_asks_for_nothing(tmp_path):
     assert "no attention overlays" in written.notes[0]
 
 
+def test_overlays_of_a_run_without_a_checkpoint_are_an_error_where_they_were_asked_for(
+    small_store, tmp_path
+):
+    run = write_run(tmp_path / "run")
+    options = OverlayOptions(class_name="test class 0", store=small_store)
+    with pytest.raises(UserError, match="run has no checkpoint; overlays need a run with one"):
+        write_report([run], tmp_path / "out", options)
+
+
 def test_overlays_that_were_asked_for_and_cannot_be_are_an_error(real_run, small_store, tmp_path):
     options = OverlayOptions(class_name="flying", store=small_store)
     with pytest.raises(UserError, match=r"--class 'flying' is no class of .*; there are: test"):
