@@ -72,6 +72,12 @@ class Outcome:
         return network
 
     @property
+    def floor(self) -> Mapping[str, Any] | None:
+        """The result of the plain backbone that the run began from; None where it has none."""
+        found: Mapping[str, Any] | None = (self.result or {}).get("floor")
+        return found
+
+    @property
     def settings_key(self) -> str:
         """A text that is equal for runs that differ only in their training seed."""
         tree = self.config.model_dump()

@@ -2,10 +2,11 @@
 
 import html
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from tasd.report.outcome import Outcome, cell
+from tasd.report.outcome import NAMES, Outcome, cell
 from tasd.report.published import DATASETS, TABLE1, TABLE2, TABLE3, TITLES
 
 Row = tuple[str, ...]
@@ -33,34 +34,48 @@ def tables(outcomes: Sequence[Outcome]) -> list[Table]:
 
 
 def results(outcomes: Sequence[Outcome]) -> Table | None:
-    """List student and teacher of each run that was tested."""
-    rows = []
-    for outcome in outcomes:
-        if outcome.result is None:
-            continue
-        episodes = outcome.result["episodes"]
-        for name, result in outcome.result["networks"].items():
-            several = len(outcome.result["networks"]) > 1
-            mark = " (chosen)" if several and name == outcome.result["chosen"] else ""
-            intervals = result["interval95"]
-            rows.append(
-                (
-                    outcome.name,
-                    outcome.method,
-                    f"{outcome.config.dataset} {episodes['way']}-way {episodes['shot']}-shot",
-                    f"{name}{mark}",
-                    f"{100 * result['accuracy']:.2f}",
-                    *(_ends(intervals[kind]) for kind in INTERVALS),
-                    f"{episodes['count']:,}",
-                )
-            )
+    """List student, teacher and floor of each run that was tested."""
+    rows = [row for outcome in outcomes for row in _results_of(outcome)]
     header = ("run", "method", "task", "network", "accuracy", *INTERVALS, "episodes")
-    caption = (
-        "Test accuracy in percent with 95 % intervals. Chosen: the network that was better on the "
-        "validation classes. The interval of the sampling of episodes does not cover other "
-        "classes, other videos or other training runs."
-    )
-    return Table("results", caption, header, tuple(rows), len(rows)) if rows else None
+    return Table("results", CAPTION_RESULTS, header, tuple(rows), len(rows)) if rows else None
+
+
+CAPTION_RESULTS = (
+    "Test accuracy in percent with 95 % intervals. Chosen: the network that was better on the "
+    "validation classes. Floor: the pretrained backbone that the run began from, without any "
+    "training, on the same episodes; in brackets the points by which the chosen network is above "
+    "it, paired, with the interval of the sampling of episodes. That interval does not cover other "
+    "classes, other videos or other training runs."
+)
+
+
+def _results_of(outcome: Outcome) -> Iterator[Row]:
+    if outcome.result is None:
+        return
+    episodes, networks = outcome.result["episodes"], outcome.result["networks"]
+    task = f"{outcome.config.dataset} {episodes['way']}-way {episodes['shot']}-shot"
+    for name, result in networks.items():
+        mark = " (chosen)" if len(networks) > 1 and name == outcome.result["chosen"] else ""
+        figures = _figures(result, episodes["count"])
+        yield (outcome.name, outcome.method, task, f"{name}{mark}", *figures)
+    if (floor := outcome.floor) is not None:
+        name = f"floor ({floor['backbone']}, {_title(floor['matcher'])}; {_above(floor)})"
+        yield (outcome.name, "no training", task, name, *_figures(floor, episodes["count"]))
+
+
+def _figures(result: Mapping[str, Any], count: int) -> Row:
+    intervals = result["interval95"]
+    ends = (_ends(intervals[kind]) for kind in INTERVALS)
+    return (f"{100 * result['accuracy']:.2f}", *ends, f"{count:,}")
+
+
+def _title(matcher: str) -> str:
+    return NAMES.get(matcher, matcher)
+
+
+def _above(floor: Mapping[str, Any]) -> str:
+    gain = floor["run_minus_floor"]["difference"]
+    return f"{100 * gain['mean']:+.1f}, {100 * gain['low']:+.1f} to {100 * gain['high']:+.1f}"
 
 
 INTERVALS = ("sampling of episodes only", "other classes", "other videos of these classes")

@@ -13,6 +13,7 @@ from tasd.errors import UserError
 from tasd.evaluation.candidates import of_run
 from tasd.evaluation.episodes import EpisodeRequest
 from tasd.evaluation.evaluate import evaluate
+from tasd.evaluation.floor import with_floor
 from tasd.evaluation.results import read_document, write_document
 from tasd.extraction.run import Extraction
 from tasd.reproduce.rows import Row
@@ -143,7 +144,10 @@ def _test(
 ) -> None:
     """Test a checkpoint, write its result file, and delete the features computed for it."""
     saved = checkpoint.load(source)
-    candidate = of_run(run, saved, store, Extraction(device=device), source=source)
+    how = Extraction(device=device)
+    candidate = of_run(run, saved, store, how, source=source)
+    if source == run.best:
+        candidate = with_floor(candidate, saved, store, how)
     tested = evaluate(candidate, request, device=device)
     write_document(into / f"{tested.name}.json", tested.content)
     shutil.rmtree(run.path / "features", ignore_errors=True)

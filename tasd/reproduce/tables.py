@@ -162,7 +162,7 @@ def _published(matcher: str, *, distilled: bool, shot: int) -> list[str]:
 
 def runs_table(runs: Sequence[FinishedRun]) -> Table:
     """List the runs, one row each."""
-    header: Row = ("run", "untrained", "best on validation", *NETWORKS)
+    header: Row = ("run", "untrained", "best on validation", *NETWORKS, "floor")
     rows = [_run_row(run) for run in runs]
     if any(run.curve for run in runs):
         header = (*header, "best on test (chosen on the test classes: not a result)")
@@ -177,12 +177,14 @@ def _run_row(run: FinishedRun) -> Row:
         f"{100 * run.untrained:.1f}",
         f"{100 * accuracy:.1f} ({network}, episode {episode:,})",
         *(_accuracy(run.result["networks"].get(name)) for name in NETWORKS),
+        _accuracy(run.result.get("floor")),
     )
 
 
 CAPTION_RUNS = (
     "The single runs; accuracy in percent. On the validation classes before training and at the "
-    "best validation, which chose the checkpoint; then of its networks on the test episodes."
+    "best validation, which chose the checkpoint; then of its networks on the test episodes, and "
+    "of the floor: the pretrained backbone that the run began from, without any training."
 )
 
 
@@ -246,9 +248,13 @@ def _run_document(run: FinishedRun) -> dict[str, Any]:
         "best": {"accuracy": accuracy, "episode": episode, "network": network},
         "validation": [{"episode": at, **accuracies} for at, accuracies in run.validation],
         "chosen": run.result["chosen"],
-        "test": {
-            name: {key: network[key] for key in ("accuracy", "interval95")}
-            for name, network in run.result["networks"].items()
-        },
+        "test": {name: _brief(network) for name, network in run.result["networks"].items()},
+        "floor": _brief(run.result.get("floor")),
         "test_by_episode": dict(run.curve),
     }
+
+
+def _brief(network: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if network is None:
+        return None
+    return {key: network[key] for key in ("accuracy", "interval95")}

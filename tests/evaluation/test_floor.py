@@ -16,6 +16,7 @@ from tasd.cli.app import app
 from tasd.errors import UserError
 from tasd.evaluation.metrics import paired_difference
 from tasd.report.outcome import read_outcome
+from tasd.report.tables import tables
 from tests.runs import small_config, small_run
 
 RESULT = "test-5w1s-1q-40e-seed0.json"
@@ -194,3 +195,30 @@ def test_published_weights_are_at_hand_once_they_were_downloaded(tmp_path, monke
     (tmp_path / "hub" / "checkpoints" / name).touch()
     assert at_hand(backbone, "imagenet")
     assert not at_hand(backbone, str(tmp_path / "none.pth"))
+
+
+def test_a_report_lists_the_floor_below_the_networks(home):
+    ran = CliRunner().invoke(
+        app, ["evaluate", "--run", str(home / "runs/begun"), *["--episodes", "40"]]
+    )
+    assert ran.exit_code == 0, ran.output
+    outcome = read_outcome(home / "runs" / "begun")
+    floor = result(home, "begun")["floor"]
+    table = next(t for t in tables([outcome]) if t.name == "results")
+    *networks, last = table.rows
+    assert [row[3] for row in networks] == ["student"]
+    assert last[:3] == ("begun", "no training", networks[0][2])
+    assert last[4] == f"{100 * floor['accuracy']:.2f}"
+    gain = floor["run_minus_floor"]["difference"]["mean"]
+    assert f"{100 * gain:+.1f}, " in last[3]
+    assert "tiny, BiMHM" in last[3]
+
+
+def test_a_report_of_a_run_without_a_floor_has_no_row_for_it(home):
+    CliRunner().invoke(
+        app, ["evaluate", "--run", str(home / "runs/scratch"), *["--episodes", "40"]]
+    )
+    table = next(
+        t for t in tables([read_outcome(home / "runs" / "scratch")]) if t.name == "results"
+    )
+    assert not [row for row in table.rows if row[1] == "no training"]
