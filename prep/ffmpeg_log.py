@@ -2,8 +2,6 @@
 
 import math
 import re
-from bisect import bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from prep.tracks import Track, parse_track
@@ -103,36 +101,22 @@ def _general(text: str) -> bool:
 
 
 def frame_lines(lines: bytes) -> tuple[list[int], list[float]]:
-    """Parse the numbers and times, in seconds, of the chosen frames from ``14 7168 1/12800``.
+    """Parse the numbers and times, in seconds, of the frames from ``14 7168 1/12800 7168 1/12800``.
 
-    A time that the container does not give is interpolated; NaN where that cannot be done.
+    The first time is that of ffmpeg, which estimates it where there is none and never repeats
+    one; the second is that of the file, and is taken where the file has one.
     """
-    numbers, ticks, seconds = [], [], []
+    numbers, times = [], []
     for line in lines.decode().splitlines():
-        number, tick, base = line.split()
-        over, under = map(int, base.split("/"))
+        number, *both = line.split()
         numbers.append(int(number))
-        # Where there is no time, ffmpeg writes the smallest 64-bit number.
-        ticks.append(int(tick) if abs(int(tick)) < NO_TIME and under else None)
-        seconds.append((over, under or 1))
-    filled = _filled(numbers, ticks)
-    pairs = zip(filled, seconds, strict=True)
-    return numbers, [math.nan if t is None else t * over / under for t, (over, under) in pairs]
+        estimated, own = _seconds(*both[:2]), _seconds(*both[2:])
+        times.append(estimated if math.isnan(own) else own)
+    return numbers, times
 
 
-def _filled(numbers: Sequence[int], ticks: Sequence[int | None]) -> list[int | None]:
-    """Fill in unknown ticks from their neighbours; the first frame begins at 0, as in ffmpeg."""
-    known = [(n, tick) for n, tick in zip(numbers, ticks, strict=True) if tick is not None]
-    if len(known) in (len(ticks), 0):
-        return list(ticks)
-    if numbers[0] == 0 and ticks[0] is None:
-        known.insert(0, (0, 0))
-    if len(known) < 2:
-        return list(ticks)
-    filled: list[int | None] = []
-    for number, tick in zip(numbers, ticks, strict=True):
-        at = min(max(bisect_right(known, (number, NO_TIME)), 1), len(known) - 1)
-        (before, start), (after, end) = known[at - 1], known[at]
-        between = start + round((end - start) * (number - before) / (after - before))
-        filled.append(between if tick is None else tick)
-    return filled
+def _seconds(ticks: str, tick: str) -> float:
+    over, under = map(int, tick.split("/"))
+    # Where there is no time, ffmpeg writes the smallest 64-bit number.
+    known = abs(int(ticks)) < NO_TIME and under
+    return int(ticks) * over / under if known else math.nan

@@ -35,10 +35,11 @@ CONTAINERS = (
 )
 JPEG_QUALITY = 2  # of ffmpeg's 2 to 31; about 95 of libjpeg's 100
 FIRST_TRACK = "V:0"  # the first video track that is not cover art
-# For each chosen frame: its number among the decoded ones, its time in ticks, a tick in seconds.
-FRAME_LINE = "{ni} {ptsi} {tbi}"
-# The encoder refuses times that are equal or go back, so frames are numbered before it.
-NUMBERED = "setpts=N"
+# For each chosen frame: its number among the decoded ones, its time in ticks, and a tick in
+# seconds; then both as the file has them.
+FRAME_LINE = "{ni} {pts} {tb} {ptsi} {tbi}"
+# The encoder refuses times that are equal or go back, so such a frame comes a tick later.
+FORWARD = "setpts='if(isnan(PREV_OUTPTS),PTS,max(PTS,PREV_OUTPTS+1))'"
 # Signals that the video itself may cause, by a fault of the decoder or the limit of its time.
 OWN_SIGNALS = (
     signal.SIGSEGV,
@@ -199,7 +200,7 @@ def _output(
         return ffmpeg.output(
             source[request.stream],
             "-",
-            vf=NUMBERED,
+            vf=FORWARD,
             format="null",
             **{"c:v": "wrapped_avframe"},
             **passed,
@@ -229,7 +230,7 @@ def _filters(request: Request, *, resize: Resize, size: int) -> str:
     else:
         width, height = resize_expressions(resize, size)
         scale = [f"scale=w='{width}':h='{height}':{colours}"]
-    return ",".join([*chosen, *scale, "setsar=1", "format=yuvj420p", NUMBERED])
+    return ",".join([*chosen, *scale, "setsar=1", "format=yuvj420p", FORWARD])
 
 
 def _command(tool: Ffmpeg, outputs: Sequence[ffmpeg.nodes.OutputStream]) -> list[str]:

@@ -10,6 +10,7 @@ from tasd.datasets import Problem, SourceVideo
 
 Kind = Literal["unreadable", "too short", "repeated frames", "damaged", "noted"]
 KINDS: tuple[Kind, ...] = ("unreadable", "too short", "repeated frames", "damaged", "noted")
+LEFT_OUT = ("unreadable", "name", "link", "other file", "hidden")  # problems that --strict counts
 # Videos a class that usual episodes need.
 USUAL_EPISODES = {"1-shot episodes with 5 queries": 6, "5-shot episodes with 5 queries": 10}
 
@@ -61,8 +62,8 @@ class Report:
 
     @property
     def losses(self) -> int:
-        """Number of videos that are not in the store, or not whole."""
-        unread = sum(problem.kind == "unreadable" for problem in self.problems)
+        """Number of videos that are not in the store or not whole, and of files left out."""
+        unread = sum(p.count for p in self.problems if p.kind in LEFT_OUT)
         counts = self.counts
         return counts["unreadable"] + counts["too short"] + counts["missing"] + unread
 

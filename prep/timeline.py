@@ -103,7 +103,7 @@ def select_in_time(times: Sequence[float], frames: int) -> list[int]:
     step = whole / len(times)
     allowed = step / 2 + min(step, whole / (2 * frames)) + ROUNDING
     middles = (shown[number] + step / 2 for number in by_number)
-    if all(abs(a - b) <= allowed for a, b in zip(middles, moments, strict=True)):
+    if not whole > 0 or all(abs(a - b) <= allowed for a, b in zip(middles, moments, strict=True)):
         return by_number
     return [bisect_right(shown, moment) - 1 for moment in moments]
 
