@@ -13,7 +13,9 @@ from tasd.datasets.content import file_head, looks_like_video
 UNFINISHED = frozenset({".part", ".crdownload", ".download", ".partial", ".tmp", ".aria2", ".ytdl"})
 # Folders between the root and the classes: root/kinetics400/train_256/<class>.
 DEEPEST = 3
-_PARENT = re.compile(r"(train|val|valid|validate|validation|test|part)([_-].*)?", re.IGNORECASE)
+_PARENT = re.compile(
+    r"(train|val|valid|validate|validation|test|part|replacement)([_-].*)?", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)

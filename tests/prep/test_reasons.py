@@ -94,7 +94,8 @@ def test_an_ffmpeg_killed_from_outside_is_started_again(
     mark = tmp_path / "killed once"
     script = tmp_path / "ffmpeg"
     script.write_text(
-        f'#!/bin/sh\n[ -e "{mark}" ] || {{ touch "{mark}"; kill -9 $$; }}\nexec {tool.program} "$@"\n'
+        f'#!/bin/sh\n[ -e "{mark}" ] || {{ touch "{mark}"; kill -9 $$; }}\n'
+        f'exec {tool.program} "$@"\n'
     )
     script.chmod(0o755)
     flaky = Ffmpeg(str(script), tool.version)
