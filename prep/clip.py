@@ -7,6 +7,8 @@ from tasd.errors import UserError
 
 LEAST_SIZE, MOST_SIZE = 16, 4096
 MOST_FRAMES, MOST_FPS = 10_000, 1000
+# Codes of causes outside the file: such a video is tried again, at once and by the next prep.
+PASSING = ("killed", "vanished", "read_error", "busy", "no_resources")
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ class Clip:
 
     times: when each frame is shown, in seconds; NaN where unknown. size: height, width.
     decoded: how many frames the video has. header_frames: how many its header counts; 0 where
-    that is unknown. complaint: the last error of the decoder; empty where there was none.
+    that is unknown. complaint: the first error of the decoder; empty where there was none.
+    seconds, header_seconds: its length as decoded and by its header, where they were compared;
+    else 0. remarks: more that a person should know, by the code of each.
     """
 
     jpegs: tuple[bytes, ...]
@@ -70,7 +74,18 @@ class Clip:
     decoded: int
     header_frames: int = 0
     complaint: str = ""
+    seconds: float = 0.0
+    header_seconds: float = 0.0
+    remarks: tuple[tuple[str, str], ...] = ()
 
 
 class UnreadableVideo(Exception):
-    """A video without readable frames; the text is the reason, one line."""
+    """A video without readable frames; the text is the reason, one line.
+
+    code: of the reason, for scripts; docs/prep.md has the list. One of `PASSING` is no fault of
+    the file.
+    """
+
+    def __init__(self, reason: str, *, code: str = "undecodable") -> None:
+        super().__init__(reason)
+        self.code = code

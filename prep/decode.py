@@ -1,31 +1,30 @@
 """Decoding of videos to clips: the choice of frames, shared processes, and checks of the output.
 
 Frames are chosen by number in the pass that decodes them, from the count that the header claims.
-ffmpeg then reports the true count. Where the choice was off, a second pass chooses from the true
-count. Short videos share a process, because starting one costs as much as decoding them. Where
-anything goes wrong in a shared process, each of its videos is decoded again in a process of its
-own, so that the result of a video never depends on its neighbours.
+Where these turn out not to be evenly spaced in time, because the count was off or the rate is not
+constant, one pass times all frames, and another one decodes those that are. Short videos share a
+process, because starting one costs as much as decoding them. Where anything is unusual in a shared
+process, the video is decoded again in a process of its own, so that the result of a video never
+depends on its neighbours.
 """
 
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from prep.clip import Clip, FrameSettings, UnreadableVideo
+from prep.clip import PASSING, Clip, FrameSettings, UnreadableVideo
+from prep.explain import explained, is_plain, other_track, remarks_of, unreadable
 from prep.ffmpeg_log import frame_lines
-from prep.ffmpeg_process import Ffmpeg, FfmpegRun, Request, run_ffmpeg
+from prep.ffmpeg_process import FIRST_TRACK, Ffmpeg, FfmpegRun, Request, run_ffmpeg
 from prep.header import HeaderCount, header_count
 from prep.jpeg import BrokenJpeg, check_decodes, jpeg_size, split_stream
 from prep.limits import Limits
-from prep.select import (
-    even_enough,
-    rate_expression,
-    repeat_evenly,
-    select_expression,
-    select_frames,
-)
+from prep.select import even_enough, rate_expression, resized, select_expression, select_frames
+from prep.timeline import in_order, numbers_expression, select_in_time, shown_seconds, steady
 
-NO_FRAME = "0"  # the select expression that keeps no frame
+PAUSES = (0.2, 1.0)  # seconds before another attempt, where the cause lies outside the file
 
 
 class Decoder:
@@ -39,9 +38,12 @@ class Decoder:
     def decode(self, paths: Sequence[Path]) -> list[Clip | UnreadableVideo]:
         """Return the clip of each video, or the reason that there is none. Paths must differ."""
         headers = {path: header_count(path) for path in paths}
-        group = [path for path in paths if headers[path] or not self._needs_count]
+        group = [path for path in paths if self._may_share(headers[path])]
         clips = self._decode_together(group, headers) if len(group) > 1 else {}
         return [clips.get(path) or self._decode_alone(path, headers[path]) for path in paths]
+
+    def _may_share(self, header: HeaderCount | None) -> bool:
+        return not self._needs_count or (header is not None and header.steady)
 
     @property
     def _needs_count(self) -> bool:
@@ -55,33 +57,105 @@ class Decoder:
         counts = [header.frames if (header := headers[path]) else None for path in paths]
         run = self._run(paths, counts)
         clips: dict[Path, Clip] = {}
-        if not run.failure and not run.log.complaints:
+        if not run.failure and not run.log.complaints and len(run.log.shapes) == len(paths):
             for number, path in enumerate(paths):
-                with contextlib.suppress(UnreadableVideo):
-                    clips[path] = self._clip(run, number, counts[number], headers[path])
+                if is_plain(run.log, number) and self._good(run, number, counts[number]):
+                    with contextlib.suppress(UnreadableVideo):
+                        clips[path] = self._clip(run, number, headers[path], count=counts[number])
         return clips
 
     def _decode_alone(self, path: Path, header: HeaderCount | None) -> Clip | UnreadableVideo:
-        try:
-            if path.is_file() and not path.stat().st_size:
-                raise UnreadableVideo("the file is empty")
-            if not self._needs_count:
-                return self._clip(self._run([path], [None]), 0, None, header)
-            count = header.frames if header else self._count(path)
+        """Decode one video, again where the cause of a failure lies outside the file."""
+        for pause in (*PAUSES, None):
+            try:
+                return self._decode_once(path, header)
+            except UnreadableVideo as reason:
+                if pause is None or reason.code not in PASSING:
+                    return reason
+                time.sleep(pause)
+        raise AssertionError
+
+    def _decode_once(self, path: Path, header: HeaderCount | None) -> Clip:
+        if path.is_file() and not path.stat().st_size:
+            raise UnreadableVideo("the file is empty", code="empty")
+        count = header.frames if header and header.steady and self._needs_count else None
+        if count or not self._needs_count:
             run = self._run([path], [count])
-            decoded = run.log.decoded.get(0, 0)
-            if decoded and not self._even(count, decoded):
-                count, run = decoded, self._run([path], [decoded])
-            return self._clip(run, 0, count, header)
+            other = other_track(run.log, 0)
+            if other is None and self._good(run, 0, count):
+                return self._checked(path, run, header, request=self._request(path, count))
+            if not self._needs_count and other is not None:
+                request = replace(self._request(path, None), stream=str(other.index))
+                return self._checked(path, self._ffmpeg([request]), None, request=request)
+        return self._decode_timed(path, header)
+
+    def _decode_timed(self, path: Path, header: HeaderCount | None) -> Clip:
+        """Time all frames first, then decode those that are evenly spaced in time."""
+        run = self._ffmpeg([Request(path, times_only=True)])
+        other, stream = other_track(run.log, 0), FIRST_TRACK
+        if other is not None:
+            header, stream = None, str(other.index)
+            run = self._ffmpeg([Request(path, stream=stream, times_only=True)])
+        _, times = frame_lines(bytes(run.lines[0]))
+        if run.failure or not times:
+            raise unreadable(run, path)
+        assert self.settings.frames
+        chosen = select_in_time(times, self.settings.frames)
+        request = Request(path, self._numbers(len(times), chosen), stream=stream)
+        run = self._ffmpeg([request])
+        seconds = shown_seconds(times)
+        clip = self._checked(path, run, header, request=request, chosen=chosen, seconds=seconds)
+        return replace(clip, times=tuple(in_order([times[n] for n in chosen])))
+
+    def _checked(
+        self,
+        path: Path,
+        run: FfmpegRun,
+        header: HeaderCount | None,
+        *,
+        request: Request,
+        chosen: Sequence[int] | None = None,
+        seconds: float = 0.0,
+    ) -> Clip:
+        """Return the clip of a video that was decoded alone; fit pictures that change their size.
+
+        Raises `UnreadableVideo`.
+        """
+        shapes = list(dict.fromkeys(run.log.shapes))
+        if len(shapes) > 1:
+            _, high, shape = shapes[0]
+            across = high * shape  # of square pixels
+            fit = resized(across, high, resize=self.settings.resize, size=self.settings.size)
+            run = self._ffmpeg([replace(request, fit=(*fit, shape))])
+        count = header.frames if header and chosen is None and self._needs_count else None
+        try:
+            clip = self._clip(run, 0, header, count=count, chosen=chosen, seconds=seconds)
         except UnreadableVideo as reason:
-            return reason
+            raise explained(reason, run, path) from None
+        return replace(clip, remarks=remarks_of(run, shapes, chosen, clip))
+
+    def _good(self, run: FfmpegRun, number: int, count: int | None) -> bool:
+        """True where the frames that were chosen for a count are evenly spaced in time."""
+        frames = self.settings.frames
+        if count is None or frames is None or not run.log.decoded.get(number):
+            return not self._needs_count
+        numbers, times = frame_lines(bytes(run.lines[number]))
+        return even_enough(count, run.log.decoded[number], frames) and steady(
+            numbers, times, count=count, frames=frames
+        )
+
+    def _numbers(self, count: int, chosen: Sequence[int]) -> str:
+        frames = self.settings.frames
+        if frames and list(chosen) == select_frames(count, frames):
+            return select_expression(count, frames)
+        return numbers_expression(chosen)
 
     def _run(self, paths: Sequence[Path], counts: Sequence[int | None]) -> FfmpegRun:
-        requests = [
-            Request(path, self._expression(count))
-            for path, count in zip(paths, counts, strict=True)
-        ]
-        return self._ffmpeg(requests)
+        pairs = zip(paths, counts, strict=True)
+        return self._ffmpeg([self._request(path, count) for path, count in pairs])
+
+    def _request(self, path: Path, count: int | None) -> Request:
+        return Request(path, self._expression(count))
 
     def _ffmpeg(self, requests: Sequence[Request]) -> FfmpegRun:
         settings = self.settings
@@ -101,45 +175,48 @@ class Decoder:
         assert count
         return select_expression(count, self.settings.frames)
 
-    def _count(self, path: Path) -> int:
-        """Count the frames of a video by decoding it, for headers without a count."""
-        run = self._ffmpeg([Request(path, NO_FRAME)])
-        decoded = run.log.decoded.get(0, 0)
-        if not decoded:
-            raise _unreadable(run)
-        return decoded
-
-    def _even(self, count: int, decoded: int) -> bool:
-        return self.settings.frames is None or even_enough(count, decoded, self.settings.frames)
-
     def _clip(
-        self, run: FfmpegRun, number: int, count: int | None, header: HeaderCount | None
+        self,
+        run: FfmpegRun,
+        number: int,
+        header: HeaderCount | None,
+        *,
+        count: int | None = None,
+        chosen: Sequence[int] | None = None,
+        seconds: float = 0.0,
     ) -> Clip:
-        """Return the clip of one video of a finished process; its frames were chosen for ``count``.
+        """Return the clip of one video of a finished process.
 
-        Raises `UnreadableVideo`.
+        Its frames were chosen for a ``count``, or these were ``chosen``; else all that came are
+        kept. seconds: its length, where that is known. Raises `UnreadableVideo`.
         """
         jpegs = split_stream(run.streams[number])
-        chosen, times = frame_lines(bytes(run.lines[number]))
+        came, times = frame_lines(bytes(run.lines[number]))
         decoded = run.log.decoded.get(number, 0)
         if run.failure or not jpegs:
-            raise _unreadable(run)
-        if len(jpegs) != len(chosen):
-            raise UnreadableVideo(f"{len(jpegs)} frames came where {len(chosen)} were chosen")
+            raise unreadable(run)
+        if len(jpegs) != len(came):
+            raise UnreadableVideo(f"{len(jpegs)} frames came where {len(came)} were chosen")
         size = _common_size(jpegs)
-        frames = self.settings.frames
-        if self._needs_count and frames and count:
-            if not self._even(count, decoded) or chosen != sorted({*select_frames(count, frames)}):
+        if count and chosen is None and self.settings.frames:
+            chosen = select_frames(count, self.settings.frames)
+        if chosen is not None:
+            place = {frame: at for at, frame in enumerate(came)}
+            if not place.keys() >= {*chosen}:
                 raise UnreadableVideo(f"other frames came than were asked for, of {decoded}")
-            places = repeat_evenly(count, frames)
-            jpegs, times = [jpegs[at] for at in places], [times[at] for at in places]
+            jpegs = [jpegs[place[frame]] for frame in chosen]
+            times = [times[place[frame]] for frame in chosen]
+        elif header and times:
+            seconds = shown_seconds(times) + (1 / self.settings.fps if self.settings.fps else 0)
         return Clip(
             jpegs=tuple(jpegs),
-            times=tuple(times),
+            times=tuple(in_order(times)),
             size=size,
             decoded=decoded,
             header_frames=_reliable_count(header, run),
             complaint=run.log.complaint,
+            seconds=seconds,
+            header_seconds=header.seconds if header and seconds else 0.0,
         )
 
 
@@ -158,13 +235,5 @@ def _common_size(jpegs: Sequence[bytes]) -> tuple[int, int]:
     except BrokenJpeg as error:
         raise UnreadableVideo(f"ffmpeg wrote a broken JPEG: {error}") from None
     if len(sizes) > 1:
-        raise UnreadableVideo("its pictures change size on the way")
+        raise UnreadableVideo("its pictures change size on the way", code="size_changes")
     return sizes.pop()
-
-
-def _unreadable(run: FfmpegRun) -> UnreadableVideo:
-    """Return the reason that a process gave no frames: ffmpeg's message where there is one."""
-    message = run.log.cause or run.log.complaint
-    if run.stopped:
-        return UnreadableVideo(f"{run.failure}; {message}" if message else run.failure)
-    return UnreadableVideo(message or run.failure or "it has no frame that decodes")

@@ -12,6 +12,7 @@ here, within limits of time, memory and picture size.
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -21,9 +22,9 @@ from pathlib import Path
 import ffmpeg
 
 from prep.ffmpeg_log import FfmpegLog
-from prep.limits import Limits, limit_process
+from prep.limits import Limits, limit_process, processor_seconds
 from prep.pipes import drain, pipes, widen
-from prep.select import Resize, resize_expressions
+from prep.select import Resize, fit_expressions, resize_expressions
 from tasd.errors import UserError
 
 # Containers of a single file. Left out are devices, and formats that name further files, such as
@@ -33,12 +34,25 @@ CONTAINERS = (
     "mpegts,mpegvideo,mxf,nsv,nut,nuv,obu,ogg,rm,roq,vc1,webm,wtv"
 )
 JPEG_QUALITY = 2  # of ffmpeg's 2 to 31; about 95 of libjpeg's 100
-# For each chosen frame: its number among the decoded ones, its time in ticks, a tick in seconds.
-FRAME_LINE = "{ni} {pts} {tb}"
+FIRST_TRACK = "V:0"  # the first video track that is not cover art
+# For each chosen frame: its number among the decoded ones, its time in ticks, and a tick in
+# seconds; then both as the file has them.
+FRAME_LINE = "{ni} {pts} {tb} {ptsi} {tbi}"
+# The encoder refuses times that are equal or go back, so such a frame comes a tick later.
+FORWARD = "setpts='if(isnan(PREV_OUTPTS),PTS,max(PTS,PREV_OUTPTS+1))'"
+# Signals that the video itself may cause, by a fault of the decoder or the limit of its time.
+OWN_SIGNALS = (
+    signal.SIGSEGV,
+    signal.SIGABRT,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGILL,
+    signal.SIGXCPU,
+)
 # A tiny job with options that older versions lack; it fails or prints nothing there.
 TRIAL = (
     "-loglevel quiet -f lavfi -i color=size=16x16:duration=0.1 -fps_mode passthrough -c:v mjpeg "
-    f"-enc_time_base demux -stats_enc_pre pipe:1 -stats_enc_pre_fmt {FRAME_LINE.split()[0]} "
+    f"-enc_time_base filter -stats_enc_pre pipe:1 -stats_enc_pre_fmt {FRAME_LINE.split()[0]} "
     "-f null -"
 ).split()
 
@@ -53,10 +67,18 @@ class Ffmpeg:
 
 @dataclass(frozen=True)
 class Request:
-    """One video, and the ``select`` expression of its frames; without one, all frames."""
+    """One video, and the ``select`` expression of its frames; without one, all frames.
+
+    stream: ffmpeg's name of the track. times_only: frames are timed and not encoded.
+    fit: width and height, and the shape (width over height) that pictures of other sizes are
+    fitted into; None where all pictures have one size.
+    """
 
     path: Path
     select: str = ""
+    stream: str = FIRST_TRACK
+    times_only: bool = False
+    fit: tuple[int, int, float] | None = None
 
 
 @dataclass
@@ -65,7 +87,7 @@ class FfmpegRun:
 
     streams: the chosen frames, JPEG after JPEG. lines: a `FRAME_LINE` for each of them.
     failure: the reason that the process as a whole failed; empty where it succeeded.
-    stopped: True where the process was stopped, or ended by a signal.
+    stopped: True where the process was stopped, or ended by a signal. code: of the failure.
     """
 
     streams: list[bytearray]
@@ -73,6 +95,7 @@ class FfmpegRun:
     log: FfmpegLog = field(default_factory=FfmpegLog)
     failure: str = ""
     stopped: bool = False
+    code: str = ""
 
 
 def find_ffmpeg(program: str | None = None) -> Ffmpeg:
@@ -171,27 +194,43 @@ def _output(
         reinit_filter=0,
     )
     # Each output has a filter graph of its own, for the same reason.
+    lines = {"stats_enc_pre": f"pipe:{line}", "stats_enc_pre_fmt": FRAME_LINE}
+    passed = {"fps_mode": "passthrough", "enc_time_base": "filter", "threads": 1}
+    if request.times_only:
+        return ffmpeg.output(
+            source[request.stream],
+            "-",
+            vf=FORWARD,
+            format="null",
+            **{"c:v": "wrapped_avframe"},
+            **passed,
+            **lines,
+        )
     return ffmpeg.output(
-        source["V:0"],  # the first video stream that is not cover art
+        source[request.stream],
         f"pipe:{stream}",
-        vf=_filters(request.select, resize=resize, size=size),
-        fps_mode="passthrough",
-        enc_time_base="demux",  # ticks of the container, not rounded to a frame rate
-        stats_enc_pre=f"pipe:{line}",
-        stats_enc_pre_fmt=FRAME_LINE,
+        vf=_filters(request, resize=resize, size=size),
         format="mjpeg",
-        threads=1,
         huffman="default",  # saves 12 % of the encoding time for 4 % more bytes
         **{"q:v": JPEG_QUALITY},
+        **passed,
+        **lines,
     )
 
 
-def _filters(select: str, *, resize: Resize, size: int) -> str:
-    width, height = resize_expressions(resize, size)
+def _filters(request: Request, *, resize: Resize, size: int) -> str:
     # JPEG readers assume BT.601 colours in full range.
-    scale = f"scale=w='{width}':h='{height}':out_range=pc:out_color_matrix=bt601"
-    chosen = [f"select='{select}'"] if select else []
-    return ",".join([*chosen, scale, "setsar=1", "format=yuvj420p"])
+    colours = "out_range=pc:out_color_matrix=bt601"
+    chosen = [f"select='{request.select}'"] if request.select else []
+    if request.fit:
+        wide, high, shape = request.fit
+        width, height = fit_expressions(wide, high, shape)
+        pad = f"pad={wide}:{high}:(ow-iw)/2:(oh-ih)/2:eval=frame"
+        scale = [f"scale=w='{width}':h='{height}':eval=frame:{colours}", "format=yuvj420p", pad]
+    else:
+        width, height = resize_expressions(resize, size)
+        scale = [f"scale=w='{width}':h='{height}':{colours}"]
+    return ",".join([*chosen, *scale, "setsar=1", "format=yuvj420p", FORWARD])
 
 
 def _command(tool: Ffmpeg, outputs: Sequence[ffmpeg.nodes.OutputStream]) -> list[str]:
@@ -224,13 +263,17 @@ def _collect(
     try:
         if not drain(dict(zip(reads, takers, strict=True)), deadline, full=full):
             run.failure = f"its frames take more than {limits.output_mib} MiB; ask for fewer"
-            run.stopped = True
+            run.stopped, run.code = True, "output_limit"
             return
         code = process.wait(max(deadline - time.monotonic(), 0.1))
     except (TimeoutError, subprocess.TimeoutExpired):
         run.failure = f"decoding it took more than {seconds:.0f} seconds; see --seconds"
-        run.stopped = True
+        # A process that had less than half of a processor was waiting for a busy machine or disk.
+        busy = processor_seconds(process.pid) < seconds / 2
+        run.stopped, run.code = True, "busy" if busy else "time_limit"
         return
     if code:
         run.failure = f"ffmpeg ended with {f'signal {-code}' if code < 0 else f'code {code}'}"
         run.stopped = code < 0
+        killed = code < 0 and -code not in OWN_SIGNALS
+        run.code = "time_limit" if -code == signal.SIGXCPU else "killed" if killed else ""

@@ -6,7 +6,7 @@ costs a second pass, never a wrong choice. A header that cannot be read gives No
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,10 +29,16 @@ class _Unreadable(Exception):
 
 @dataclass(frozen=True)
 class HeaderCount:
-    """Frame count by a header; not ``exact`` where it is computed as length over frame duration."""
+    """Frame count by a header; not ``exact`` where it is computed as length over frame duration.
+
+    seconds: length by the header; 0 where unknown. steady: False where the header shows that the
+    rate is not constant.
+    """
 
     frames: int
     exact: bool
+    seconds: float = 0.0
+    steady: bool = True
 
 
 def header_count(path: Path) -> HeaderCount | None:
@@ -53,40 +59,57 @@ def _read_count(path: Path) -> HeaderCount | None:
         file.seek(0, 2)
         end = file.tell()
         if start[:4] == b"RIFF" and start[8:] == b"AVI ":
-            return HeaderCount(_avi_frames(file, end), exact=True)
+            return _avi_count(file, end)
         if start[:4] == EBML:
-            return HeaderCount(_mkv_frames(file, end), exact=False)
+            return _mkv_count(file, end)
         if start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-            return HeaderCount(_mp4_frames(file, end), exact=True)
+            return _mp4_count(file, end)
     return None
 
 
-def _mp4_frames(file: BinaryIO, end: int) -> int:
+def _mp4_count(file: BinaryIO, end: int) -> HeaderCount:
     movie, movie_end = _inside(file, 0, end, b"moov")
     for kind, track, track_end in _boxes(file, movie, movie_end):
         if kind == b"trak":
             media, media_end = _inside(file, track, track_end, b"mdia")
             handler, _ = _inside(file, media, media_end, b"hdlr")
             if _read(file, handler + 8, "4s") == (b"vide",):
-                count, ticks = _samples(file, *_inside(file, media, media_end, b"minf"))
+                runs = _samples(file, *_inside(file, media, media_end, b"minf"))
+                count = sum(frames for frames, _ in runs)
+                ticks = sum(frames * each for frames, each in runs)
                 length = ticks / _timescale(file, _inside(file, media, media_end, b"mdhd")[0])
                 shown = _shown_ticks(file, track, track_end)
                 shown /= _timescale(file, _inside(file, movie, movie_end, b"mvhd")[0])
                 # A cut without encoding leaves an edit list that drops the beginning or the
                 # end. A difference of less than 5 % is rounding.
-                return round(count * shown / length) if 0 < shown < 0.95 * length else count
+                if 0 < shown < 0.95 * length:
+                    count, length = round(count * shown / length), shown
+                return HeaderCount(count, exact=True, seconds=length, steady=_steady(runs))
     raise _Unreadable
 
 
-def _samples(file: BinaryIO, start: int, stop: int) -> tuple[int, int]:
-    """Sum frames and ticks of the time-to-sample table of (frames, ticks of each)."""
+def _samples(file: BinaryIO, start: int, stop: int) -> list[tuple[int, int]]:
+    """Read the time-to-sample table: runs of (frames, ticks of each)."""
     table, table_end = _inside(file, *_inside(file, start, stop, b"stbl"), b"stts")
     (entries,) = _read(file, table + 4, ">I")
     if entries > min(MOST_ENTRIES, (table_end - table) // 8):
         raise _Unreadable
     numbers = _read(file, table + 8, f">{2 * entries}I")
-    pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
-    return sum(count for count, _ in pairs), sum(count * ticks for count, ticks in pairs)
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _steady(runs: Sequence[tuple[int, int]]) -> bool:
+    """True where no frame is shown further than one frame from its place at a constant rate."""
+    frames = ticks = 0
+    places = [(0, 0)]
+    for count, each in runs:
+        frames, ticks = frames + count, ticks + count * each
+        places.append((frames - 1, ticks - each))
+        places.append((frames, ticks))
+    if len(places) < 2 or min(places[-2]) < 1:
+        return True
+    last, end = places[-2]
+    return all(abs(time - number * end / last) <= end / last for number, time in places[:-1])
 
 
 def _timescale(file: BinaryIO, header: int) -> int:
@@ -133,14 +156,15 @@ def _boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, 
         start += size
 
 
-def _avi_frames(file: BinaryIO, end: int) -> int:
+def _avi_count(file: BinaryIO, end: int) -> HeaderCount:
     """Read the length of the first video stream: RIFF > LIST hdrl > LIST strl > strh."""
     for header, header_end in _avi_lists(file, 12, end, b"hdrl"):
         for stream, stream_end in _avi_lists(file, header, header_end, b"strl"):
             for kind, start, _ in _chunks(file, stream, stream_end):
                 if kind == b"strh" and _read(file, start, "4s") == (b"vids",):
-                    (length,) = _read(file, start + 32, "<I")
-                    return int(length)
+                    scale, rate, _, length = _read(file, start + 20, "<4I")
+                    seconds = length * scale / rate if rate else 0.0
+                    return HeaderCount(int(length), exact=True, seconds=seconds)
     raise _Unreadable
 
 
@@ -159,13 +183,14 @@ def _chunks(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int,
         start += 8 + size + size % 2
 
 
-def _mkv_frames(file: BinaryIO, end: int) -> int:
+def _mkv_count(file: BinaryIO, end: int) -> HeaderCount:
     """Divide the duration of the file by that of a frame; right to within a few frames."""
     for kind, start, stop in _elements(file, 0, end):
         if kind == SEGMENT:
             durations = _mkv_durations(file, start, stop)
             total = durations.get(DURATION, 0) * durations.get(TIMESTAMP_SCALE, 1e6)
-            return round(total / durations[FRAME_DURATION])
+            frames = round(total / durations[FRAME_DURATION])
+            return HeaderCount(frames, exact=False, seconds=total / 1e9)
     raise _Unreadable
 
 

@@ -47,3 +47,13 @@ def limit_process(process: int, *, seconds: float, memory_mib: int) -> None:
         # The threads wake each other for every frame; batch scheduling avoids needless preemption.
         if os.sched_getscheduler(process) == os.SCHED_OTHER:
             os.sched_setscheduler(process, os.SCHED_BATCH, os.sched_param(0))
+
+
+def processor_seconds(process: int) -> float:
+    """Return the processor time that a running process has used; infinite where unknown."""
+    try:
+        with open(f"/proc/{process}/stat", encoding="ascii", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return float("inf")

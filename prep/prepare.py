@@ -62,6 +62,14 @@ def prepare(
             sources.videos, known.shards, settings=settings.frame_settings, shard_mib=shard_mib
         )
         states = [shard_state(shard, found, settings) for shard in plans]
+        if any(state.moved for state in states):
+            plans = plan_shards(
+                sources.videos,
+                [state.plan for state in states],
+                settings=settings.frame_settings,
+                shard_mib=shard_mib,
+            )
+            states += [ShardState(shard) for shard in plans[len(states) :]]
         plan = Plan(_current_shards(states, found), _splits(sources, plans, known))
         reports = {s.plan.number: s.report for s in states if s.report}
         jobs = [_job(shard, found) for shard in plan.shards if shard.number not in reports]
@@ -99,7 +107,16 @@ def _known_plan(store: Path) -> Plan:
     if (store / MANIFEST).exists():
         read_manifest(store)
     shards = [plan_from_shard(path) for path in sorted(store.glob("shard-*.h5"))]
-    return Plan(tuple(shards))
+    return Plan(_each_once(shards))
+
+
+def _each_once(shards: Sequence[ShardPlan]) -> tuple[ShardPlan, ...]:
+    """Leave a video that several shards name in the last: the others could not read it."""
+    last = {video: shard.number for shard in shards for video in shard.videos}
+    return tuple(
+        replace(shard, videos=tuple(v for v in shard.videos if last[v] == shard.number))
+        for shard in shards
+    )
 
 
 def _current_shards(

@@ -8,20 +8,29 @@ from typing import Literal
 from prep.clip import Clip, FrameSettings, UnreadableVideo
 from tasd.datasets import Problem, SourceVideo
 
-Kind = Literal["unreadable", "too short", "repeated frames", "damaged"]
-KINDS: tuple[Kind, ...] = ("unreadable", "too short", "repeated frames", "damaged")
+Kind = Literal["unreadable", "too short", "repeated frames", "damaged", "noted"]
+KINDS: tuple[Kind, ...] = ("unreadable", "too short", "repeated frames", "damaged", "noted")
+LEFT_OUT = ("unreadable", "name", "link", "other file", "hidden")  # problems that --strict counts
 # Videos a class that usual episodes need.
 USUAL_EPISODES = {"1-shot episodes with 5 queries": 6, "5-shot episodes with 5 queries": 10}
 
 
 @dataclass(frozen=True)
 class Remark:
-    """A remark on one video; ``path`` is that of its file below the root."""
+    """A remark on one video; ``path`` is that of its file below the root.
+
+    code: of the reason, for scripts; empty where it is the kind.
+    """
 
     video: str
     path: str
     kind: Kind
     reason: str
+    code: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        """Return the remark as shards store it; without a code of its own it has none."""
+        return {name: text for name, text in asdict(self).items() if text or name != "code"}
 
 
 @dataclass(frozen=True)
@@ -53,8 +62,8 @@ class Report:
 
     @property
     def losses(self) -> int:
-        """Number of videos that are not in the store, or not whole."""
-        unread = sum(problem.kind == "unreadable" for problem in self.problems)
+        """Number of videos that are not in the store or not whole, and of files left out."""
+        unread = sum(p.count for p in self.problems if p.kind in LEFT_OUT)
         counts = self.counts
         return counts["unreadable"] + counts["too short"] + counts["missing"] + unread
 
@@ -74,7 +83,9 @@ class Report:
             "counts": self.counts,
             "classes": dict(sorted(self.prepared.items())),
             "too_few": {name: self.too_few(need) for name, need in USUAL_EPISODES.items()},
-            "videos": [asdict(remark) for remark in self.remarks],
+            "videos": [
+                {**asdict(r), "code": r.code or r.kind.replace(" ", "_")} for r in self.remarks
+            ],
             "missing": sorted(self.missing),
             "problems": [asdict(problem) for problem in self.problems],
         }
@@ -85,11 +96,11 @@ def remark_on(
 ) -> list[Remark]:
     """Return the remarks on a decoded video, or the reason that it could not be decoded."""
     if isinstance(clip, UnreadableVideo):
-        return [Remark(video.id, video.path, "unreadable", str(clip))]
+        return [Remark(video.id, video.path, "unreadable", str(clip), clip.code)]
     remarks = []
     lost = clip.header_frames - clip.decoded
     # The headers of sound videos may be off by a frame or two.
-    if lost > 2 + clip.header_frames // 20:
+    if lost > 2 + clip.header_frames // 20 and not _ends_in_time(clip):
         reason = f"{clip.decoded} of the {clip.header_frames} frames that its header claims"
         remarks.append(Remark(video.id, video.path, "too short", reason))
     if settings.fps is None and settings.frames and clip.decoded < settings.frames:
@@ -97,7 +108,14 @@ def remark_on(
         remarks.append(Remark(video.id, video.path, "repeated frames", reason))
     if clip.complaint:
         remarks.append(Remark(video.id, video.path, "damaged", clip.complaint))
+    remarks += [Remark(video.id, video.path, "noted", text, code) for code, text in clip.remarks]
     return remarks
+
+
+def _ends_in_time(clip: Clip) -> bool:
+    """True where the last frame is at the end by the header: some before it were dropped."""
+    frame = clip.header_seconds / clip.header_frames
+    return clip.seconds > 0 and clip.seconds + 3 * frame >= 0.95 * clip.header_seconds > 0
 
 
 def _class_of(video: str) -> str:

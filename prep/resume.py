@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from prep.clip import PASSING
 from prep.limits import Limits
 from prep.plan import FileStamp, ShardPlan
 from prep.report import Remark
@@ -20,12 +21,14 @@ class ShardState:
 
     report: that of a shard that is kept; None where it must be written. reason: why it must be
     written again; empty for the first time. note: information on a shard that is kept.
+    moved: videos that it never held and that need a new shard.
     """
 
     plan: ShardPlan
     report: ShardReport | None = None
     reason: str = ""
     note: str = ""
+    moved: tuple[str, ...] = ()
 
 
 def shard_state(
@@ -43,23 +46,33 @@ def shard_state(
         shard = read_shard(path)
         sources = json.loads(shard.index.attributes["sources"])
         remarks = [Remark(**entry) for entry in json.loads(shard.index.attributes["remarks"])]
-        retry = _unreadable_under_old_limits(shard, remarks, settings)
+        retry = _worth_another_try(shard, remarks, settings)
     except (UserError, KeyError, ValueError, TypeError):
         return ShardState(plan, reason="the file is damaged")
-    gone = [video for video in plan.videos if video not in found]
+    # A video that the shard does not hold cannot be lost by writing it again.
+    index = shard.index
+    held = {f"{c}/{n}" for c, n in zip(index.classes, index.names, strict=True)}
+    gone = [video for video in plan.videos if video in held and video not in found]
     difference = _settings_difference(shard, settings)
     if difference and gone:
         raise UserError(_would_lose(gone, difference, settings))
-    if difference or set(sources) != set(plan.videos):
+    if difference or not held <= {*plan.videos} <= {*sources}:
         return ShardState(plan, reason=difference or "its videos are not those of the plan")
     stamps, changed = _compare(plan, sources, found, settings.root)
     if changed and not gone:
         return ShardState(plan, reason=f"{changed[0]}{_and_more(len(changed) - 1)} changed")
     if retry and not gone:
-        reason = f"{retry[0]}{_and_more(len(retry) - 1)} may be readable under wider limits"
+        reason = f"{retry[0]}{_and_more(len(retry) - 1)} may be readable now"
         return ShardState(plan, reason=reason)
+    moved = [video for video in (*changed, *retry) if video not in held and video in found]
+    if moved:  # the shard stays for the sake of what is gone; these go into a new one
+        plan = replace(plan, videos=tuple(v for v in plan.videos if v not in moved))
+        changed = [video for video in changed if video in held]
     note = f"{changed[0]} changed, but {gone[0]} is gone: the shard is kept" if changed else ""
-    return ShardState(plan, report=_report(shard, plan.number, stamps, remarks), note=note)
+    there = held | (found.keys() - set(moved))
+    remarks = [remark for remark in remarks if remark.video in there]
+    report = _report(shard, plan.number, stamps, remarks)
+    return ShardState(plan, report=report, note=note, moved=tuple(moved))
 
 
 def plan_from_shard(path: Path) -> ShardPlan:
@@ -83,18 +96,18 @@ def _settings_difference(shard: Shard, settings: PrepSettings) -> str:
     return ", ".join(f"{name} was {then.get(name)}, is {now[name]}" for name in names)
 
 
-def _unreadable_under_old_limits(
+def _worth_another_try(
     shard: Shard, remarks: Sequence[Remark], settings: PrepSettings
 ) -> list[str]:
-    """List the unreadable videos of a shard where the limits are wider now.
+    """List the unreadable videos of a shard that may be readable now.
 
-    All of them are tried again, because the message of a decoder does not show reliably that it
-    was short of memory.
+    Where the limits are wider now, these are all of them, because the message of a decoder does
+    not show reliably that it was short of memory; else those whose files are not at fault.
     """
     limits = json.loads(shard.index.attributes.get("limits", "null"))
-    if limits is None or not settings.limits.exceed(Limits(**limits)):
-        return []
-    return [remark.video for remark in remarks if remark.kind == "unreadable"]
+    wider = limits is not None and settings.limits.exceed(Limits(**limits))
+    unread = [remark for remark in remarks if remark.kind == "unreadable"]
+    return [remark.video for remark in unread if wider or remark.code in PASSING]
 
 
 def _compare(

@@ -1,7 +1,7 @@
 """The choice of frames by number, and their size. Arithmetic only.
 
-Frames are counted, not timed. 32 evenly spaced frames of 300 are the middles of 32 equal parts:
-``select_frames(300, 32)[:3] == [4, 14, 23]``.
+Frames are counted here; `prep.timeline` chooses where the rate is not constant. 32 evenly spaced
+frames of 300 are the middles of 32 equal parts: ``select_frames(300, 32)[:3] == [4, 14, 23]``.
 """
 
 from typing import Literal
@@ -49,7 +49,8 @@ def rate_expression(fps: float) -> str:
     # A frame on a boundary, such as t = 0.2 at 5 fps, must not be rounded into the part before.
     period = f"floor((t-start_t)*{fps!r}+1e-6)"
     last = f"floor((prev_selected_t-start_t)*{fps!r}+1e-6)"
-    return f"isnan(prev_selected_t)+gt({period},{last})"
+    # Where time goes back, as in recordings that were joined, a new part begins as well.
+    return f"isnan(prev_selected_t)+gt(abs({period}-{last}),0)"
 
 
 def resized(width: float, height: float, *, resize: Resize, size: int) -> tuple[int, int]:
@@ -67,6 +68,16 @@ def resize_expressions(resize: Resize, size: int) -> tuple[str, str]:
     wide = f"2*floor({size}*dar/2+0.5)"
     high = f"2*floor({size}/dar/2+0.5)"
     return f"if(gt(dar,1),{wide},{_even(size)})", f"if(gt(dar,1),{_even(size)},{high})"
+
+
+def fit_expressions(wide: int, high: int, shape: float) -> tuple[str, str]:
+    """Return expressions for the size of a picture within ``wide`` x ``high``, at its own aspect.
+
+    shape: the display ratio of the first picture, which fills the whole.
+    """
+    lower = f"max(2,2*floor({high}*{shape!r}/dar/2+0.5))"
+    narrower = f"max(2,2*floor({wide}*dar/{shape!r}/2+0.5))"
+    return f"if(gte(dar,{shape!r}),{wide},{narrower})", f"if(gt(dar,{shape!r}),{lower},{high})"
 
 
 def _even(length: float) -> int:

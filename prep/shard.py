@@ -106,7 +106,7 @@ def write_shard(
             on_progress(len(group), sum(video.size_bytes for video in group))
         writer.attributes["sources"] = json.dumps(sources)
         writer.attributes["digests"] = json.dumps(digests)
-        writer.attributes["remarks"] = json.dumps([asdict(remark) for remark in remarks])
+        writer.attributes["remarks"] = json.dumps([remark.as_json() for remark in remarks])
         if len(classes) < len(job.videos):  # a prep with wider limits tries the others again
             writer.attributes["limits"] = json.dumps(asdict(settings.limits))
     assert writer.entry is not None

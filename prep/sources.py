@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prep.plan import Splits
+from prep.progress import counted
 from tasd.datasets import Dataset, Listed, Problem, Selection, SourceVideo, read_list, scan, select
 from tasd.datasets.fetch import cached_cmn_lists
 from tasd.datasets.folder import read_split, split_classes
+from tasd.datasets.names import printable
 from tasd.datasets.splits import SPLIT_NAMES
 from tasd.errors import UserError
 
@@ -37,18 +39,19 @@ def find_sources(
     *,
     split_rule: SplitRule | None,
     say: Callable[[str], None],
+    follow_links: bool = False,
 ) -> Sources:
     """Find the videos of a data set below the root. Raises `UserError`."""
     listed = _listed(dataset, lists, say)
-    found = scan(dataset, root)
+    found = scan(dataset, root, follow_links=follow_links)
     selection = select(dataset, found, listed)
     if not selection.videos:
         raise UserError(_none_found(dataset, root, lists, selection))
     if dataset.published and not {v.class_name for v in selection.videos} & _classes(dataset):
-        say(
-            f"NO CLASS of the splits of {dataset.name} is below {root}, so this store is of no use "
-            "for training or tests; for classes of your own: tasd prep folder"
-        )
+        raise UserError(_no_class(dataset, root, selection.videos))
+    if found.followed:
+        links = counted(len(found.followed), "link")
+        say(f"{links} out of {root} followed, the first {printable(found.followed[0])}")
     return Sources(
         videos=selection.videos,
         missing=tuple(video.id for video in selection.missing),
@@ -59,6 +62,15 @@ def find_sources(
 
 def _classes(dataset: Dataset) -> set[str]:
     return set(dataset.classes.values())
+
+
+def _no_class(dataset: Dataset, root: Path, videos: Sequence[SourceVideo]) -> str:
+    there, known = sorted({v.class_name for v in videos}), sorted(_classes(dataset))
+    return (
+        f"no class of {dataset.name} is below {root}: there are {printable(', '.join(there[:3]))}"
+        f"{' ...' if len(there) > 3 else ''}, and expected are {', '.join(known[:3])} ... as "
+        f"{dataset.layout}; correct --root, or for classes of your own: tasd prep folder"
+    )
 
 
 def _none_found(dataset: Dataset, root: Path, lists: Sequence[Path], selection: Selection) -> str:

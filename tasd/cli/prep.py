@@ -54,7 +54,11 @@ def prep(
     ] = 60,
     memory_mib: Annotated[int, typer.Option(min=64, help="Memory limit of one ffmpeg.")] = 2048,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with code 1 where any video is lost.")
+        bool,
+        typer.Option("--strict", help="Exit with code 1 where a video is lost or a file left out."),
+    ] = False,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Follow links that lead out of the root.")
     ] = False,
     shard_mib: Annotated[int, typer.Option(min=1, help="Largest size of a shard, about.")] = 256,
     train_classes: Annotated[
@@ -104,7 +108,9 @@ def prep(
         limits=Limits(seconds=seconds, memory_mib=memory_mib),
     )
     with ProgressBar() as bar:
-        sources = find_sources(kind, root, list_ or [], split_rule=rule, say=bar.say)
+        sources = find_sources(
+            kind, root, list_ or [], split_rule=rule, say=bar.say, follow_links=follow_links
+        )
         report = prepare(
             sources,
             settings,

@@ -78,6 +78,9 @@ def check(
     missing: Annotated[
         Path | None, typer.Option(help="Write the names of missing videos to this file.")
     ] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Follow links that lead out of the root.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Count the videos on the disk, class by class.
@@ -93,7 +96,7 @@ def check(
     listed = _listed(kind, list_ or [])
     if missing and listed is None:
         raise UserError(f"--missing {missing} has no effect without a list; name one with --list")
-    found = scan(kind, root)
+    found = scan(kind, root, follow_links=follow_links)
     selection = select(kind, found, listed)
     rows = presence(kind, selection, listed)
     if missing:
@@ -162,10 +165,12 @@ def _print_rows(
 
 def _print_problems(problems: "Sequence[Problem]", most: int = 5) -> None:
     """Print a few of each kind: a download of Kinetics-700 has 600 classes of no split."""
+    from tasd.datasets.names import printable
+
     for kind in sorted({problem.kind for problem in problems}):
         same = [problem for problem in problems if problem.kind == kind]
         for problem in same[:most]:
-            typer.echo(f"{kind}: {problem.path}: {problem.reason}", err=True)
+            typer.echo(printable(f"{kind}: {problem.path}: {problem.reason}"), err=True)
         if len(same) > most:
             typer.echo(f"{kind}: and {len(same) - most} more", err=True)
 
@@ -180,13 +185,15 @@ def _print_table(header: list[str], rows: list[list[Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from tasd.datasets.names import printable
+
     table = Table(box=SIMPLE_HEAD)
     for number, title in enumerate(header):
         text = all(isinstance(row[number], str) and row[number] for row in rows) or not number
         table.add_column(title, justify="left" if text else "right", no_wrap=True)
     for row in rows:
         # Square brackets of a name are no markup.
-        table.add_row(*(str(cell).replace("[", r"\[") for cell in row))
+        table.add_row(*(printable(str(cell)).replace("[", r"\[") for cell in row))
     Console(highlight=False).print(table)
 
 

@@ -15,12 +15,25 @@ VIDEO_SUFFIXES = frozenset(
     for name in (
         *("3gp", "asf", "avi", "divx", "f4v", "flv", "gif", "m2ts", "m4v", "mkv", "mov", "mp4"),
         *("mpeg", "mpg", "mts", "mxf", "ogv", "ts", "vob", "webm", "wmv"),
+        *("qt", "m2v", "m1v", "mpe", "m2t", "264", "h264", "h265", "hevc", "ivf", "obu", "mk3d"),
+        *("3g2", "rm", "rmvb", "wtv", "dv", "nut", "nsv", "amv", "ogm", "mjpg", "mjpeg", "mod"),
     )
 )
 FRAME_SUFFIXES = frozenset({".jpg", ".jpeg"})
 
 Kind = Literal["video", "frames"]
-ProblemKind = Literal["unreadable", "name", "duplicate", "no split", "no videos", "no class"]
+ProblemKind = Literal[
+    "unreadable",
+    "name",
+    "duplicate",
+    "no split",
+    "no videos",
+    "no class",
+    "link",
+    "other file",
+    "hidden",
+    "replaced",
+]
 
 
 @dataclass(frozen=True)
@@ -46,11 +59,15 @@ class SourceVideo:
 
 @dataclass(frozen=True)
 class Problem:
-    """A file, folder or class that was left out or is doubtful; ``path`` lies below the root."""
+    """A file, folder or class that was left out or is doubtful; ``path`` lies below the root.
+
+    count: files of the same kind, where ``path`` is the first of a group.
+    """
 
     kind: ProblemKind
     path: str
     reason: str
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -58,12 +75,14 @@ class Scan:
     """The videos found below a root.
 
     videos: sorted by class and name. loose: videos outside any class folder, with class "";
-    a list may give their classes. problems: what was left out or is doubtful.
+    a list may give their classes. problems: what was left out or is doubtful. followed: links
+    that lead out of the root.
     """
 
     videos: tuple[SourceVideo, ...]
     loose: tuple[SourceVideo, ...] = ()
     problems: tuple[Problem, ...] = ()
+    followed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,20 @@
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
-from tasd.datasets.base import VIDEO_SUFFIXES, Dataset, Problem, class_key
+from tasd.datasets.base import VIDEO_SUFFIXES, Dataset, Problem, ProblemKind, class_key
+from tasd.datasets.content import file_head, looks_like_video
 
+UNFINISHED = frozenset({".part", ".crdownload", ".download", ".partial", ".tmp", ".aria2", ".ytdl"})
 # Folders between the root and the classes: root/kinetics400/train_256/<class>.
 DEEPEST = 3
-_PARENT = re.compile(r"(train|val|valid|validate|validation|test|part)([_-].*)?", re.IGNORECASE)
+_PARENT = re.compile(
+    r"(train|val|valid|validate|validation|test|part|replacement)([_-].*)?", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,13 @@ class Entry:
         return suffix(self.name) in VIDEO_SUFFIXES and not self.is_folder
 
     @property
+    def is_other_video(self) -> bool:
+        """True where its content is a video under another name; reads the beginning of the file."""
+        if self.is_video or suffix(self.name) in UNFINISHED or self.is_folder:
+            return False
+        return self.found.is_file() and looks_like_video(file_head(Path(self.found.path)))
+
+    @property
     def is_folder(self) -> bool:
         """True for a folder or a link to one; False for a link to itself."""
         try:
@@ -40,10 +53,20 @@ class Entry:
 
 @dataclass
 class Folders:
-    """Lists folders below a root, and collects problems with what could not be listed."""
+    """Lists folders below a root, and collects problems with what could not be listed.
+
+    followed: links out of the root. left_out: paths by kind and reason.
+    """
 
     root: Path
+    follow_links: bool = False
     problems: list[Problem] = field(default_factory=list)
+    followed: list[str] = field(default_factory=list)
+    left_out: dict[tuple[ProblemKind, str], set[str]] = field(default_factory=dict)
+
+    @cached_property
+    def _real(self) -> str:
+        return os.path.realpath(self.root)
 
     def list(self, path: str) -> list[Entry]:
         """Return the entries of a folder by name, without hidden ones and names not in UTF-8."""
@@ -55,8 +78,43 @@ class Folders:
             self.problems.append(Problem("unreadable", path or ".", reason))
             return []
         prefix = f"{path}/" if path else ""
-        shown = [Entry(prefix + e.name, e) for e in found if not e.name.startswith(".")]
-        return [entry for entry in shown if self._is_text(entry)]
+        listed = [Entry(prefix + e.name, e) for e in found]
+        shown = [entry for entry in listed if self._is_text(entry) and not self._is_hidden(entry)]
+        return [entry for entry in shown if self._is_inside(entry)]
+
+    def leave_out(self, kind: ProblemKind, path: str, reason: str) -> None:
+        """Name a file once with all others that are left out for the same reason."""
+        self.left_out.setdefault((kind, reason), set()).add(path)
+
+    def groups(self) -> Sequence[Problem]:
+        """Return one problem for each reason to leave files out, with their number."""
+        return [
+            Problem(kind, min(paths), f"{len(paths)} left out: {reason}", len(paths))
+            for (kind, reason), paths in sorted(self.left_out.items())
+        ]
+
+    def _is_hidden(self, entry: Entry) -> bool:
+        if entry.name.startswith("."):
+            self.leave_out("hidden", entry.path, "hidden files and unfinished downloads")
+            return True
+        return False
+
+    def _is_inside(self, entry: Entry) -> bool:
+        """True where an entry is no link out of the root, or such links are followed."""
+        if not entry.found.is_symlink():
+            return True
+        real = os.path.realpath(entry.found.path)
+        if real == self._real or real.startswith(self._real.rstrip(os.sep) + os.sep):
+            return True
+        if not os.path.exists(real):
+            return True  # a broken link has a message of its own
+        if self.follow_links:
+            if entry.path not in self.followed:
+                self.followed.append(entry.path)
+            return True
+        reason = "links out of the root; --follow-links takes them"
+        self.leave_out("link", entry.path, reason)
+        return False
 
     def _is_text(self, entry: Entry) -> bool:
         try:
@@ -86,7 +144,7 @@ def find_layout(dataset: Dataset, folders: Folders) -> Layout:
 
 def _search(dataset: Dataset, folders: Folders, layout: Layout, *, path: str, depth: int) -> None:
     entries = folders.list(path)
-    layout.loose += [entry for entry in entries if entry.is_video]
+    layout.loose += [entry for entry in entries if not entry.is_folder]
     inside = [entry for entry in entries if entry.is_folder]
     known = [entry for entry in inside if class_key(entry.name) in dataset.classes]
     layout.known += known

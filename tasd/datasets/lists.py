@@ -85,7 +85,8 @@ def select(dataset: Dataset, found: Scan, listed: Iterable[Listed] | None = None
         else:
             chosen[video.path] = replace(video, class_name=video.class_name or line.class_name)
     videos = sorted(chosen.values(), key=lambda video: (video.class_name, video.name))
-    return Selection(tuple(videos), tuple(missing), _strangers(dataset, missing))
+    problems = (*_strangers(dataset, missing), *_replaced(videos))
+    return Selection(tuple(videos), tuple(missing), problems)
 
 
 def _listed(dataset: Dataset, line: str, *, where: str) -> Listed:
@@ -112,10 +113,21 @@ def _keys(dataset: Dataset, line: Listed) -> list[tuple[str, str]]:
 
 
 def _index(dataset: Dataset, found: Scan) -> dict[tuple[str, str], SourceVideo]:
-    videos = [*found.videos, *found.loose]
+    videos = sorted([*found.videos, *found.loose], key=lambda video: not _is_replacement(video))
     named = {(class_key(v.class_name), _stem(v.name)): v for v in reversed(videos)}
     keyed = {(place, dataset.video_key(stem)): v for (place, stem), v in named.items()}
     return {**keyed, **named}
+
+
+def _is_replacement(video: SourceVideo) -> bool:
+    """True for a copy in ``replacement/``, which mirrors give for files that are broken."""
+    return any(part.startswith("replacement") for part in video.path.lower().split("/")[:-1])
+
+
+def _replaced(videos: Sequence[SourceVideo]) -> tuple[Problem, ...]:
+    copies = [video.path for video in videos if _is_replacement(video)]
+    reason = f"{len(copies)} taken from the folder of replacements for broken files"
+    return (Problem("replaced", copies[0], reason, len(copies)),) if copies else ()
 
 
 def _first_of_each(videos: Sequence[SourceVideo], per_class: int | None) -> tuple[SourceVideo, ...]:

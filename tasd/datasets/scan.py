@@ -16,11 +16,15 @@ from tasd.datasets.base import (
     class_key,
     normal,
 )
-from tasd.datasets.layout import Entry, Folders, Layout, find_layout, suffix
+from tasd.datasets.content import file_head, not_a_video
+from tasd.datasets.layout import UNFINISHED, Entry, Folders, Layout, find_layout, suffix
+from tasd.datasets.names import printable
 from tasd.errors import UserError
 
 
-def scan(dataset: Dataset, root: Path, *, every_class: bool = False) -> Scan:
+def scan(
+    dataset: Dataset, root: Path, *, every_class: bool = False, follow_links: bool = False
+) -> Scan:
     """Find the videos below ``root``, sorted, and the problems with the rest.
 
     Of a published data set, finds the classes of its splits. Folders with other names are
@@ -30,7 +34,7 @@ def scan(dataset: Dataset, root: Path, *, every_class: bool = False) -> Scan:
     """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder; {dataset.name} has the layout {dataset.layout}")
-    folders = Folders(root)
+    folders = Folders(root, follow_links)
     layout = find_layout(dataset, folders)
     found: list[SourceVideo] = []
     for entry in _class_folders(dataset, layout, folders, every_class=every_class):
@@ -40,8 +44,8 @@ def scan(dataset: Dataset, root: Path, *, every_class: bool = False) -> Scan:
     loose = tuple(video for video in beside if not video.class_name)
     if not videos and not loose:
         raise UserError(_nothing(dataset, folders))
-    folders.problems += _absent_classes(dataset, videos)
-    return Scan(videos, loose, tuple(folders.problems))
+    folders.problems += [*_absent_classes(dataset, videos), *folders.groups()]
+    return Scan(videos, loose, tuple(folders.problems), tuple(folders.followed))
 
 
 def _class_folders(
@@ -75,13 +79,34 @@ def _class_folder(path: str, class_name: str, folders: Folders) -> list[SourceVi
 
 
 def _file(entry: Entry, class_name: str, folders: Folders) -> list[SourceVideo]:
-    status = _status(entry, folders) if entry.is_video else None
+    status = _status(entry, folders) if entry.is_video or _taken(entry, folders) else None
     if status is None:
         return []
     if not stat.S_ISREG(status.st_mode):
         folders.problems.append(Problem("unreadable", entry.path, "a pipe or device, not a file"))
         return []
     return [SourceVideo(class_name, _stem(entry.name), entry.path, status.st_size)]
+
+
+def _taken(entry: Entry, folders: Folders, *, beside: bool = False) -> bool:
+    """True where a file of another extension is a video; names the others, once a kind.
+
+    beside: outside class folders, where texts are lists and notes.
+    """
+    if entry.is_other_video:
+        return True
+    if not os.path.isfile(entry.found.path):
+        _status(entry, folders)
+        return False
+    ending = suffix(entry.name)
+    if ending in UNFINISHED:
+        folders.leave_out("hidden", entry.path, "hidden files and unfinished downloads")
+        return False
+    code, noun = not_a_video(file_head(Path(entry.found.path))) or ("", "of unknown content")
+    if not (beside and code in ("text", "html", "document", "archive")):
+        named = f"called *{ending}" if ending else "without an extension"
+        folders.leave_out("other file", entry.path, f"{named}, {noun.partition(',')[0]}")
+    return False
 
 
 def _stem(name: str) -> str:
@@ -114,6 +139,8 @@ def _beside(dataset: Dataset, entries: Sequence[Entry], folders: Folders) -> lis
     videos: list[SourceVideo] = []
     class_of = dataset.labels(folders.root).get if dataset.labels else dataset.class_in_name
     for entry in entries:
+        if not entry.is_video and not _taken(entry, folders, beside=True):
+            continue
         class_name = class_of(_stem(entry.name)) or ""
         known = class_key(class_name) in dataset.classes
         videos += _file(entry, dataset.class_name(class_name) if known else "", folders)
@@ -144,7 +171,8 @@ def _absent_classes(dataset: Dataset, videos: Sequence[SourceVideo]) -> list[Pro
 
 
 def _nothing(dataset: Dataset, folders: Folders) -> str:
-    reasons = [f" ({problem.path}: {problem.reason})" for problem in folders.problems[:1]]
+    problems = [*folders.problems, *folders.groups()]
+    reasons = [f" ({printable(problem.path)}: {problem.reason})" for problem in problems[:1]]
     return (
         f"no video found below {folders.root}{''.join(reasons)}; {dataset.name} has the layout "
         f"{dataset.layout}"

@@ -146,8 +146,13 @@ def test_links_are_followed_and_those_to_nothing_named(tmp_path: Path) -> None:
     (root / "c" / "gone.mp4").symlink_to(elsewhere / "gone.mp4")
     (root / "d").symlink_to(elsewhere / "more")
     (root / "d" / "round").symlink_to(root)
-    found = scan(FOLDER, root)
+    kept = scan(FOLDER, root)
+    assert ids(kept) == ["c/a"]
+    (links,) = [problem for problem in kept.problems if problem.kind == "link"]
+    assert (links.path, links.count) == ("c/linked.mp4", 2)
+    found = scan(FOLDER, root, follow_links=True)
     assert ids(found) == ["c/a", "c/linked", "d/b"]
+    assert {"d", "c/linked.mp4"} <= {*found.followed}
     assert problem_paths(found, "unreadable") == ["c/gone.mp4"]
 
 

@@ -43,7 +43,7 @@ def test_a_name_that_is_a_pattern_of_images_is_only_a_name(
     assert (tmp_path / "image001.jpg").exists()
     assert isinstance(decode(tmp_path / "image%03d.jpg"), UnreadableVideo)
     (tmp_path / "image001.jpg").rename(tmp_path / "image%03d.avi")
-    assert str(decode(tmp_path / "image%03d.avi")) == "its container is not one that prep opens"
+    assert str(decode(tmp_path / "image%03d.avi")) == "an image (JPEG)"
     clip = make_clip(tmp_path, "h264.mp4").rename(tmp_path / "clip%03d.mp4")
     assert isinstance(decode(clip), Clip)
 

@@ -91,3 +91,13 @@ def test_all_of_them_are_prepared_in_flat_memory(
     assert counts["unreadable"] == BROKEN
     assert counts["prepared"] == 10_000 - MISSING - BROKEN
     assert max(map(int, done.stderr.split()[-2:])) < 500 << 10
+
+
+def test_replacements_of_the_usual_mirror_win_over_broken_files(
+    run: Callable[..., Report], shared: Path
+) -> None:
+    case = shared / "cases/cvdf_replacement"
+    report = run(case / "root", dataset="kinetics", lists=(case / "list.txt",))
+    assert (report.counts["unreadable"], report.counts["missing"]) == (0, 0)
+    (replaced,) = [problem for problem in report.problems if problem.kind == "replaced"]
+    assert replaced.count == 2

@@ -61,7 +61,7 @@ def test_a_link_is_followed_and_one_to_nothing_reported(
     run: Run, tmp_path: Path, clips: dict[str, Path]
 ) -> None:
     root = make_tree(tmp_path / "videos", clips["h264.mp4"], classes=1, videos=1)
-    (root / "class 00/linked.mp4").symlink_to(clips["h264.mp4"])
+    (root / "class 00/linked.mp4").symlink_to(root / "class 00/video_000.mp4")
     (root / "class 00/nowhere.mp4").symlink_to(tmp_path / "nothing.mp4")
     (root / "class 00/itself.mp4").symlink_to(root / "class 00/itself.mp4")
     os.mkfifo(root / "class 00/pipe.mp4")

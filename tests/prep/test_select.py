@@ -22,6 +22,7 @@ wishes = st.integers(1, 300)
 def as_ffmpeg_would(expression: str, **names: float) -> float:
     """Evaluate an expression of ffmpeg as Python, with ffmpeg's functions defined."""
     functions = {
+        "eq": lambda a, b: float(a == b),
         "lt": lambda a, b: float(a < b),
         "gt": lambda a, b: float(a > b),
         "ceil": math.ceil,

@@ -1,0 +1,33 @@
+from pathlib import Path
+
+from prep.report import Report
+from tasd.datasets import scan
+from tasd.datasets.folder import FOLDER
+from tasd.datasets.names import printable
+from tests.datasets.trees import tree
+
+MP4 = b"\0\0\0\x20ftypisom" + bytes(40)
+
+
+def test_videos_of_other_extensions_are_taken_by_their_content(tmp_path: Path) -> None:
+    root = tree(tmp_path, "a/ok.mp4", "a/clip.qt", "a/movie.xyz", "a/noextension", content=MP4)
+    assert [v.name for v in scan(FOLDER, root).videos] == ["clip", "movie", "noextension", "ok"]
+
+
+def test_what_is_left_out_is_named_once_with_a_count(tmp_path: Path) -> None:
+    root = tree(tmp_path, "a/ok.mp4", "a/._ok.mp4", "b/x.mp4.part", "b/ok.mp4", content=MP4)
+    tree(root, "a/one.txt", "b/two.txt", content=b"notes")
+    tree(root, "a/data.bin", content=b"\x01\x02\x03")
+    found = scan(FOLDER, root)
+    assert {p.kind: p.count for p in found.problems if "bin" not in p.path} == {
+        "hidden": 2,
+        "other file": 2,
+    }
+    assert [p.path for p in found.problems] == ["a/._ok.mp4", "a/data.bin", "a/one.txt"]
+    report = Report({"a": 1, "b": 1}, problems=found.problems)
+    assert report.losses == 5
+
+
+def test_names_are_escaped_for_the_screen() -> None:
+    assert printable("a\x1b[2Jb\u202e\udc80") == "a\\x1b[2Jb\\u202e\\udc80"
+    assert printable("naïve 日本") == "naïve 日本"

@@ -1,0 +1,166 @@
+import io
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from prep import decode as decoding
+from prep.clip import Clip, FrameSettings, UnreadableVideo
+from prep.decode import Decoder
+from prep.ffmpeg_process import Ffmpeg
+from prep.report import Report, remark_on
+from tasd.datasets import SourceVideo
+from tasd.errors import UserError
+from tasd.store import Store
+from tests.prep.conftest import Listener, pixels
+from tests.videos import make_changing, make_tree, run_ffmpeg
+
+Decode = Callable[..., Clip | UnreadableVideo]
+Run = Callable[..., Report]
+
+
+def png() -> bytes:
+    written = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(written, "PNG")
+    return written.getvalue()
+
+
+CONTENT = {
+    "html": b"\n<!DOCTYPE html><html>Not found</html>",
+    "git_lfs_pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+    "text": b"ERROR 404: video unavailable\n",
+    "archive": b"PK\x03\x04" + bytes(60),
+    "image": png(),
+    "audio": b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0" + bytes(20),
+    "zeros": bytes(5000),
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("code", CONTENT)
+def test_a_file_that_is_no_video_is_called_by_its_name(
+    decode: Decode, tmp_path: Path, code: str
+) -> None:
+    (tmp_path / "a.mp4").write_bytes(CONTENT[code])
+    reason = decode(tmp_path / "a.mp4")
+    assert isinstance(reason, UnreadableVideo)
+    assert reason.code == code
+
+
+def test_the_cause_is_told_and_not_the_last_line(decode: Decode, shared: Path) -> None:
+    reason = decode(shared / "cases/cause_not_told/root/a/no_moov.mp4")
+    assert isinstance(reason, UnreadableVideo)
+    assert (reason.code, "moov atom not found" in str(reason)) == ("no_moov", True)
+    (remark,) = remark_on(SourceVideo("a", "b", "c", 1), reason, FrameSettings())
+    assert remark.code == "no_moov"
+
+
+def test_the_track_that_a_player_shows_is_taken(decode: Decode, shared: Path) -> None:
+    root = shared / "cases/two_tracks/root"
+    for name, frames in (("a/thumbs_first.mov", 100), ("b/second_is_default.mkv", 50)):
+        clip = decode(root / name, frames=None)
+        assert isinstance(clip, Clip)
+        assert clip.decoded == frames
+        assert [code for code, _ in clip.remarks] == ["tracks"]
+
+
+def test_pictures_that_change_their_size_keep_their_shape(decode: Decode, tmp_path: Path) -> None:
+    clip = decode(make_changing(tmp_path), resize="short-side")
+    assert isinstance(clip, Clip)
+    assert [code for code, _ in clip.remarks] == ["sizes"]
+    late = pixels(clip.jpegs[-1])
+    assert np.abs(late[:, :15]).mean() < 5  # a tall picture in a wide one has black sides
+    assert late[:, 30:55].mean() > 50
+
+
+def test_a_picture_too_narrow_for_a_jpeg_is_told(decode: Decode, tmp_path: Path) -> None:
+    source = "testsrc=size=2x1200:rate=10:duration=0.5"
+    run_ffmpeg(
+        "-f", "lavfi", "-i", source, "-c:v", "libx264", "-pix_fmt", "yuv444p", tmp_path / "a.mp4"
+    )
+    reason = decode(tmp_path / "a.mp4", resize="short-side", size=256)
+    assert isinstance(reason, UnreadableVideo)
+    assert reason.code == "shape"
+    assert "2 x 1200" in str(reason)
+
+
+def test_an_ffmpeg_killed_from_outside_is_started_again(
+    tool: Ffmpeg, clips: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "PAUSES", (0.0,))
+    mark = tmp_path / "killed once"
+    script = tmp_path / "ffmpeg"
+    script.write_text(
+        f'#!/bin/sh\n[ -e "{mark}" ] || {{ touch "{mark}"; kill -9 $$; }}\n'
+        f'exec {tool.program} "$@"\n'
+    )
+    script.chmod(0o755)
+    flaky = Ffmpeg(str(script), tool.version)
+    assert isinstance(Decoder(flaky, FrameSettings(size=64)).decode([clips["h264.mp4"]])[0], Clip)
+    script.write_text("#!/bin/sh\nkill -9 $$\n")
+    reason = Decoder(flaky, FrameSettings(size=64)).decode([clips["h264.mp4"]])[0]
+    assert isinstance(reason, UnreadableVideo)
+    assert reason.code == "killed"
+
+
+def test_what_was_killed_is_tried_again_by_the_next_prep(
+    run: Run, tmp_path: Path, clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_tree(tmp_path / "videos", clips["h264.mp4"], classes=2, videos=2)
+    killed = UnreadableVideo("ffmpeg ended with signal 9", code="killed")
+    with monkeypatch.context() as patch:
+        real = Decoder.decode
+        patch.setattr(Decoder, "decode", lambda self, paths: [*real(self, paths)[:-1], killed])
+        from prep.shard import write_shard
+
+        monkeypatch.setattr(
+            "prep.prepare.write_shards",
+            lambda jobs, settings, **_: (write_shard(job, settings) for job in jobs),
+        )
+        assert run(root).counts["unreadable"] == 1
+    report = run(root)
+    assert (report.counts["unreadable"], report.counts["prepared"]) == (0, 4)
+
+
+class TestACopyMendedBesideADeletedOne:
+    @pytest.fixture
+    def root(self, run: Run, tmp_path: Path, clips: dict[str, Path]) -> Path:
+        root = make_tree(tmp_path / "videos", clips["h264.mp4"], classes=2, videos=2)
+        for name in ("bad1", "bad2"):
+            (root / "class 00" / f"{name}.mp4").write_bytes(b"broken")
+        assert run(root).counts["unreadable"] == 2
+        (root / "class 00/bad1.mp4").unlink()
+        shutil.copy(clips["h264.mp4"], root / "class 00/bad2.mp4")
+        return root
+
+    def test_is_prepared(self, run: Run, root: Path) -> None:
+        report = run(root)
+        assert (report.counts["unreadable"], report.counts["prepared"]) == (0, 5)
+        assert run(root, settings=FrameSettings(frames=4, size=64)).counts["prepared"] == 5
+
+    def test_is_prepared_beside_one_that_the_store_holds(
+        self, run: Run, root: Path, tmp_path: Path
+    ) -> None:
+        (root / "class 00/video_000.mp4").unlink()
+        report = run(root)
+        assert (report.counts["unreadable"], report.counts["prepared"]) == (0, 5)
+        run(root, listener=(listener := Listener()))
+        assert listener.videos == 0
+        (tmp_path / "store/plan.json").unlink()
+        assert run(root).counts["prepared"] == 5
+        with Store(tmp_path / "store") as store:
+            assert {"class 00/bad2", "class 00/video_000"} <= {*store.videos}
+
+
+def test_a_folder_of_no_class_of_the_data_set_is_refused(
+    run: Run, tmp_path: Path, clips: dict[str, Path]
+) -> None:
+    root = make_tree(tmp_path / "videos", clips["h264.mp4"], classes=3, videos=1)
+    with pytest.raises(
+        UserError, match=r"no class of ucf101.*class 00.*ApplyEyeMakeup.*prep folder"
+    ):
+        run(root, dataset="ucf101")
+    assert not (tmp_path / "store").exists()
