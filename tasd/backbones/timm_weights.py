@@ -1,5 +1,6 @@
 """The published weights of timm's models: in the hub's cache on this machine, or fetched."""
 
+import os
 import socket
 import urllib.request
 from dataclasses import dataclass
@@ -65,10 +66,8 @@ class TimmWeights:
         """The address of the file."""
         if not self._config.hf_hub_id:
             return self._url
-        from huggingface_hub import constants
-
         repository, revision = self._repository
-        return f"{constants.ENDPOINT}/{repository}/resolve/{revision or 'main'}/{self._files[0]}"
+        return f"{_endpoint()}/{repository}/resolve/{revision or 'main'}/{self._files[0]}"
 
     @property
     def _config(self) -> Any:
@@ -103,7 +102,7 @@ class TimmWeights:
 
         if constants.HF_HUB_OFFLINE:
             raise OSError("HF_HUB_OFFLINE is set and the hub's cache does not hold them")
-        _check_reachable(constants.ENDPOINT)
+        _check_reachable(_endpoint())
         repository, revision = self._repository
         for file in self._files:
             try:
@@ -112,7 +111,7 @@ class TimmWeights:
                     file,
                     revision=revision,
                     cache_dir=constants.HF_HUB_CACHE,
-                    endpoint=constants.ENDPOINT,
+                    endpoint=_endpoint(),
                     etag_timeout=_PATIENCE,
                 )
                 return Path(found)
@@ -177,6 +176,11 @@ def _loaded(
     except (RuntimeError, KeyError, ValueError, AttributeError, AssertionError, TypeError):
         return {}
     return dict(model.state_dict())
+
+
+def _endpoint() -> str:
+    """Return the address of the hub, which the variable HF_ENDPOINT may set."""
+    return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
 
 
 def _check_reachable(endpoint: str) -> None:

@@ -48,7 +48,8 @@ def test_shapes_are_those_that_it_describes(backbone):
     assert out.frames.shape == (2, 2, channels)
     assert out.maps.isfinite().all()
     assert out.frames.isfinite().all()
-    assert not any("head.weight" in name or ".fc.weight" in name for name in backbone.state_dict())
+    classifier = backbone.network.pretrained_cfg["classifier"]
+    assert f"network.{classifier}.weight" not in backbone.state_dict()
 
 
 def test_maps_and_pooled_frames_are_timms_own(backbone):
@@ -98,6 +99,7 @@ def test_checkpointing_changes_no_gradient(backbone):
     checkpointed = copy.deepcopy(plain)
     checkpointed.gradient_checkpointing = True
     for network in (plain.train(), checkpointed.train()):
+        torch.manual_seed(2)  # some models drop whole branches
         network.pooled(clips(1, 1)).frames.square().mean().backward()
     assert getattr(checkpointed.network, "grad_checkpointing", True)
     for (name, one), other in zip(plain.named_parameters(), checkpointed.parameters(), strict=True):
