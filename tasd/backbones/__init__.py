@@ -53,7 +53,12 @@ def build(name: str, *, channels: int | None = None) -> Backbone:
 
 
 def described(name: str) -> Backbone:
-    """Build the backbone without memory for its weights, for its description alone."""
+    """Build the backbone without memory for its weights, for its description alone.
+
+    Raises `UserError`, also for `CACHED`, which describes none.
+    """
+    if name == CACHED:
+        pick({**BACKBONES, "timm/NAME": None}, name, what="backbone")
     with torch.device("meta"):
         return build(name)
 
