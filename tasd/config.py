@@ -46,7 +46,12 @@ class NetworkOptions(_Options):
 
     backbone: str = "resnet50"
     channels: int | None = Field(None, ge=1, description="of features in place of a backbone")
-    weights: str = Field("imagenet", description="'imagenet', 'kinetics400', 'none' or a file")
+    weights: str = Field(
+        "imagenet", description="'imagenet', 'kinetics400', 'none', a file; timm: 'pretrained'"
+    )
+    pooling: Literal["own", "mean"] = Field(
+        "own", description="of frames: the backbone's own, as a class token; or the mean of maps"
+    )
     batchnorm: Literal["auto", "frozen", "live"] = "auto"
     depth: int = Field(4, ge=0, description="layers of the temporal encoder")
     heads: int = Field(8, ge=1)
@@ -56,6 +61,20 @@ class NetworkOptions(_Options):
     allow_pretrained_overlap: bool = Field(
         False, description="accept weights that have seen the test classes; marks every result"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_weights(cls, given: Any) -> Any:
+        """Record the weights of a timm model by the name that they have there."""
+        if not isinstance(given, dict) or not isinstance(given.get("backbone"), str):
+            return given
+        weights = given.get("weights", "imagenet")
+        return given | {"weights": weights_name(given["backbone"], weights)}
+
+
+def weights_name(backbone: str, weights: Any) -> Any:
+    """Return the name of published weights: the default "imagenet" is timm's "pretrained"."""
+    return "pretrained" if backbone.startswith("timm/") and weights == "imagenet" else weights
 
 
 # Options whose default has changed; every config records them, so that a file without them is known
@@ -122,6 +141,9 @@ class OptimiserOptions(_Options):
     name: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: float = Field(5e-4, gt=0)
     backbone_scale: float = Field(0.04, ge=0, description="backbone's lr / lr, when pretrained")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="factor on the rate from a layer of the backbone to the next"
+    )
     weight_decay: float = Field(1e-4, ge=0)
     clip: float | None = Field(1.0, gt=0, description="largest norm of the gradient")
     schedule: Literal["cosine", "constant"] = "cosine"
@@ -197,9 +219,11 @@ _FRAMES_ONLY = (
     "network.backbone",
     "network.weights",
     "network.batchnorm",
+    "network.pooling",
     "network.gradient_checkpointing",
     "network.allow_pretrained_overlap",
     "optimiser.backbone_scale",
+    "optimiser.layer_decay",
     "training.channels_last",
     "training.compile",
 )

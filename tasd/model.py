@@ -65,9 +65,8 @@ class Model(nn.Module):
             if frames.ndim == 3:
                 return Features(frames=self.encoder(frames).float())
             # Channels stand last in memory already: the permutation costs no copy.
-            maps = self.backbone(self.normalised(frames).permute(0, 1, 4, 2, 3))
-            tokens = maps.mean(dim=(3, 4), dtype=torch.float32).transpose(1, 2)
-            return Features(frames=self.encoder(tokens).float(), maps=maps)
+            seen = self.backbone.pooled(self.normalised(frames).permute(0, 1, 4, 2, 3))
+            return Features(frames=self.encoder(seen.frames).float(), maps=seen.maps)
 
     def normalised(
         self, frames: UInt8[Tensor, "videos time height width 3"]
@@ -105,6 +104,7 @@ def build_model(config: Config, *, classes: int, initialise: bool = True) -> Mod
     """
     network, distill = config.network, config.distill
     backbone, normalisation = _backbone(network, dataset=config.dataset, initialise=initialise)
+    backbone.check_crop(config.data.crop)
     channels = backbone.channels
     encoder = TemporalEncoder(
         channels,
@@ -143,6 +143,13 @@ def _backbone(
     backbone = backbones.build(network.backbone, channels=network.channels)
     backbone.batchnorm_frozen = weights.frozen(network.weights, network.batchnorm)
     backbone.gradient_checkpointing = network.gradient_checkpointing
+    if network.pooling == "mean":
+        if not backbone.own_pooling:
+            raise UserError(
+                f"network.pooling = 'mean' has no effect on {network.backbone}, which has no "
+                "other; leave it out"
+            )
+        backbone.own_pooling = False
     normalisation = Normalisation()
     if initialise:
         _refuse_overlap(network, backbone, dataset=dataset)

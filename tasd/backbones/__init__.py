@@ -1,12 +1,19 @@
-"""Backbones: clips -> feature maps A. A new one is a file here and a line in `BACKBONES`."""
+"""Backbones: clips -> feature maps A. A new one is a file here and a line in `BACKBONES`.
+
+Every image model of timm is one too, as ``timm/NAME``.
+"""
 
 from collections.abc import Callable
+
+import torch
 
 from tasd.backbones.base import Backbone
 from tasd.backbones.efficientnet_lite import efficientnet_lite0, efficientnet_lite2
 from tasd.backbones.mobilenet import mobilenet_v2
 from tasd.backbones.r2plus1d import r2plus1d_18
 from tasd.backbones.resnet import resnet8, resnet18, resnet34, resnet50
+from tasd.backbones.timm_backbone import TimmBackbone
+from tasd.backbones.timm_models import PREFIX
 from tasd.errors import UserError
 from tasd.registry import pick
 
@@ -23,7 +30,7 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
 DEFAULT_BACKBONE = "efficientnet_lite0"  # where nothing was trained: pip alone brings its weights
 CACHED = "features"  # no backbone: features of a frozen one come from a file
 
-__all__ = ["BACKBONES", "CACHED", "DEFAULT_BACKBONE", "Backbone", "build"]
+__all__ = ["BACKBONES", "CACHED", "DEFAULT_BACKBONE", "Backbone", "build", "described", "file_name"]
 
 
 def build(name: str, *, channels: int | None = None) -> Backbone:
@@ -38,4 +45,24 @@ def build(name: str, *, channels: int | None = None) -> Backbone:
                 f"one of: {', '.join(BACKBONES)}"
             )
         return Backbone([], channels, pretrained={})
-    return pick(BACKBONES, name, what="backbone")()
+    if name.startswith(PREFIX):
+        return TimmBackbone(name)
+    if name not in BACKBONES:
+        pick({**BACKBONES, "timm/NAME": None}, name, what="backbone")
+    return BACKBONES[name]()
+
+
+def described(name: str) -> Backbone:
+    """Build the backbone without memory for its weights, for its description alone.
+
+    Raises `UserError`, also for `CACHED`, which describes none.
+    """
+    if name == CACHED:
+        pick({**BACKBONES, "timm/NAME": None}, name, what="backbone")
+    with torch.device("meta"):
+        return build(name)
+
+
+def file_name(name: str) -> str:
+    """Return ``name`` as a part of a file's name."""
+    return name.replace("/", "-")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from tasd.backbones.packaged import Packaged
+from tasd.backbones.timm_weights import TimmWeights
 
 
 @runtime_checkable
@@ -34,10 +35,18 @@ class Pretrained:
     rename: translates a name in the published state dict into one of the backbone's.
     """
 
-    weights: Published | Packaged
+    weights: Published | Packaged | TimmWeights
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     rename: Callable[[str], str] = str
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """The output of a backbone: maps A, and frames, the vectors that the encoder reads."""
+
+    maps: Float[Tensor, "videos channels time rows columns"]
+    frames: Float[Tensor, "videos time channels"]
 
 
 class Backbone(nn.Module):
@@ -48,6 +57,8 @@ class Backbone(nn.Module):
     channels: C of the feature map A.
     pretrained: published weights, by the name that ``network.weights`` uses.
     size: side of the pictures, in pixels, that the published weights were trained on.
+
+    own_pooling: True where `pooled` does not take the mean of A; `tasd.model` may switch it off.
     """
 
     def __init__(
@@ -69,6 +80,17 @@ class Backbone(nn.Module):
         self.size = size
         self.gradient_checkpointing = False
         self.batchnorm_frozen = False
+        self.own_pooling = False
+
+    @property
+    def file_layout(self) -> Pretrained | None:
+        """The layout, mean and deviation of a file: those of the first published weights."""
+        return next(iter(self.pretrained.values()), None)
+
+    @property
+    def saw_kinetics(self) -> bool:
+        """True where pretrained weights of this backbone are of Kinetics-400."""
+        return "kinetics400" in self.pretrained
 
     def train(self, mode: bool = True) -> "Backbone":
         """Set training mode; frozen BatchNorm stays in eval mode, so its statistics do not move."""
@@ -90,6 +112,41 @@ class Backbone(nn.Module):
         clips: Tensor = maps.unflatten(0, (videos, time))
         return clips.transpose(1, 2)
 
+    def pooled(self, frames: Float[Tensor, "videos time 3 height width"]) -> Pooled:
+        """Compute A and, from it, the pooled frames: its mean over rows and columns."""
+        maps = self(frames)
+        return Pooled(maps, maps.mean(dim=(3, 4), dtype=torch.float32).transpose(1, 2))
+
+    def adapt(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Bring a published state dict, or one of a file, into the layout of ``pretrained``."""
+        return state
+
+    def check_crop(self, crop: int) -> None:
+        """Raise `UserError` where pictures of ``crop`` pixels a side cannot be read."""
+
+    def depths(self) -> dict[str, int]:
+        """Return the depth of each parameter, 0 nearest to the pixels, by its name.
+
+        A block of a row, as of ResNet's layers, is a layer. The layers of a stem that are no
+        blocks count as one.
+        """
+        found: dict[str, int] = {}
+        depth, leaf_before = -1, False
+        for stage in self.stages:
+            for name, block in _named_blocks(stage, getattr(self, stage)):
+                own = {f"{name}.{key}": depth for key, _ in block.named_parameters()}
+                if not own:
+                    continue
+                leaf = not any(block.children())
+                depth += not (leaf and leaf_before)
+                leaf_before = leaf
+                found |= dict.fromkeys(own, depth)
+        return found
+
+    def undecayed(self) -> frozenset[str]:
+        """Return the names of parameters that weight decay leaves out, beside norms and biases."""
+        return frozenset()
+
     def _run(self, maps: Tensor) -> Tensor:
         on = self.gradient_checkpointing and self.training and torch.is_grad_enabled()
         for name in self.stages:
@@ -97,7 +154,7 @@ class Backbone(nn.Module):
             if not on:
                 maps = stage(maps)
                 continue
-            for block in _blocks(stage):
+            for _, block in _named_blocks(name, stage):
                 if not any(block.children()):
                     maps = block(maps)
                 elif self.batchnorm_frozen:  # no statistics move; this form can be compiled
@@ -108,14 +165,14 @@ class Backbone(nn.Module):
         return maps
 
 
-def _blocks(stage: nn.Module) -> list[nn.Module]:
+def _named_blocks(name: str, stage: nn.Module) -> list[tuple[str, nn.Module]]:
     """Split a stage into the blocks that are checkpointed one by one, to keep less in memory.
 
     A block stays whole: a ReLU alone works in place on the input that checkpointing keeps.
     """
-    parts = list(stage.children())
-    row = isinstance(stage, nn.Sequential) and all(any(part.children()) for part in parts)
-    return parts if row else [stage]
+    parts = [(f"{name}.{place}", part) for place, part in stage.named_children()]
+    row = isinstance(stage, nn.Sequential) and all(any(part.children()) for _, part in parts)
+    return parts if row else [(name, stage)]
 
 
 def _checkpoint_contexts(

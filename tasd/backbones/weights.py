@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from tasd.backbones.base import Backbone, Published
 from tasd.backbones.packaged import Packaged
+from tasd.backbones.timm_weights import TimmWeights
 from tasd.errors import UserError
 from tasd.types import Normalisation
 
@@ -33,9 +34,10 @@ def frozen(source: str, batchnorm: BatchNorm) -> bool:
 def saw_tests(backbone: Backbone, source: str, *, dataset: str) -> bool:
     """True where pretrained weights have seen the test classes of ``dataset``.
 
-    Backbones of whole clips are published with Kinetics-400 weights alone.
+    Backbones of whole clips are published with Kinetics-400 weights alone. timm's models are of
+    images; one whose name speaks of Kinetics is taken to have seen it.
     """
-    return source != "none" and "kinetics400" in backbone.pretrained and dataset == "kinetics"
+    return source != "none" and backbone.saw_kinetics and dataset == "kinetics"
 
 
 def at_hand(backbone: Backbone, source: str) -> bool:
@@ -43,7 +45,7 @@ def at_hand(backbone: Backbone, source: str) -> bool:
     if source not in backbone.pretrained:
         return source == "none" or Path(source).is_file()
     weights = backbone.pretrained[source].weights
-    if isinstance(weights, Packaged):
+    if isinstance(weights, Packaged | TimmWeights):
         return weights.path is not None
     return _place(weights.url).is_file()
 
@@ -56,14 +58,17 @@ def load(backbone: Backbone, source: str, *, batchnorm: BatchNorm = "auto") -> N
     if source == "none":
         return Normalisation()
     # A file is taken for weights that were trained like the published ones.
-    published = backbone.pretrained.get(source) or next(iter(backbone.pretrained.values()), None)
+    published = backbone.pretrained.get(source) or backbone.file_layout
     if published is None or source not in backbone.pretrained:
         state = _read(Path(source), names=[*backbone.pretrained, "none"])
     elif isinstance(published.weights, Packaged):
         state = published.weights.read(source)
+    elif isinstance(published.weights, TimmWeights):
+        state = _read(published.weights.fetch(), names=[*backbone.pretrained, "none"])
     else:
         state = _download(published.weights, source)
     if published is not None:
+        state = backbone.adapt(state)
         state = {published.rename(key): tensor for key, tensor in state.items()}
     _fill(backbone, state, source=source)
     if batchnorm == "live" and _folded(backbone):

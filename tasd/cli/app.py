@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from tasd import __version__
+from tasd.cli.backbones import backbones
 from tasd.cli.bench import app as bench
 from tasd.cli.check import check
 from tasd.cli.demo import demo
@@ -63,4 +64,5 @@ app.command()(doctor)
 app.command()(check)
 app.command()(show)
 app.command()(matchers)
+app.command()(backbones)
 app.command()(demo)

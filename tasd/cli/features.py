@@ -94,10 +94,11 @@ def _pooled(
     store: Path | None,
     out: Path | None,
 ) -> "FeatureStore":
+    from tasd.backbones import file_name
     from tasd.extraction.backbone import pooled_features
     from tasd.home import home, only_store
     from tasd.store import Store
 
     with Store(store or only_store()) as opened:
-        path = out or home() / "features" / f"{opened.dataset}-{backbone}.h5"
+        path = out or home() / "features" / f"{opened.dataset}-{file_name(backbone)}.h5"
         return pooled_features(opened, path, pooling(backbone, given, how))

@@ -47,12 +47,13 @@ def train(
     ] = None,
     backbone: Annotated[
         str | None,
-        typer.Option(
-            help="resnet8, 18, 34 or 50, mobilenet_v2, efficientnet_lite0 or 2, r2plus1d_18."
-        ),
+        typer.Option(help="One of tasd backbones: resnet50, mobilenet_v2, ..., or timm/NAME."),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="'imagenet', 'none', or the file of a state dict.")
+        str | None,
+        typer.Option(
+            help="'imagenet' (of timm its own weights), 'none', or the file of a state dict."
+        ),
     ] = None,
     matcher: Annotated[str | None, typer.Option(help="One of tasd matchers.")] = None,
     crop: Annotated[int | None, typer.Option(help="Side of the crop in pixels.")] = None,

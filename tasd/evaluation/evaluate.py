@@ -151,5 +151,5 @@ def result_path(results: Sequence[Evaluated], out: Path | None, *, seeds: int) -
         return home() / "evaluation" / f"{made}-{last.name}.json"
     if "run" not in origin:
         return None
-    against = f"-against-{results[0].candidate.name}" if len(results) == 2 else ""
+    against = f"-against-{results[0].candidate.name}".replace("/", "-") if len(results) == 2 else ""
     return Path(origin["run"]) / "evaluation" / f"{last.name}{against}.json"

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from tasd import backbones, matchers
 from tasd.backbones.weights import at_hand
 from tasd.config import Config
@@ -43,8 +41,7 @@ def floor_of(saved: Checkpoint, store: Store | FeatureStore, how: Extraction) ->
         return _of_file(config, store, how)
     if network.weights == "none":
         raise UserError("the run began from random weights")
-    with torch.device("meta"):  # for its description alone
-        backbone = backbones.build(network.backbone)
+    backbone = backbones.described(network.backbone)
     if not at_hand(backbone, network.weights):
         raise UserError(
             f"the weights {network.weights} of {network.backbone}, which the run began from, are "

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasd import recipes
-from tasd.config import replace
+from tasd import backbones, recipes
+from tasd.config import replace, weights_name
 from tasd.device import Precision
 from tasd.episodes import evaluation_view
 from tasd.extraction.extract import extract
@@ -41,6 +41,10 @@ class Pooling:
     allow_pretrained_overlap: bool = False
     device: str = "cpu"
 
+    def __post_init__(self) -> None:
+        """Name the weights of a timm model as its config does."""
+        object.__setattr__(self, "weights", weights_name(self.backbone, self.weights))
+
 
 def plain_model(how: Pooling, *, dataset: str) -> Model:
     """Build the backbone as a network without a temporal encoder. Raises `UserError`."""
@@ -51,8 +55,7 @@ def plain_model(how: Pooling, *, dataset: str) -> Model:
         ("network.allow_pretrained_overlap", how.allow_pretrained_overlap),
         ("training.precision", how.precision),
     ]
-    if how.crop is not None:
-        settings.append(("data.crop", how.crop))
+    settings.append(("data.crop", how.crop or backbones.described(how.backbone).size))
     config = replace(recipes.make("baseline", dataset=dataset, shot=1), settings)
     return build_model(config, classes=1).eval().to(how.device)
 
@@ -91,7 +94,7 @@ def cached_pooled(
     }
     key.pop("weights")  # the same weights may come by another name
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    name = f"{how.backbone}-{store.dataset}-{split}-{digest[:12]}.h5"
+    name = f"{backbones.file_name(how.backbone)}-{store.dataset}-{split}-{digest[:12]}.h5"
     path = home() / "features" / name
     if path.exists():
         return open_features(path)

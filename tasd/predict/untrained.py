@@ -8,14 +8,13 @@ import torch
 from prep.clip import FrameSettings
 from tasd import backbones, recipes
 from tasd.backbones import Backbone
-from tasd.config import replace
+from tasd.config import replace, weights_name
 from tasd.errors import UserError
 from tasd.home import home
 from tasd.matchers import MATCHERS
 from tasd.matchers import build as build_matcher
 from tasd.model import Model, build_model
 from tasd.predict.trained import UNTRAINED, TrainedNetwork
-from tasd.registry import pick
 
 STORED_FRAMES = 32  # of each clip, as many as tasd prep keeps
 # Weights of a size are trained on crops of it from pictures a seventh larger.
@@ -40,7 +39,7 @@ def untrained_network(
 
     Raises `UserError`.
     """
-    described = _described(backbone)
+    described, weights = backbones.described(backbone), weights_name(backbone, weights)
     _check_weights(backbone, described, weights)
     _check_matcher(matcher, described.channels, frames)
     crop = described.size if crop is None else crop
@@ -74,12 +73,6 @@ def untrained_network(
 def without_weights() -> list[str]:
     """Return the names of the matchers that have no weights of their own."""
     return [name for name in MATCHERS if not _has_weights(name, channels=64, frames=8)]
-
-
-def _described(backbone: str) -> Backbone:
-    """Build the backbone without memory for its weights, for its description alone."""
-    with torch.device("meta"):
-        return pick(backbones.BACKBONES, backbone, what="backbone")()
 
 
 def _check_weights(name: str, backbone: Backbone, weights: str) -> None:

@@ -5,6 +5,7 @@ import math
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from tasd.backbones import Backbone
 from tasd.config import OptimiserOptions
 from tasd.training.learner import Learner
 
@@ -13,15 +14,20 @@ def build(learner: Learner, options: OptimiserOptions, *, pretrained: bool) -> O
     """Make the optimiser over four groups: backbone and the rest, with and without weight decay.
 
     A pretrained backbone learns at ``lr x backbone_scale``, one from scratch at the full rate.
-    Norms and biases are not decayed. The schedule scales each group's ``initial_lr``.
+    With ``layer_decay`` below 1 that is the rate of its last layer, and each layer before learns
+    at ``layer_decay`` times the rate of the next (Clark et al., ELECTRA, ICLR 2020): a group each.
+    Norms and biases are not decayed, nor what `Backbone.undecayed` names. The schedule scales each
+    group's ``initial_lr``.
     """
-    scale = options.backbone_scale if pretrained else 1.0
-    backbone = {id(p) for p in learner.student.backbone.parameters()}
+    scales = _scales(learner.student.backbone, options, pretrained=pretrained)
+    spared = learner.student.backbone.undecayed()
+    undecayed = {id(p) for n, p in learner.student.backbone.named_parameters() if n in spared}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in learner.parameters():
         if parameter.requires_grad:
-            rate = options.lr * (scale if id(parameter) in backbone else 1.0)
-            decay = options.weight_decay if parameter.ndim > 1 else 0.0
+            rate = options.lr * scales.get(id(parameter), 1.0)
+            decayed = parameter.ndim > 1 and id(parameter) not in undecayed
+            decay = options.weight_decay if decayed else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
     trained = [
         {"params": parameters, "lr": rate, "initial_lr": rate, "weight_decay": decay}
@@ -30,6 +36,19 @@ def build(learner: Learner, options: OptimiserOptions, *, pretrained: bool) -> O
     ]
     kinds: dict[str, type[Adam] | type[SGD]] = {"adam": Adam, "adamw": AdamW, "sgd": SGD}
     return kinds[options.name](trained, lr=options.lr, foreach=True)
+
+
+def _scales(backbone: Backbone, options: OptimiserOptions, *, pretrained: bool) -> dict[int, float]:
+    """Return the factor on the rate of each parameter of the backbone, by its id."""
+    scale = options.backbone_scale if pretrained else 1.0
+    if options.layer_decay == 1:
+        return dict.fromkeys(map(id, backbone.parameters()), scale)
+    depths = backbone.depths()
+    deepest = max(depths.values())
+    return {
+        id(parameter): scale * options.layer_decay ** (deepest - depths[name])
+        for name, parameter in backbone.named_parameters()
+    }
 
 
 def set_rate(optimiser: Optimizer, factor: float) -> None:
