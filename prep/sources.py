@@ -10,7 +10,7 @@ from tasd.datasets import Dataset, Listed, Problem, Selection, SourceVideo, read
 from tasd.datasets.fetch import cached_cmn_lists
 from tasd.datasets.folder import read_split, split_classes
 from tasd.datasets.names import printable
-from tasd.datasets.splits import SPLIT_NAMES
+from tasd.datasets.splits import SPLIT_NAMES, other_classes
 from tasd.errors import UserError
 
 # From the names of all classes, and the splits of an earlier prep, to the splits of this prep.
@@ -47,7 +47,8 @@ def find_sources(
     selection = select(dataset, found, listed)
     if not selection.videos:
         raise UserError(_none_found(dataset, root, lists, selection))
-    if dataset.published and not {v.class_name for v in selection.videos} & _classes(dataset):
+    known = _classes(dataset) | other_classes(dataset.name)
+    if dataset.published and not {video.class_name for video in selection.videos} & known:
         raise UserError(_no_class(dataset, root, selection.videos))
     if found.followed:
         links = counted(len(found.followed), "link")

@@ -18,6 +18,13 @@ def class_splits(dataset: str) -> Mapping[str, tuple[str, ...]]:
     return MappingProxyType({split: class_lines(folder / f"{split}.txt") for split in SPLIT_NAMES})
 
 
+@cache
+def other_classes(dataset: str) -> frozenset[str]:
+    """Return the classes that ``dataset`` has beside those of its splits, as far as is known."""
+    path = splits_folder() / dataset / "other_classes.txt"
+    return frozenset(class_lines(path)) if path.is_file() else frozenset()
+
+
 def published() -> dict[str, Path]:
     """Return the data sets with class lists, and their folders.
 

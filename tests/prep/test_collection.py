@@ -60,7 +60,7 @@ def test_a_turned_video_of_a_person_stands_upright(
 
 @pytest.mark.parametrize(
     ("dataset", "folder", "videos"),
-    [("ucf101", "UCF-101", 11), ("hmdb51", "hmdb51_org", 1), ("folder", "kinetics", 2)],
+    [("ucf101", "UCF-101", 11), ("hmdb51", "hmdb51_org", 1), ("kinetics", "kinetics", 2)],
 )
 def test_genuine_clips_are_prepared_whole(
     run: Run, tmp_path: Path, shared: Path, dataset: str, folder: str, videos: int

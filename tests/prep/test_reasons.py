@@ -164,3 +164,12 @@ def test_a_folder_of_no_class_of_the_data_set_is_refused(
     ):
         run(root, dataset="ucf101")
     assert not (tmp_path / "store").exists()
+
+
+def test_classes_of_kinetics_that_are_in_no_split_are_kinetics_all_the_same(
+    run: Run, tmp_path: Path, clips: dict[str, Path]
+) -> None:
+    clip = tmp_path / "videos/flipping_pancake/one.mp4"
+    clip.parent.mkdir(parents=True)
+    shutil.copy(clips["h264.mp4"], clip)
+    assert run(tmp_path / "videos", dataset="kinetics").counts["prepared"] == 1
