@@ -79,9 +79,11 @@ def predict(
     run compares the clips, or a pretrained backbone without any run. A clip that cannot be read is
     reported, and the others are labelled. The exit code is 1 where no clip could be read.
     """
+    from tasd.device import pick_device
     from tasd.predict.arrivals import find_clips
     from tasd.predict.choice import choose
     from tasd.predict.recognizer import FewShotRecognizer
+    from tasd.predict.trained import on_device
 
     windows = _windows(window, stride, timeline, watch)
     clips = find_clips(videos or [])
@@ -89,8 +91,13 @@ def predict(
     chosen = choose(run=run, backbone=backbone, weights=weights, matcher=matcher, store=store)
     if chosen.reason:
         _say(chosen.reason)
-    recognizer = FewShotRecognizer(
-        chosen.network, reject=reject, store=store, device=device, cache=cache
+    recognizer = FewShotRecognizer.on_network(
+        on_device(chosen.network, pick_device(device)),
+        **chosen.parameters(),
+        reject=reject,
+        store=store,
+        device=device,
+        cache=cache,
     )
     _fit(recognizer, support)
     if watch is not None:
@@ -111,7 +118,7 @@ def predict(
     if timeline is not None:
         from tasd.predict.timeline import draw_timeline
 
-        _say(f"timeline: {draw_timeline(recognizer.classes_, found, timeline)}")
+        _say(f"timeline: {draw_timeline(recognizer.classes_.tolist(), found, timeline)}")
 
 
 def _windows(
@@ -180,7 +187,7 @@ def _line_format(recognizer: "FewShotRecognizer", *, as_json: bool, as_csv: bool
     from tasd.predict.formats import CsvLines, json_line, plain_line
 
     if as_csv:
-        return CsvLines(recognizer.classes_)
+        return CsvLines(recognizer.classes_.tolist())
     return json_line if as_json else plain_line
 
 
@@ -203,7 +210,7 @@ def _print(
     elif any(answer.span is not None for answer in found):
         typer.echo("\n".join(segment_lines(found)))
     else:
-        typer.echo("\n".join(table_lines(recognizer.classes_, found)))
+        typer.echo("\n".join(table_lines(recognizer.classes_.tolist(), found)))
 
 
 def _with_progress(answers: "Iterator[Answer]", clips: list[Path]) -> "Iterator[Answer]":
