@@ -38,13 +38,13 @@ def is_features(given: object) -> bool:
     """True for anything that is neither a path nor a list of paths."""
     if is_path(given):
         return False
+    if hasattr(given, "toarray") or isinstance(given, torch.Tensor):
+        return True
     if isinstance(given, np.ndarray) and given.dtype.kind not in "OU":
         return True
     if isinstance(given, np.ndarray) and given.ndim == 1:
         return not all(map(is_path, given))
     if isinstance(given, np.ndarray) or hasattr(given, "columns") or not hasattr(given, "__len__"):
-        return True
-    if hasattr(given, "toarray") or isinstance(given, torch.Tensor):
         return True
     return not all(map(is_path, given))  # type: ignore[call-overload]
 
@@ -66,7 +66,7 @@ def feature_rows(estimator: BaseEstimator, given: Any, *, reset: bool, what: str
     """
     given = given.detach().cpu().numpy() if isinstance(given, torch.Tensor) else given
     try:
-        if np.ndim(given) == 3:
+        if _dimensions(given) == 3:
             rows = check_array(
                 given, dtype=np.float32, allow_nd=True, estimator=estimator, input_name=what
             )
@@ -78,6 +78,10 @@ def feature_rows(estimator: BaseEstimator, given: Any, *, reset: bool, what: str
     except ValueError as error:
         raise InputError(" ".join(str(error).split())) from None
     return Features(torch.from_numpy(np.ascontiguousarray(rows)))
+
+
+def _dimensions(given: Any) -> int:
+    return int(np.ndim(given) if isinstance(given, list | tuple) else getattr(given, "ndim", 2))
 
 
 def check_labels(given: object, *, count: int) -> list[Any]:
