@@ -1,7 +1,7 @@
 """The X and y of the estimators: clips by their paths, or features, as scikit-learn passes them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,10 @@ class InputError(UserError, ValueError):
     """An X or y that cannot be used; a ``ValueError`` for callers of scikit-learn."""
 
 
+class InputTypeError(InputError, TypeError):
+    """An X or y of a type that cannot be used; a ``TypeError`` for callers of scikit-learn."""
+
+
 class UnfitError(UserError, NotFittedError):  # type: ignore[misc]
     """A question to an estimator before ``fit``; a ``NotFittedError`` for scikit-learn."""
 
@@ -40,6 +44,8 @@ def is_features(given: object) -> bool:
         return False
     if hasattr(given, "toarray") or isinstance(given, torch.Tensor):
         return True
+    if isinstance(given, Mapping):  # of classes to their clips
+        return False
     if isinstance(given, np.ndarray) and given.dtype.kind not in "OU":
         return True
     if isinstance(given, np.ndarray) and given.ndim == 1:
@@ -75,8 +81,9 @@ def feature_rows(estimator: BaseEstimator, given: Any, *, reset: bool, what: str
                 raise ValueError(f"{what} has the shape {rows.shape}, and no number may be 0")
         else:
             rows = validate_data(estimator, given, reset=reset, dtype=np.float32)[:, None]
-    except ValueError as error:
-        raise InputError(" ".join(str(error).split())) from None
+    except (ValueError, TypeError) as error:
+        kind = InputTypeError if isinstance(error, TypeError) else InputError
+        raise kind(" ".join(str(error).split())) from None
     return Features(torch.from_numpy(np.ascontiguousarray(rows)))
 
 
@@ -98,7 +105,8 @@ def check_labels(given: object, *, count: int) -> list[Any]:
             labels = check_array(labels, ensure_2d=False, dtype=None, input_name="y")
         check_classification_targets(labels)
     except (ValueError, TypeError) as error:
-        raise InputError(" ".join(str(error).split())) from None
+        kind = InputTypeError if isinstance(error, TypeError) else InputError
+        raise kind(" ".join(str(error).split())) from None
     return list(labels)
 
 

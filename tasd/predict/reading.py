@@ -50,7 +50,7 @@ def read_examples(estimator: ClipEstimator, X: Any, y: Any, *, whole: bool, star
     """
     if y is None and is_path(X) and is_support_file(Path(X)):
         learnt = _of_file(estimator, Path(X))
-    elif is_features(X) and not isinstance(X, Mapping):
+    elif is_features(X):
         learnt = _of_features(estimator, X, y, reset=whole or not start, start=start)
     else:
         return _of_clips(estimator, X, y, whole=whole)
