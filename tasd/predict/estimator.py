@@ -1,4 +1,4 @@
-"""What the estimators share: their network, opened where it is first needed, and features of it."""
+"""The base of the estimators: their network, opened where it is first needed, and its features."""
 
 import warnings
 from collections.abc import Iterator, Sequence
