@@ -26,7 +26,7 @@ from tasd.types import Features
 
 @dataclass(frozen=True)
 class Learnt:
-    """What X and y hold.
+    """The content of X and y.
 
     examples: None where no clip could be read. labels: from the name of each class to its label
     as it was given. of_network: False for features, which are of any origin. problems: the reason
