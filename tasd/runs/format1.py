@@ -28,7 +28,7 @@ def read(file: IO[bytes], *, device: torch.device | str) -> tuple[dict[str, Any]
     Only tensors and plain values are ever unpickled. What the archive's own checksums find is
     refused. Raises `DamagedFile`, and what torch and zipfile raise.
     """
-    sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
     _refuse_bomb(file)
     file.seek(0)
     tree = torch.load(file, map_location=device, weights_only=True)

@@ -228,7 +228,7 @@ def _bytes(tensor: Tensor) -> memoryview:
     """The memory of a contiguous tensor on the CPU, for reading and writing."""
     if tensor.numel() == 0:
         return memoryview(b"")
-    return memoryview(tensor.view(-1).view(torch.uint8).numpy())
+    return memoryview(tensor.view(-1).view(torch.uint8).numpy())  # type: ignore[arg-type]
 
 
 def _fill(file: IO[bytes], memory: memoryview, digest: _Hashing) -> None:
