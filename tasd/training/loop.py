@@ -189,7 +189,7 @@ def _train(
                 del losses, targets  # so that their maps do not stay beside the next episode's
             result = step.finish()
             if result.finite:
-                optim.step()
+                optimiser.step(optim)
                 step.update()
                 if teacher is not None:
                     teacher.follow(student, coefficient=plan.ema(now))

@@ -6,6 +6,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from tasd.config import OptimiserOptions
+from tasd.errors import UserError
 from tasd.training.learner import Learner
 
 
@@ -30,6 +31,19 @@ def build(learner: Learner, options: OptimiserOptions, *, pretrained: bool) -> O
     ]
     kinds: dict[str, type[Adam] | type[SGD]] = {"adam": Adam, "adamw": AdamW, "sgd": SGD}
     return kinds[options.name](trained, lr=options.lr, foreach=True)
+
+
+def step(optimiser: Optimizer) -> None:
+    """Take a step. Raises `UserError` where the rate is beyond what a float32 holds."""
+    try:
+        optimiser.step()
+    except RuntimeError as error:
+        if "without overflow" not in str(error):
+            raise
+        raise UserError(
+            f"the learning rate {rate(optimiser):g} is too large for a step in float32; lower "
+            "optimiser.lr"
+        ) from None
 
 
 def set_rate(optimiser: Optimizer, factor: float) -> None:
