@@ -132,7 +132,7 @@ def load(path: Path, *, device: torch.device | str = "cpu") -> Checkpoint:
 
 @dataclass(frozen=True)
 class Noted:
-    """What a checkpoint says of itself, without its tensors."""
+    """The notes of a checkpoint on itself, without its tensors."""
 
     config: Config
     progress: Progress

@@ -73,7 +73,7 @@ class Header:
 
 @dataclass(frozen=True)
 class TensorFile:
-    """What was read: the tensors, what the writer noted, and the sha256 of the whole file."""
+    """The content of a file: tensors, the notes of its writer, and the sha256 of all bytes."""
 
     about: Mapping[str, Any]
     tensors: dict[str, Tensor]

@@ -1,4 +1,4 @@
-"""What to do about a checkpoint that cannot be read: the one before it, by name."""
+"""The way out where a checkpoint cannot be read: the one before it, by name."""
 
 import sys
 from collections.abc import Callable, Iterator
