@@ -74,7 +74,8 @@ class Run:
         numbered: where the name is taken, the next one that is free: ``-2``, ``-3``. Else an
         empty folder is accepted, and one that a run left before it began. Raises `UserError`.
         """
-        self.refuse_others()
+        if not numbered:
+            self.refuse_others()
         for number in itertools.count(1):
             path = self.path if number == 1 else Path(f"{self.path}-{number}")
             try:

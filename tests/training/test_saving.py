@@ -161,12 +161,14 @@ def test_the_first_of_equal_validations_is_the_best(small_store, tmp_path):
 
 
 def test_two_runs_of_one_second_have_folders_of_their_own(tmp_path):
-    first, second = Run(tmp_path / "a").claim(numbered=True), Run(tmp_path / "b")
+    first = Run(tmp_path / "a").claim(numbered=True)
     again = tmp_path / "a"
     (again / "config.json").write_text("{}")
     with pytest.raises(UserError, match="already holds a run"):
         Run(again).claim()
-    assert first.path != second.path
+    second = Run(tmp_path / "a").claim(numbered=True)
+    third = Run(tmp_path / "a").claim(numbered=True)
+    assert [run.path.name for run in (first, second, third)] == ["a", "a-2", "a-3"]
 
 
 def test_two_trainings_at_once_do_not_mix(small_store, tmp_path):
