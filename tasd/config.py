@@ -18,7 +18,9 @@ PairMode = Literal["CS", "SS", "QS"]
 
 
 class _Options(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
 
 
 class EpisodeOptions(_Options):

@@ -2,13 +2,18 @@
 
 import contextlib
 import json
+import math
 import os
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tasd.errors import UserError
+from tasd.writers import host_tag, runs
+
+_UNIQUE = re.compile(r"\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.writing$")
 
 
 @contextlib.contextmanager
@@ -16,7 +21,8 @@ def replacing(path: Path, *, one_writer: bool = False) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; flush and rename the file written there to ``path``.
 
     Makes missing folders. Where the block raises, the temporary file is removed and ``path``
-    stays the old file. The name is hidden and unique, so that two writers do not meet.
+    stays the old file. The name is hidden and unique, so that two writers do not meet; it names the
+    process, and what a killed process of this host left for ``path`` is removed.
 
     one_writer: for large files that only one process writes. The name is always the same, so that
     the next write replaces what a killed process left.
@@ -24,7 +30,8 @@ def replacing(path: Path, *, one_writer: bool = False) -> Iterator[Path]:
     Raises `OSError`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unique = "" if one_writer else f".{uuid.uuid4().hex[:8]}"
+    unique = "" if one_writer else f".{host_tag()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    _remove_stale(path)
     temporary = path.with_name(f".{path.name}{unique}.writing")
     temporary.unlink(missing_ok=True)
     try:
@@ -35,6 +42,25 @@ def replacing(path: Path, *, one_writer: bool = False) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk. Raises `OSError`."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove the temporary files for ``path`` whose writer was killed on this host."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(path.parent):
+            found = _UNIQUE.search(name) if name.startswith(f".{path.name}.") else None
+            ours = found is not None and found["host"] == host_tag()
+            if found and ours and not runs(int(found["pid"])):
+                path.with_name(name).unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -48,19 +74,45 @@ def write_text(path: Path, text: str) -> None:
         ) from None
 
 
+def as_json(content: Any, *, indent: int | None = None, ascii: bool = False) -> str:
+    """Return a JSON text; numbers that are not finite, which JSON has not, become null.
+
+    ascii: escape all other characters.
+    """
+    try:
+        return json.dumps(content, indent=indent, ensure_ascii=ascii, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(content), indent=indent, ensure_ascii=ascii, allow_nan=False)
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
 def write_json(path: Path, content: Mapping[str, Any], *, indent: int | None = None) -> None:
-    """Write a JSON document whole or not at all. Raises `UserError`."""
-    write_text(path, json.dumps(content, indent=indent, ensure_ascii=False) + "\n")
+    """Write a JSON document whole or not at all; see `as_json`. Raises `UserError`."""
+    write_text(path, as_json(content, indent=indent) + "\n")
 
 
 def read_json(
-    path: Path, *, format: str | None, version: int, what: str, way_out: str
+    path: Path,
+    *,
+    format: str | None,
+    version: int,
+    what: str,
+    way_out: str,
+    older: tuple[int, ...] = (),
 ) -> dict[str, Any]:
     """Read a JSON document that tasd wrote, and check its format and version.
 
     format: the value of its key "format", or None for documents without that key.
     what: the document's name in messages, as in "a result of tasd evaluate".
     way_out: the end of a message, as in "run tasd evaluate again".
+    older: further versions that are read.
 
     Raises `UserError` where the file cannot be read, is no JSON object, or has another format or
     version.
@@ -72,7 +124,7 @@ def read_json(
         raise UserError(f"{path} cannot be read ({reason}); {way_out}") from None
     if not isinstance(content, dict) or (format is not None and content.get("format") != format):
         raise UserError(f"{path} is not {what}; {way_out}")
-    if content.get("version") != version:
+    if content.get("version") not in (version, *older):
         raise UserError(
             f"{path} has version {content.get('version')!r} of its format, this tasd reads "
             f"version {version}; {way_out}"

@@ -67,15 +67,15 @@ def steps(recipe: str, store: Path, world: World) -> Taken:
     return Taken(learner.state_dict(), losses, idle)
 
 
-def start_two(words: list[str]) -> list[subprocess.Popen]:
-    """The two processes of a group; what they say on stderr is kept."""
+def start_two(words: list[str], *, second: tuple[str, ...] = ()) -> list[subprocess.Popen]:
+    """The two processes of a group; what they say on stderr is kept. second: words of rank 1."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     return [
         subprocess.Popen(
-            words,
+            [*words, *(second if rank else ())],
             env=environment() | group | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
             stderr=subprocess.PIPE,
             text=True,

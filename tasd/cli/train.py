@@ -108,7 +108,13 @@ def train(
         config = _config(recipe, opened, shot, overrides)
         run, checkpoint = Run(out or new_path(config)), None
     trained = run_training(
-        config, opened, run=run, device=device, resume=checkpoint, command=sys.argv
+        config,
+        opened,
+        run=run,
+        device=device,
+        resume=checkpoint,
+        numbered=resume is None and out is None,
+        command=sys.argv,
     )
     raise typer.Exit(trained.exit_code)
 
@@ -151,7 +157,7 @@ def _open(store: Path | None, features: str | Path | None) -> "Store | FeatureSt
 def _resumed(path: Path, given: dict[str, Any], settings: list[str]) -> Any:
     """Return the run, its checkpoint and its config; refuse settings other than its own."""
     from tasd.errors import UserError
-    from tasd.runs.checkpoint import load
+    from tasd.runs.checkpoint import peek
     from tasd.runs.folder import Run
 
     named = sorted(given.keys() - {"shot"}) + [f"set {text}" for text in settings]
@@ -160,13 +166,14 @@ def _resumed(path: Path, given: dict[str, Any], settings: list[str]) -> Any:
             f"--resume {path} keeps the settings of that run; leave out --{named[0]}, or start a "
             "new run without --resume"
         )
-    if path.is_dir():
+    if path.is_dir() or not path.exists():
         run = Run(path)
+        run.config()  # refuses a folder that is not a run
         checkpoint = run.last
     else:
         checkpoint, run = path, Run(path.parent.parent)
     # A run that ended before its first save begins again, with its own settings.
-    return run, checkpoint, run.config() if run.unsaved else load(checkpoint).config
+    return run, checkpoint, run.config() if run.unsaved else peek(checkpoint).config
 
 
 def _tolerated(text: str) -> int:

@@ -74,9 +74,9 @@ def progress_of(plan: PlannedRun, request: EpisodeRequest) -> Progress:
     if not (run.path / "config.json").exists():
         return Progress("new")
     _check_same(run.config(), plan)
-    if not run.last.exists():  # it ended before its first checkpoint
+    if run.unsaved:  # it ended before its first checkpoint
         return Progress("new")
-    done = checkpoint.load(run.last).progress.episode
+    done = checkpoint.peek(run.last).progress.episode
     if done < plan.config.training.episodes:
         return Progress("begun", done)
     return Progress("done" if result_of(run, request) else "trained", done)
@@ -128,11 +128,11 @@ def _train(
     run, progress = plan.run, progress_of(plan, request)
     if not progress.needs_training:
         return 0
-    if progress.state == "new" and run.path.exists():
-        shutil.rmtree(run.path)  # the same run, ended before its first checkpoint
     config, resume = plan.config, None
     if progress.state == "begun":
-        config, resume = checkpoint.load(run.last).config, run.last
+        config, resume = checkpoint.peek(run.last).config, run.last
+    elif run.unsaved:
+        resume = run.last  # the same run, ended before its first checkpoint, begins again
     command = ["tasd", "reproduce", plan.name]
     return train(
         config, store, run=run, device=device, resume=resume, command=command, console=console

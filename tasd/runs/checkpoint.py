@@ -3,22 +3,24 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tasd.config import Config
 from tasd.errors import UserError
-from tasd.files import replacing
+from tasd.files import replacing, sync_folder
 from tasd.model import Model, build_model
+from tasd.runs import format1, format2
 from tasd.runs.rules import read_config
+from tasd.runs.shapes import TRAINING_ONLY, without_heads
+from tasd.runs.tensorfile import all_finite, read_header, read_tensors, write_tensors
+from tasd.runs.way_out import damaged, remark
 from tasd.store import VideoSource
-
-FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Checkpoint:
 
     classes: the training classes. dataset, store_hash: what it was trained on. learner, teacher,
     optimiser: state dicts (teacher None for recipes without one; its state holds the centre of
-    Eq. 2). sha256: of the file that it was read from; it names the checkpoint in results.
+    Eq. 2). optimiser is None in best.pt, which holds the networks alone. sha256: of the file that
+    it was read from; it names the checkpoint in results.
     """
 
     config: Config
@@ -56,7 +59,7 @@ class Checkpoint:
     store_hash: str
     learner: dict[str, Any]
     teacher: dict[str, Any] | None
-    optimiser: dict[str, Any]
+    optimiser: dict[str, Any] | None
     sha256: str = ""
 
     @property
@@ -70,61 +73,149 @@ class Checkpoint:
         best = self.progress.best.network
         return best if best in self.network_names else self.network_names[0]
 
+    def light(self) -> "Checkpoint":
+        """Return it without the optimiser and without the heads that only training reads."""
+        teacher = None if self.teacher is None else _network_of(self.teacher, "model.")
+        learner = _network_of(self.learner, "student.")
+        return replace(self, learner=learner, teacher=teacher, optimiser=None)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all tensors by the names that they have in the file."""
+        found = {f"learner/{name}": value for name, value in self.learner.items()}
+        found |= {f"teacher/{name}": value for name, value in (self.teacher or {}).items()}
+        for index, state in (self.optimiser or {"state": {}})["state"].items():
+            for key, value in state.items():
+                if isinstance(value, Tensor):
+                    found[f"optimiser/{index}/{key}"] = value
+        return found
+
+    @property
+    def infinite(self) -> str | None:
+        """The first weight that is inf or NaN; None where all are finite."""
+        return all_finite(iter(self.tensors().items()))
+
     def save(self, path: Path, *, keep_previous: bool = False, also: Sequence[Path] = ()) -> None:
         """Write the file whole or not at all: temporary name, fsync, rename.
 
         keep_previous: keep the file of that name as ``previous.pt`` beside it.
-        also: further names of this file; the data is written once.
+        also: further names of this file, which are in place before ``path`` is; the data is
+        written once.
         """
-        tree = {f: getattr(self, f) for f in self.__dataclass_fields__ if f != "sha256"}
-        tree |= {
-            "format": FORMAT_VERSION,
-            "config": self.config.model_dump(),
-            "classes": list(self.classes),
-            "progress": asdict(self.progress),
-        }
         with replacing(path, one_writer=True) as temporary:
-            torch.save(tree, temporary)
+            write_tensors(temporary, self.tensors(), _about(self))
+            if also:
+                _sync(temporary)
+            for name in also:
+                link(temporary, name)
             if keep_previous and path.exists():
-                _link(path, path.with_name("previous.pt"))
-        for name in also:
-            _link(path, name)
-        _sync_folder(path.parent)
+                link(path, path.with_name("previous.pt"))
+            sync_folder(path.parent)  # the other names are on the disk before this one says so
+        sync_folder(path.parent)
 
 
 def load(path: Path, *, device: torch.device | str = "cpu") -> Checkpoint:
-    """Read a checkpoint; only tensors and plain values are ever unpickled. Raises `UserError`.
+    """Read a checkpoint and hold it against its digest. Raises `UserError`.
 
     Its hash is that of the bytes that were read, also where training replaces the file meanwhile.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such checkpoint; tasd train writes checkpoints")
+    try:
+        return _load(path, device)
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: there is no such checkpoint; tasd train writes checkpoints"
+        ) from None
+    except UserError:
+        raise
+    except Exception as error:
+        raise damaged(path, error, whole=_whole) from None
+
+
+@dataclass(frozen=True)
+class Noted:
+    """The notes of a checkpoint on itself, without its tensors."""
+
+    config: Config
+    progress: Progress
+    complete: bool
+
+
+def peek(path: Path) -> Noted:
+    """Read config and progress, and no tensors where the format allows. Raises `UserError`."""
     try:
         with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            if file.read(4) != format1.MAGIC:
+                file.seek(0)
+                about = format2.noted(read_header(file), path)
+                config = read_config(about["config"], source=str(path))
+                return Noted(config, _progress(about["progress"]), about["optimiser"] is not None)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # `load` says what is wrong
+    saved = load(path)
+    return Noted(saved.config, saved.progress, saved.optimiser is not None)
+
+
+def _load(path: Path, device: torch.device | str) -> Checkpoint:
+    with path.open("rb") as file:
+        if file.read(4) == format1.MAGIC:
             file.seek(0)
-            tree = torch.load(file, map_location=device, weights_only=True)
-    except Exception as error:
-        before = path.with_name("previous.pt")
-        way_out = (
-            f"the checkpoint before it is there: --resume {before}"
-            if before.is_file() and before != path
-            else "take another checkpoint"
-        )
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise UserError(f"{path} is damaged or not a checkpoint ({reason}); {way_out}") from None
-    if not isinstance(tree, dict) or "format" not in tree:
-        raise UserError(f"{path} is not a checkpoint of tasd; take one that tasd train wrote")
-    version = tree.pop("format")
-    if version != FORMAT_VERSION:
-        raise UserError(
-            f"{path} has checkpoint format {version}, this tasd reads {FORMAT_VERSION}; use the "
-            "tasd that wrote it"
-        )
+            return _load_format1(path, *format1.read(file, device=device))
+        file.seek(0)
+        read = read_tensors(file, device=device, check=lambda header: format2.check(header, path))
+    about = read.about
+    parts: dict[str, dict[str, Any]] = {"learner": {}, "teacher": {}}
+    for name, value in read.tensors.items():
+        part, _, rest = name.partition("/")
+        if part != "optimiser":
+            parts[part][rest] = value
+    return Checkpoint(
+        config=read_config(about["config"], source=str(path)),
+        progress=_progress(about["progress"]),
+        classes=tuple(about["classes"]),
+        dataset=about["dataset"],
+        store_hash=about["store_hash"],
+        learner=parts["learner"],
+        teacher=parts["teacher"] if about["teacher"] else None,
+        optimiser=format2.optimiser(about["optimiser"], read.tensors),
+        sha256=read.sha256,
+    )
+
+
+def _whole(path: Path) -> bool:
+    """True where the file at ``path`` can be read whole."""
+    try:
+        _load(path, "cpu")
+    except Exception:
+        return False
+    return True
+
+
+def _load_format1(path: Path, tree: dict[str, Any], sha256: str) -> Checkpoint:
+    del tree["format"]
     config = read_config(tree.pop("config"), source=str(path))
-    progress, classes = tree.pop("progress"), tuple(tree.pop("classes"))
-    progress = Progress(**progress | {"best": Best(**progress["best"])})
-    return Checkpoint(config=config, progress=progress, classes=classes, sha256=sha256, **tree)
+    progress, classes = _progress(tree.pop("progress")), tuple(tree.pop("classes"))
+    saved = Checkpoint(config=config, progress=progress, classes=classes, sha256=sha256, **tree)
+    format2.check_networks(saved.config, classes, saved.learner, saved.teacher, light=False)
+    remark(f"{path} has checkpoint format 1, which carries no digest of its own; it is read")
+    return saved
+
+
+def _about(saved: Checkpoint) -> dict[str, Any]:
+    """Everything but the tensors, as plain values."""
+    return {
+        "kind": "checkpoint",
+        "format": format2.VERSION,
+        "config": saved.config.model_dump(),
+        "progress": asdict(saved.progress),
+        "classes": list(saved.classes),
+        "dataset": saved.dataset,
+        "store_hash": saved.store_hash,
+        "teacher": saved.teacher is not None,
+        "optimiser": format2.plain_optimiser(saved.optimiser),
+    }
+
+
+def _progress(found: Mapping[str, Any]) -> Progress:
+    return Progress(**{**found, "best": Best(**found["best"])})
 
 
 def file_hash(path: Path) -> str:
@@ -136,14 +227,24 @@ def file_hash(path: Path) -> str:
 def networks(checkpoint: Checkpoint) -> dict[str, Model]:
     """Build the networks of a checkpoint by name: ``student``, and ``teacher`` where there is one.
 
-    They are in eval mode. No weights are read from anywhere else.
+    They are in eval mode, without the heads that only training reads. No weights are read from
+    anywhere else. Raises `UserError`.
     """
     found = {}
-    states = {"student": _below(checkpoint.learner, "student.")}
-    if checkpoint.teacher is not None:
-        states["teacher"] = _below(checkpoint.teacher, "model.")
+    light = checkpoint.light()
+    states = {"student": _below(light.learner, "student.")}
+    if light.teacher is not None:
+        states["teacher"] = _below(light.teacher, "model.")
+    config = without_heads(checkpoint.config)
     for name, state in states.items():
-        model = build_model(checkpoint.config, classes=len(checkpoint.classes), initialise=False)
+        infinite = all_finite(iter(state.items()))
+        if infinite is not None:
+            raise UserError(
+                f"the checkpoint's {name} has weights that are not finite ({infinite}), so its "
+                "scores mean nothing; take an earlier checkpoint, or train again with a lower "
+                "optimiser.lr"
+            )
+        model = build_model(config, classes=len(checkpoint.classes), initialise=False)
         fill(model, state, source=f"the checkpoint's {name}")
         found[name] = model.eval().requires_grad_(False)
     return found
@@ -161,11 +262,7 @@ def fill(module: nn.Module, state: dict[str, Any], *, source: str) -> None:
         ) from None
 
 
-def _below(state: dict[str, Any], prefix: str) -> dict[str, Any]:
-    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-
-
-def _link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path) -> None:
     """Give ``source`` a second name, atomically; copy it where the file system has no links."""
     with replacing(target, one_writer=True) as temporary:
         try:
@@ -174,12 +271,18 @@ def _link(source: Path, target: Path) -> None:
             shutil.copyfile(source, temporary)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _network_of(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    heads = tuple(prefix + head for head in TRAINING_ONLY)
+    return {k: v for k, v in state.items() if k.startswith(prefix) and not k.startswith(heads)}
+
+
+def _below(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
 def trained_classes(saved: Checkpoint, store: VideoSource) -> tuple[str, ...]:

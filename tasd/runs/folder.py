@@ -1,5 +1,6 @@
 """A run is a folder of plain files: config, environment, metrics, checkpoints, results."""
 
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -10,9 +11,10 @@ from typing import Any
 
 from tasd.config import Config
 from tasd.errors import UserError
-from tasd.files import write_json, write_text
+from tasd.files import as_json, write_json, write_text
 from tasd.home import home
 from tasd.runs.environment import environment
+from tasd.runs.lock import LOCK
 from tasd.runs.rules import read_config
 
 
@@ -53,22 +55,74 @@ class Run:
         return self.path / "figures"
 
     @property
+    def unsaved_mark(self) -> Path:
+        """An empty file from the beginning of a run to its first last.pt."""
+        return self.checkpoints / ".unsaved"
+
+    @property
     def unsaved(self) -> bool:
-        """True where the run was begun and ended before its first checkpoint."""
-        return (self.path / "config.json").exists() and not any(self.checkpoints.glob("*.pt"))
+        """True where the run was begun and ended before its first last.pt.
+
+        best.pt may be there already. A run whose last.pt was deleted later is not unsaved.
+        """
+        begun = (self.path / "config.json").exists() and not self.last.exists()
+        return begun and (self.unsaved_mark.exists() or not any(self.checkpoints.glob("*.pt")))
+
+    def claim(self, *, numbered: bool = False) -> "Run":
+        """Make the folder of a new run, which no other process gets, and return the run.
+
+        numbered: where the name is taken, the next one that is free: ``-2``, ``-3``. Else an
+        empty folder is accepted, and one that a run left before it began. Raises `UserError`.
+        """
+        if not numbered:
+            self.refuse_others()
+        for number in itertools.count(1):
+            path = self.path if number == 1 else Path(f"{self.path}-{number}")
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.mkdir()
+            except FileExistsError:
+                if numbered:
+                    continue
+            except OSError as error:
+                raise UserError(
+                    f"{path} cannot be made ({error.strerror}); choose another place with --out"
+                ) from None
+            return Run(path)
+        raise AssertionError("numbers do not end")
+
+    def refuse_others(self) -> None:
+        """Raise `UserError` where the path is a file, a run, or a folder of other things."""
+        if self.path.is_symlink() and not self.path.exists():
+            raise UserError(f"{self.path} is a link to nothing; give another --out")
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise UserError(f"{self.path} is a file, and a run is a folder; give another --out")
+        if (self.path / "config.json").exists():
+            raise UserError(
+                f"{self.path} already holds a run; go on with it by --resume {self.path}, or give "
+                "another --out"
+            )
+        own = {LOCK, "checkpoints", "environment.json", "metrics.jsonl"}
+        other = sorted(p.name for p in self.path.iterdir() if p.name not in own)
+        other = [name for name in other if not name.endswith(".writing")]
+        other += sorted(f"checkpoints/{p.name}" for p in self.checkpoints.glob("*.pt"))
+        if other:
+            raise UserError(
+                f"{self.path} holds other things ({other[0]} first); give --out a new folder"
+            )
 
     def begin(self, config: Config, *, command: list[str], again: bool = False) -> None:
         """Write environment.json, then config.json, into a folder that is not a run yet.
 
         again: also into a run that was never saved, which then begins anew. Raises `UserError`.
         """
-        if (self.path / "config.json").exists() and not (again and self.unsaved):
-            raise UserError(
-                f"{self.path} already holds a run; go on with it by --resume {self.path}, or give "
-                "another --out"
-            )
+        if not (again and self.unsaved):
+            self.refuse_others()
         self.metrics.unlink(missing_ok=True)
         write_json(self.path / "environment.json", environment(command), indent=2)
+        write_text(self.unsaved_mark, "")
         write_text(self.path / "config.json", config.save_text())
 
     def config(self) -> Config:
@@ -93,7 +147,7 @@ class Run:
     def write_metrics(self, line: dict[str, Any]) -> None:
         """Append one line."""
         with self.metrics.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(as_json(line, ascii=True) + "\n")
 
     def sync_metrics(self) -> None:
         """Flush the file to the disk, so that a power cut leaves every line so far."""
@@ -104,7 +158,7 @@ class Run:
     def rewind_metrics(self, episode: int) -> None:
         """Drop all lines after ``episode``: training is about to repeat those steps."""
         kept = [line for line in _whole_lines(self.metrics) if line["episode"] <= episode]
-        write_text(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
+        write_text(self.metrics, "".join(as_json(line, ascii=True) + "\n" for line in kept))
 
 
 def new_path(config: Config) -> Path:

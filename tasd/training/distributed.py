@@ -2,8 +2,11 @@
 
 import os
 import re
+import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -11,6 +14,8 @@ from torch import Tensor
 
 from tasd.device import pick_device
 from tasd.errors import UserError
+
+Shared = TypeVar("Shared")
 
 # When a rank dies, the next collective of the others fails, at the latest after this time.
 TIMEOUT = timedelta(seconds=60)
@@ -54,6 +59,32 @@ class World:
         parts = [torch.empty_like(padded) for _ in range(self.size)]
         dist.all_gather(parts, padded)
         return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    def from_leader(self, value: Shared) -> Shared:
+        """Return the value of rank 0 on every rank."""
+        if self.size == 1:
+            return value
+        values = [value]
+        dist.broadcast_object_list(values, src=0, device=self.device)
+        return values[0]
+
+    def agree(self, told: Mapping[str, str]) -> None:
+        """Raise `UserError` on every rank where what one was told differs from rank 0's.
+
+        told: the way out, as in "the same --store", to a value that is to be equal.
+        """
+        if self.size == 1:
+            return
+        every: list[Any] = [None] * self.size
+        dist.all_gather_object(every, (socket.gethostname(), dict(told)))
+        host, first = every[0]
+        for rank, (other, found) in enumerate(every):
+            for what in first.keys() | found.keys():
+                if first.get(what) != found.get(what):
+                    raise UserError(
+                        f"rank {rank} on {other} and rank 0 on {host} differ in {what}: "
+                        f"{found.get(what)} and {first.get(what)}; start all ranks alike"
+                    )
 
     def lost(self, error: RuntimeError) -> bool:
         """True where ``error`` means that another rank, or the connection to it, is gone."""

@@ -17,8 +17,11 @@ from tasd.loader import EpisodeLoader
 from tasd.loader.encoded import check_crop
 from tasd.runs.checkpoint import Best, Progress, load
 from tasd.runs.folder import Run
+from tasd.runs.lock import RunLock
+from tasd.runs.repair import newest_finite, repair
 from tasd.store import Store
 from tasd.training import distributed, optimiser
+from tasd.training.agreement import identity
 from tasd.training.distributed import World
 from tasd.training.learner import build_learner
 from tasd.training.log import RunLog, Waiting
@@ -46,6 +49,7 @@ def train(
     run: Run,
     device: str = "auto",
     resume: Path | None = None,
+    numbered: bool = False,
     command: Sequence[str] = (),
     console: Console | None = None,
 ) -> TrainingResult:
@@ -54,7 +58,8 @@ def train(
     The test classes cannot be opened: the store is narrowed to train and val first. ``store`` may
     hold the features of a frozen backbone in place of frames (`tasd.training.frozen`). ``resume``
     is the checkpoint to go on from; where it is missing because nothing was saved yet, the run is
-    begun again. ``command`` is noted in environment.json.
+    begun again. The run's folder is locked while it is written; ``numbered`` adds a number to a new
+    one whose name is taken. ``command`` is noted in environment.json.
 
     Raises `UserError`; what was saved before stays.
     """
@@ -62,13 +67,15 @@ def train(
     narrowed = store.only("train", "val")
     gpus = [world.device] if world.device.type == "cuda" else []
     try:
-        with torch.random.fork_rng(devices=gpus):
+        with torch.random.fork_rng(devices=gpus), RunLock() as lock:
             return _train(
                 config,
                 narrowed,
                 run,
                 world,
+                lock=lock,
                 resume=resume,
+                numbered=numbered,
                 command=command,
                 console=console or Console(),
             )
@@ -90,7 +97,9 @@ def _train(
     run: Run,
     world: World,
     *,
+    lock: RunLock,
     resume: Path | None,
+    numbered: bool,
     command: Sequence[str],
     console: Console,
 ) -> TrainingResult:
@@ -106,6 +115,10 @@ def _train(
         data=config.data,
         episodes=config.training.validation_episodes,
     )
+    if world.leads and resume is not None:
+        lock.take(run.path)
+    elif world.leads and not numbered:
+        run.refuse_others()  # before hours of downloads
     begin_again = resume is not None and run.unsaved
     before = None if resume is None or begin_again else load(resume, device=world.device)
 
@@ -130,22 +143,34 @@ def _train(
         kind=config.data.loader,
         threads=config.data.threads,
     )
+    state.refuse_infinite(run, now)
+    if world.size > 1:
+        world.agree(identity(config, store, state, now))
     # All that a person can get wrong is checked by now; only then is anything written.
+    mended = ""
     if world.leads and before is not None:
+        best, mended = repair(run, before)
+        now = replace(now, best=best)
         run.rewind_metrics(now.episode)
     elif world.leads:
+        run = run if begin_again else run.claim(numbered=numbered)
+        lock.take(run.path)
         run.begin(config, command=list(command), again=begin_again)
+    run, now = world.from_leader((run, now))
     with (
         StopSignals() as stop,
         RunLog(run, plan.episodes, done=now.episode, speaks=world.leads, console=console) as log,
     ):
+        if mended:
+            log.say(mended)
+        log.say(state.sizes(run, kept=plan.kept))
         batches = iter(loader)
         if now.episode < plan.episodes:
             first = next(batches)
             log.expect(step.warm_up(first, teacher) / world.size)
             batches = itertools.chain([first], batches)
         save = Saver(state, run, plan, writes=world.leads)
-        if now.episode == 0:  # where the curve starts; the untrained network is never the best
+        if before is None:  # where the curve starts; the untrained network is never the best
             validation(state.networks, now, log)
             save.untrained(now)
         waiting = Waiting(loader)
@@ -164,7 +189,7 @@ def _train(
                 del losses, targets  # so that their maps do not stay beside the next episode's
             result = step.finish()
             if result.finite:
-                optim.step()
+                optimiser.step(optim)
                 step.update()
                 if teacher is not None:
                     teacher.follow(student, coefficient=plan.ema(now))
@@ -210,9 +235,8 @@ def _tolerate(now: Progress, metrics: StepMetrics, config: Config, run: Run, log
     terms = ", ".join(f"{name} {term['raw']:.4g}" for name, term in metrics.terms.items())
     where = f"episode {now.episode} (seed {config.training.seed}): loss is not finite: {terms}"
     if now.skipped > config.training.skip_nonfinite:
-        saved = f"the last good checkpoint is {run.last}" if run.last.exists() else "none was saved"
         raise UserError(
-            f"{where}; {saved}; lower optimiser.lr, or tolerate N such steps with "
+            f"{where}; {newest_finite(run)}; lower optimiser.lr, or tolerate N such steps with "
             "--on-nonfinite skip N"
         )
     log.say(f"{where}; step skipped")

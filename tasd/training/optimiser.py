@@ -7,6 +7,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from tasd.backbones import Backbone
 from tasd.config import OptimiserOptions
+from tasd.errors import UserError
 from tasd.training.learner import Learner
 
 
@@ -49,6 +50,19 @@ def _scales(backbone: Backbone, options: OptimiserOptions, *, pretrained: bool) 
         id(parameter): scale * options.layer_decay ** (deepest - depths[name])
         for name, parameter in backbone.named_parameters()
     }
+
+
+def step(optimiser: Optimizer) -> None:
+    """Take a step. Raises `UserError` where the rate is beyond what a float32 holds."""
+    try:
+        optimiser.step()
+    except RuntimeError as error:
+        if "without overflow" not in str(error):
+            raise
+        raise UserError(
+            f"the learning rate {rate(optimiser):g} is too large for a step in float32; lower "
+            "optimiser.lr"
+        ) from None
 
 
 def set_rate(optimiser: Optimizer, factor: float) -> None:

@@ -37,6 +37,12 @@ class TrainingPlan:
         """All episodes of the run: a multiple of ``per_step``."""
         return self.steps * self.per_step
 
+    @property
+    def kept(self) -> int:
+        """The number of checkpoints that are kept under their own names, the untrained one too."""
+        every = self.training.checkpoint_every
+        return 0 if every is None else 1 + self.episodes // max(every, self.per_step)
+
     def gradient_norms_due(self, now: Progress) -> bool:
         """True where the step after ``now`` is to compute the norm of each term's gradient."""
         every = self.training.gradients_every or max(10, self.episodes // 100)

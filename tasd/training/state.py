@@ -1,10 +1,12 @@
 """Everything that training changes, its way into a checkpoint and back, and when it is saved."""
 
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from tasd.config import Config
 from tasd.errors import UserError
@@ -12,6 +14,8 @@ from tasd.model import Model
 from tasd.runs.changes import changes
 from tasd.runs.checkpoint import Checkpoint, Progress, fill
 from tasd.runs.folder import Run
+from tasd.runs.repair import best_before, newest_finite, saved
+from tasd.runs.tensorfile import all_finite
 from tasd.store import VideoSource
 from tasd.training.learner import Learner
 from tasd.training.plan import TrainingPlan
@@ -35,7 +39,12 @@ class State:
         return found | ({"teacher": self.teacher.model} if self.teacher is not None else {})
 
     def save(self, run: Run, now: Progress, *, better: bool, keep: bool) -> None:
-        """Write last.pt; also best.pt where this is the best, episode-N.pt where it is kept."""
+        """Write last.pt; before it best.pt where this is the best, episode-N.pt where it is kept.
+
+        A kill at any moment leaves a last.pt that speaks of no file that is not there. Raises
+        `UserError` where a weight is not finite; nothing is written then.
+        """
+        self.refuse_infinite(run, now)
         checkpoint = Checkpoint(
             config=self.config,
             progress=now,
@@ -46,10 +55,49 @@ class State:
             teacher=None if self.teacher is None else self.teacher.state_dict(),
             optimiser=self.optimiser.state_dict(),
         )
-        names = [run.best] if better else []
-        names += [run.checkpoints / f"episode-{now.episode:06d}.pt"] if keep else []
+        kept = [run.checkpoints / f"episode-{now.episode:06d}.pt"] if keep else []
         run.sync_metrics()  # first: no checkpoint is ever ahead of its lines
-        checkpoint.save(run.last, keep_previous=True, also=names)
+        if better:
+            best_before(run)
+            checkpoint.light().save(run.best)
+        checkpoint.save(run.last, keep_previous=True, also=kept)
+        saved(run)
+
+    def sizes(self, run: Run, *, kept: int) -> str:
+        """Say how much the checkpoints of the run will take, and how much is free there.
+
+        kept: the number of checkpoints that are kept under their own names.
+        """
+        networks = sum(_bytes(network) for network in self.networks.values())
+        trained = sum(p.numel() * p.element_size() for p in self.learner.parameters()
+                      if p.requires_grad)  # fmt: skip
+        moments = 0 if self.config.optimiser.name == "sgd" else 2 * trained
+        heads = sum(_bytes(n.projection) + _bytes(n.relation) for n in self.networks.values())
+        best = networks - heads
+        last = networks + _bytes(self.learner) - _bytes(self.learner.student) + moments
+        # last.pt, previous.pt and the one that is being written; best.pt and the one before it.
+        total = (3 + kept) * last + 2 * best
+        free = shutil.disk_usage(run.path).free
+        many = f", {kept} kept ones of that size" if kept else ""
+        return (
+            f"checkpoints: last.pt of about {_mib(last)}{many}, best.pt {_mib(best)}; at most "
+            f"{_mib(total)} with those before them, {_mib(free)} are free"
+            + ("" if free > total else f"; that is too little: make room in {run.path}")
+        )
+
+    def refuse_infinite(self, run: Run, now: Progress) -> None:
+        """Raise `UserError` where a weight is inf or NaN, with the newest checkpoint before it."""
+        tensors = {**self.learner.state_dict()}
+        if self.teacher is not None:
+            tensors |= {f"teacher {k}": v for k, v in self.teacher.state_dict().items()}
+        name = all_finite(iter(tensors.items()))
+        if name is None:
+            return
+        raise UserError(
+            f"episode {now.episode}: the weight {name} is not finite, so nothing is saved here; "
+            f"{newest_finite(run)}; lower optimiser.lr"
+            + ("" if now.episode else ", or give other --weights")
+        )
 
     def restore(self, checkpoint: Checkpoint, *, source: Path | None) -> Progress:
         """Load everything from a checkpoint of this run. Raises `UserError`."""
@@ -64,11 +112,26 @@ class State:
                 f"{source}: {change.setting} was {change.before!r} and is {change.after!r}; resume "
                 "without changes, or start a new run"
             )
+        if checkpoint.optimiser is None:
+            raise UserError(
+                f"{source} holds the networks alone, without the optimiser; --resume the run, or "
+                "its last.pt or episode-*.pt"
+            )
         fill(self.learner, checkpoint.learner, source=str(source))
         if self.teacher is not None:
             fill(self.teacher, checkpoint.teacher or {}, source=str(source))
         self.optimiser.load_state_dict(checkpoint.optimiser)
         return checkpoint.progress
+
+
+def _bytes(module: nn.Module | None) -> int:
+    """Bytes of the weights and buffers of a module."""
+    values = () if module is None else module.state_dict().values()
+    return sum(value.numel() * value.element_size() for value in values)
+
+
+def _mib(count: int) -> str:
+    return f"{count / 2**20:,.0f} MiB" if count >= 10 * 2**20 else f"{count / 2**20:.1f} MiB"
 
 
 class Saver:

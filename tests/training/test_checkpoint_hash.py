@@ -2,8 +2,6 @@
 
 import hashlib
 
-import torch
-
 from tasd.runs import checkpoint
 from tasd.runs.checkpoint import load
 from tests.runs import small_config, small_run
@@ -14,7 +12,7 @@ def test_a_checkpoint_replaced_while_it_is_read_keeps_its_own_hash(
 ):
     run = small_run(small_store, tmp_path / "run", small_config(episodes=2)).run
     before = hashlib.sha256(run.last.read_bytes()).hexdigest()
-    original = torch.load
+    original = checkpoint.read_tensors
 
     def replaced_meanwhile(file, **options):
         other = run.last.with_name("other.pt")
@@ -22,7 +20,7 @@ def test_a_checkpoint_replaced_while_it_is_read_keeps_its_own_hash(
         other.replace(run.last)
         return original(file, **options)
 
-    monkeypatch.setattr(checkpoint.torch, "load", replaced_meanwhile)
+    monkeypatch.setattr(checkpoint, "read_tensors", replaced_meanwhile)
     saved = load(run.last)
     assert saved.progress.episode == 2
     assert saved.sha256 == before

@@ -57,3 +57,41 @@ def test_a_rank_that_dies_ends_the_other_and_one_rank_goes_on(small_store, tmp_p
     assert 4 <= saved < 30
     assert resume(small_store, folder).returncode == 0
     assert [line["episode"] for line in lines(Run(folder), "train")] == list(range(2, 31, 2))
+
+
+@pytest.mark.parametrize("setting", ["training.seed=1", "optimiser.lr=0.1"])
+def test_ranks_that_differ_do_not_start(small_store, tmp_path, setting):
+    words = command(small_store, "--episodes", "4", "--out", str(tmp_path / "run"))
+    both = ranks.start_two(words, second=("--set", setting))
+    said = [process.communicate(timeout=100)[1] for process in both]
+    assert [process.returncode for process in both] == [1, 1]
+    for text in said:
+        assert "Traceback" not in text
+        assert f"differ in the setting {setting.partition('=')[0]}: " in text
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_ranks_tell_holds_data_code_and_weights(small_store, tmp_path):
+    from tasd.runs.checkpoint import Progress
+    from tasd.store import Store
+    from tasd.training import optimiser
+    from tasd.training.agreement import identity
+    from tasd.training.learner import build_learner
+    from tasd.training.state import State
+
+    config = ranks.config_of("ta2n")
+    with Store(small_store) as store:
+        learner = build_learner(config, classes=("a", "b"))
+        state = State(
+            config,
+            store,
+            learner,
+            None,
+            optimiser.build(learner, config.optimiser, pretrained=False),
+        )
+        told = identity(config, store, state, Progress())
+        assert told["the store"] == store.hash[:16]
+        assert {"the code of tasd", "the version of torch"} <= told.keys()
+        next(learner.parameters()).data += 1
+        other = identity(config, store, state, Progress())
+    assert {k for k in told if told[k] != other[k]} == {"the weights before the first step"}
