@@ -97,7 +97,8 @@ def _pooled(
     from tasd.extraction.backbone import pooled_features
     from tasd.home import home, only_store
     from tasd.store import Store
+    from tasd.text import path_part
 
     with Store(store or only_store()) as opened:
-        path = out or home() / "features" / f"{opened.dataset}-{backbone}.h5"
+        path = out or home() / "features" / f"{path_part(opened.dataset)}-{path_part(backbone)}.h5"
         return pooled_features(opened, path, pooling(backbone, given, how))

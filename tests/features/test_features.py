@@ -140,7 +140,7 @@ def test_a_file_that_is_none_is_refused(tmp_path):
     assert "is not an HDF5 file" in refusal(tmp_path / "text.h5")
     path = write(tmp_path / "cut.h5")
     path.write_bytes(path.read_bytes()[:1500])
-    assert "is not an HDF5 file" in refusal(path)
+    assert "is damaged" in refusal(path)
 
 
 def test_damage_at_any_place_is_told_or_harmless(tmp_path):
