@@ -25,6 +25,7 @@ from tasd.cli.options import (
     refuse,
     run_called,
 )
+from tasd.cli.say import say
 
 if TYPE_CHECKING:
     from tasd.extraction.run import Extraction
@@ -84,7 +85,7 @@ def features(
         made = {backbone: _pooled(backbone, given, how, store, out)}
     for name, file in made.items():
         size = " x ".join(str(side) for side in file.features.shape)
-        typer.echo(f"{name}: {size} {file.features.dtype} in {file.path}")
+        say(f"{name}: {size} {file.features.dtype} in {file.path}")
 
 
 def _pooled(
@@ -95,9 +96,9 @@ def _pooled(
     out: Path | None,
 ) -> "FeatureStore":
     from tasd.extraction.backbone import pooled_features
+    from tasd.foreign import path_part
     from tasd.home import home, only_store
     from tasd.store import Store
-    from tasd.text import path_part
 
     with Store(store or only_store()) as opened:
         path = out or home() / "features" / f"{path_part(opened.dataset)}-{path_part(backbone)}.h5"

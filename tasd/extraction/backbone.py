@@ -14,10 +14,10 @@ from tasd.episodes import evaluation_view
 from tasd.extraction.cache import cached
 from tasd.extraction.extract import extract
 from tasd.features.store import FeatureStore
+from tasd.foreign import path_part
 from tasd.home import home
 from tasd.model import Model, build_model
 from tasd.store import Store
-from tasd.text import path_part
 
 SPLITS = ("train", "val", "test")
 

@@ -10,7 +10,7 @@ from typing import Any
 from tasd.errors import UserError
 from tasd.features.reader import open_features
 from tasd.features.store import FeatureStore
-from tasd.text import remark
+from tasd.foreign import remark
 
 
 def cached(path: Path, key: Mapping[str, Any], compute: Callable[[], FeatureStore]) -> FeatureStore:

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from tasd.errors import UserError
 from tasd.features import hdf5
 from tasd.features.seal import BrokenSeal, check_seal
-from tasd.regular import open_regular
+from tasd.foreign import open_regular
 
 SECONDS = 20  # of processor time, and more for a large file
 BYTES_A_SECOND = 20 << 20

@@ -23,7 +23,7 @@ from jaxtyping import Float
 from tasd.errors import UserError
 from tasd.features.opening import read_content
 from tasd.features.store import FeatureStore
-from tasd.text import path_part
+from tasd.foreign import path_part
 
 FORMAT = "tasd-features"
 VERSION = 1

@@ -1,8 +1,12 @@
-"""Names and texts from files, made fit for a screen, a spreadsheet or the name of a file."""
+"""Files and names from elsewhere: opened without waiting, fit for a screen, a sheet, a path."""
 
+import os
 import re
+import stat
 import sys
 import unicodedata
+from pathlib import Path
+from typing import BinaryIO
 
 # Controls (Cc), invisible characters that turn the direction of text (Cf), line and paragraph
 # separators (Zl, Zp), and halves of characters, as in file names that are not UTF-8 (Cs).
@@ -55,3 +59,28 @@ def _fit(character: str) -> bool:
 
 def _written(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading. Raises `OSError`, also where it is a pipe, a device or a folder.
+
+    Opening a pipe would wait until something is written to it.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
+    try:
+        kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
+        if kind != stat.S_IFREG:
+            raise OSError(None, f"it is {_KINDS.get(kind, 'no file')}, not a file")
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
