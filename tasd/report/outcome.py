@@ -115,10 +115,10 @@ def read_outcome(folder: Path) -> Outcome:
         origin = result["provenance"]
         if origin.get("variant"):
             continue
-        found = Outcome(run, run.config(), path, result)
+        outcome = Outcome(run, run.config(), path, result)
         if origin.get("store_sha256") == origin.get("trained_on_store"):
-            return found
-        elsewhere = elsewhere or found
+            return outcome
+        elsewhere = elsewhere or outcome
     return elsewhere or Outcome(run, run.config(), None, None)
 
 
