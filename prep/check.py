@@ -8,13 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from prep.consistency import differences
 from prep.jpeg import BrokenJpeg, check_decodes, jpeg_size
 from prep.progress import counted
 from prep.shard import frames_digest
 from tasd.errors import UserError
 from tasd.progress import track
 from tasd.store import MANIFEST, Shard, Store, bytes_sha256, open_shard, read_manifest
+from tasd.store.manifest import is_sealed
 from tasd.store.shard import map_bytes
+
+UNSEALED = (
+    "its manifest, of an earlier version, has no sha256 of itself; the same tasd prep adds one"
+)
 
 
 @dataclass(frozen=True)
@@ -37,13 +43,17 @@ def check_store(folder: Path, *, deep: bool) -> list[Fault]:
     manifest = read_manifest(folder)
     shards = track(manifest.shards, total=len(manifest.shards), what="checking", unit="shards")
     faults: list[Fault] = []
+    opened: list[Shard] = []
     for entry in shards:
         try:
             shard = open_shard(folder, entry)
         except UserError as error:
             faults.append(Fault(entry.file, "", str(error)))
         else:
+            opened.append(shard)
             faults += _check_shard(shard, deep=deep)
+    if len(opened) == len(manifest.shards):
+        faults += [Fault(MANIFEST, "", said) for said in differences(folder, manifest, opened)]
     if not faults:
         faults += _check_across_shards(folder)
     return faults
@@ -61,7 +71,7 @@ def _check_shard(shard: Shard, *, deep: bool) -> Iterator[Fault]:
 
 
 def _check_videos(shard: Shard, *, deep: bool) -> Iterator[Fault]:
-    digests = json.loads(shard.index.attributes.get("digests", "{}"))
+    digests = _digests(shard)
     fault_of = _decode_fault if deep else _structure_fault
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for video, frames, size in _videos(shard):
@@ -71,6 +81,15 @@ def _check_videos(shard: Shard, *, deep: bool) -> Iterator[Fault]:
                 broken.append("its frames are not those that were written")
             if broken:
                 yield Fault(shard.path.name, video, broken[0])
+
+
+def _digests(shard: Shard) -> dict[str, str]:
+    """Return the digest of each video's frames; empty where the shard has none that read so."""
+    try:
+        found = json.loads(shard.index.attributes.get("digests", "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _videos(shard: Shard) -> Iterator[tuple[str, list[bytes], tuple[int, int]]]:
@@ -118,4 +137,5 @@ def summary(folder: Path, *, deep: bool) -> str:
         checked = "every frame decodes" if deep else "every byte is as it was written"
         sizes = {"video": len(store.videos), "frame": frames, "shard": len(store.manifest.shards)}
         counts = ", ".join(counted(number, noun) for noun, number in sizes.items())
-        return f"{folder}: {counts}: {checked}"
+        remark = "" if is_sealed(folder) else f"; {UNSEALED}"
+        return f"{folder}: {counts}: {checked}{remark}"

@@ -7,11 +7,12 @@ def main() -> None:
     """Run a command. A `UserError` is printed as one line, exit code 1."""
     from tasd.cli.app import app
     from tasd.errors import UserError
+    from tasd.foreign import clean
 
     try:
         app(prog_name="tasd")
     except UserError as error:
-        print(f"tasd: {error}", file=sys.stderr)
+        print(f"tasd: {clean(error)}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -9,6 +9,8 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
 
+from tasd.foreign import clean, clean_lines
+
 Item = TypeVar("Item")
 QUIET_SECONDS = 1.0  # shorter work shows nothing
 SECONDS_BETWEEN_LINES = 15.0
@@ -54,6 +56,7 @@ class ProgressLine:
 
     def show(self, text: str, *, done: int, total: int | None) -> None:
         """Update the live line; without a terminal print a plain line when one is due."""
+        text = clean(text)
         if self._bar is None:
             self._bar = self._live.add_task(self.title, total=total, text=text)
         self._live.update(self._bar, completed=done, total=total, text=text)
@@ -65,7 +68,7 @@ class ProgressLine:
     def say(self, text: str) -> None:
         """Print one line above the live one."""
         if not self.silent:
-            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+            self.console.print(clean_lines(text), highlight=False, markup=False, soft_wrap=True)
 
 
 def track(

@@ -30,7 +30,7 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
 DEFAULT_BACKBONE = "efficientnet_lite0"  # where nothing was trained: pip alone brings its weights
 CACHED = "features"  # no backbone: features of a frozen one come from a file
 
-__all__ = ["BACKBONES", "CACHED", "DEFAULT_BACKBONE", "Backbone", "build", "described", "file_name"]
+__all__ = ["BACKBONES", "CACHED", "DEFAULT_BACKBONE", "Backbone", "build", "described"]
 
 
 def build(name: str, *, channels: int | None = None) -> Backbone:
@@ -61,8 +61,3 @@ def described(name: str) -> Backbone:
         pick({**BACKBONES, "timm/NAME": None}, name, what="backbone")
     with torch.device("meta"):
         return build(name)
-
-
-def file_name(name: str) -> str:
-    """Return ``name`` as a part of a file's name."""
-    return name.replace("/", "-")

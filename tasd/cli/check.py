@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tasd.cli.say import say
+
 
 def check(
     store: Annotated[Path, typer.Argument(help="Folder of the store.")],
@@ -18,11 +20,11 @@ def check(
 
     faults = check_store(store, deep=deep)
     if as_json:
-        typer.echo(json.dumps([asdict(fault) for fault in faults], indent=1, ensure_ascii=False))
+        typer.echo(json.dumps([asdict(fault) for fault in faults], indent=1))
     for fault in faults if not as_json else ():
-        typer.echo(f"tasd: {fault}", err=True)
+        say(f"tasd: {fault}", err=True)
     if faults:
-        typer.echo("delete the shards named here and run the same tasd prep again", err=True)
+        say("delete the shards named here and run the same tasd prep again", err=True)
         raise typer.Exit(1)
     if not as_json:
-        typer.echo(summary(store, deep=deep))
+        say(summary(store, deep=deep))

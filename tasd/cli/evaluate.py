@@ -28,6 +28,7 @@ from tasd.cli.options import (
     refuse,
     run_called,
 )
+from tasd.cli.say import say
 
 if TYPE_CHECKING:
     from tasd.evaluation.evaluate import Evaluated
@@ -237,13 +238,13 @@ def _write_and_print(every: "list[list[Evaluated]]", out: Path | None, *, as_jso
         if not as_json:
             lines = [line for result in results for line in table(result)]
             lines += compared(*results) if pair else []
-            typer.echo("\n".join(lines))
+            say("\n".join(lines))
         path = result_path(results, out, seeds=len(every))
         if path is not None:
             write_document(path, content)
         if not as_json:
-            typer.echo("" if path is None else f"result: {path}\n")
+            say("" if path is None else f"result: {path}\n")
     if as_json:
         typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents))
     elif len(every) > 1:
-        typer.echo("\n".join(over_seeds(every)))
+        say("\n".join(over_seeds(every)))

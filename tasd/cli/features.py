@@ -25,6 +25,7 @@ from tasd.cli.options import (
     refuse,
     run_called,
 )
+from tasd.cli.say import say
 
 if TYPE_CHECKING:
     from tasd.extraction.run import Extraction
@@ -84,7 +85,7 @@ def features(
         made = {backbone: _pooled(backbone, given, how, store, out)}
     for name, file in made.items():
         size = " x ".join(str(side) for side in file.features.shape)
-        typer.echo(f"{name}: {size} {file.features.dtype} in {file.path}")
+        say(f"{name}: {size} {file.features.dtype} in {file.path}")
 
 
 def _pooled(
@@ -94,11 +95,11 @@ def _pooled(
     store: Path | None,
     out: Path | None,
 ) -> "FeatureStore":
-    from tasd.backbones import file_name
     from tasd.extraction.backbone import pooled_features
+    from tasd.foreign import path_part
     from tasd.home import home, only_store
     from tasd.store import Store
 
     with Store(store or only_store()) as opened:
-        path = out or home() / "features" / f"{opened.dataset}-{file_name(backbone)}.h5"
+        path = out or home() / "features" / f"{path_part(opened.dataset)}-{path_part(backbone)}.h5"
         return pooled_features(opened, path, pooling(backbone, given, how))

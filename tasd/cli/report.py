@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from tasd.cli.say import say
+
 
 def report(
     runs: Annotated[
@@ -46,6 +48,6 @@ def report(
     options = OverlayOptions(class_name, video, tuple(checkpoint or ()), store)
     written = write_report(chosen, folder, options)
     for note in written.notes:
-        typer.echo(note, err=True)
+        say(note, err=True)
     for path in written.files:
-        typer.echo(path)
+        say(path)

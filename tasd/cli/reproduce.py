@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tasd.cli.say import say
 from tasd.cli.train import SETTINGS
 
 
@@ -74,6 +75,7 @@ def reproduce(
     from rich.console import Console
 
     from tasd.config import parse_setting
+    from tasd.foreign import clean_lines, path_part
     from tasd.home import only_store
     from tasd.report.tables import text as table_text
     from tasd.reproduce.rows import RowRequest, keep_checkpoints, rows_of
@@ -91,7 +93,7 @@ def reproduce(
             table=table,
             rows=[keep_checkpoints(row) for row in rows] if test_curve else rows,
             store=opened,
-            folder=out or runs_folder() / f"{opened.dataset}-{table}-{task}",
+            folder=out or runs_folder() / f"{path_part(opened.dataset)}-{table}-{task}",
             seeds=seeds,
             count=test_episodes,
             queries=test_queries,
@@ -102,12 +104,14 @@ def reproduce(
         if dry_run:
             typer.echo(json.dumps(listing.document) if as_json else "\n".join(listing.lines))
             return
-        console.print("\n".join(listing.lines), highlight=False, soft_wrap=True)
+        console.print(
+            clean_lines("\n".join(listing.lines)), highlight=False, markup=False, soft_wrap=True
+        )
         result = run_study(study, console)
     if as_json:
-        typer.echo(json.dumps(result.document, ensure_ascii=False))
+        typer.echo(json.dumps(result.document))
     else:
-        typer.echo("\n".join(map(table_text, result.tables)))
+        say("\n".join(map(table_text, result.tables)))
     for name, message in result.failed.items():
-        typer.echo(f"{name} failed: {message}", err=True)
+        say(f"{name} failed: {message}", err=True)
     raise typer.Exit(result.exit_code)

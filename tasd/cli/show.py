@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tasd.cli.say import say
+
 if TYPE_CHECKING:
     from tasd.runs.folder import Run
 
@@ -32,28 +34,37 @@ def show_run(run: "Run") -> None:
     """Print a run's settings, validation curve, checkpoints and results. Raises `UserError`."""
     config = run.config()
     episode, network = config.episode, config.network
-    typer.echo(
+    say(
         f"{run.path}: recipe {config.recipe} on {config.dataset}, {episode.way}-way "
         f"{episode.shot}-shot, {episode.queries} queries per class"
     )
-    typer.echo(
+    say(
         f"{network.backbone}, weights {network.weights}, matcher {config.matcher.name}, "
         f"distillation {config.distill.weights or 'off'}, seed {config.training.seed}"
     )
     lines = run.read_metrics()
     done = max((line["episode"] for line in lines), default=0)
-    typer.echo(f"{done:,} of {config.training.episodes:,} episodes done")
+    say(f"{done:,} of {config.training.episodes:,} episodes done")
     for line in lines:
         if line["kind"] == "validation":
             networks = {name: line[name] for name in ("student", "teacher") if name in line}
-            accuracies = ", ".join(f"{n} {r['accuracy']:.1%}" for n, r in networks.items())
-            typer.echo(f"  validation after {line['episode']:>6,}: {accuracies}")
+            accuracies = ", ".join(f"{n} {_accuracy(r):.1%}" for n, r in networks.items())
+            say(f"  validation after {line['episode']:>6,}: {accuracies}")
     for path in sorted(run.checkpoints.glob("*.pt")):
-        typer.echo(f"  {path.relative_to(run.path)}  {path.stat().st_size / 2**20:.0f} MiB")
+        say(f"  {path.relative_to(run.path)}  {path.stat().st_size / 2**20:.0f} MiB")
     for path in sorted(run.evaluation.glob("*.json")):
-        typer.echo(f"  {path.relative_to(run.path)}  {_accuracies(path.read_text())}")
+        say(f"  {path.relative_to(run.path)}  {_accuracies(path)}")
 
 
-def _accuracies(text: str) -> str:
-    networks = json.loads(text).get("networks", {})
-    return ", ".join(f"{name} {result['accuracy']:.2%}" for name, result in networks.items())
+def _accuracies(path: Path) -> str:
+    """Return the accuracies of a result or a comparison; the reason where it cannot be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        networks = content.get("networks", {})
+        return ", ".join(f"{name} {result['accuracy']:.2%}" for name, result in networks.items())
+    except (OSError, ValueError, RecursionError, AttributeError, KeyError, TypeError):
+        return "cannot be read: damaged"
+
+
+def _accuracy(value: float | dict[str, float]) -> float:
+    return value["accuracy"] if isinstance(value, dict) else value

@@ -1,5 +1,7 @@
 """Evaluation of a candidate on episodes, and the paired comparison of two."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +23,8 @@ from tasd.evaluation.results import (
     provenance,
     summary,
 )
+from tasd.features.store import FeatureStore
+from tasd.foreign import path_part
 from tasd.home import home
 
 
@@ -37,7 +41,8 @@ class Floor:
 class Evaluated:
     """A candidate's results on some episodes: a summary of each network, and the result document.
 
-    name: of the result file, from split, shape, number and seed of the episodes.
+    name: of the result file: split, shape, number and seed of the episodes, and the first digits of
+    a digest of all that the test is of, so that no test overwrites the result of another.
     floor: where the candidate has one.
     """
 
@@ -104,12 +109,31 @@ def _refuse_other_splits(candidate: Candidate, tested: Sequence[str], source: st
 
 def _name(candidate: Candidate, request: EpisodeRequest, episodes: EpisodeTable) -> str:
     own = f"-{candidate.variant}" if candidate.variant else ""
+    own += f"-{_digest(candidate, episodes)[:8]}"
     if request.file is not None:
         return f"{candidate.split}-{request.file.stem}{own}"
     kind = f"{request.way}w{request.shot}s-{request.queries}q" + (
         "-groups" * request.distinct_groups
     )
     return f"{candidate.split}-{kind}-{len(episodes)}e-seed{episodes.seed}{own}"
+
+
+def _digest(candidate: Candidate, episodes: EpisodeTable) -> str:
+    """Return a sha256 of all that a test is of: networks, videos, episodes, matcher, floor."""
+    floor = candidate.floor
+    parts = {
+        "features": {name: _made_from(store) for name, store in candidate.features.items()},
+        "matcher": candidate.origin.get("matcher"),
+        "episodes": episodes.hash,
+        "floor": None if floor is None else {**_made_from(floor.videos), **floor.origin},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _made_from(features: FeatureStore) -> dict[str, Any]:
+    """Return checkpoint, store and settings of features; their own hash where they name none."""
+    made = {name: value for name, value in features.about.items() if name != "maps"}
+    return made if "store" in made else {**made, "sha256": features.hash}
 
 
 def compare(first: Evaluated, second: Evaluated) -> Paired:
@@ -151,5 +175,8 @@ def result_path(results: Sequence[Evaluated], out: Path | None, *, seeds: int) -
         return home() / "evaluation" / f"{made}-{last.name}.json"
     if "run" not in origin:
         return None
-    against = f"-against-{results[0].candidate.name}".replace("/", "-") if len(results) == 2 else ""
+    first = results[0]
+    against = (
+        f"-against-{path_part(first.candidate.name)}-{first.name[-8:]}" if len(results) == 2 else ""
+    )
     return Path(origin["run"]) / "evaluation" / f"{last.name}{against}.json"

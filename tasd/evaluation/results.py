@@ -15,6 +15,7 @@ import torch
 
 from tasd import __version__
 from tasd.episodes.table import EpisodeTable
+from tasd.errors import UserError
 from tasd.evaluation import metrics
 from tasd.evaluation.candidates import Candidate
 from tasd.evaluation.metrics import Interval, Paired
@@ -149,13 +150,33 @@ def write_document(path: Path, content: Mapping[str, Any]) -> None:
 
 def read_document(path: Path) -> dict[str, Any]:
     """Read a result file. Raises `UserError`."""
-    return read_json(
+    content = read_json(
         path,
         format=FORMAT,
         version=VERSION,
         what="a result of tasd evaluate",
         way_out="run tasd evaluate again",
     )
+    try:
+        _check(content)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error!r}); run tasd evaluate again") from None
+    return content
+
+
+def _check(content: Mapping[str, Any]) -> None:
+    """Raise an error of Python where a part that reports read is missing or of another type."""
+    networks, episodes = content["networks"], content["episodes"]
+    for network in (networks[content["chosen"]], *networks.values()):
+        float(network["accuracy"])
+        [float(value) for value in network["per_class"].values()]
+        for ends in network["interval95"].values():
+            _, _ = map(float, ends or (0, 0))
+        if len(network["correct"]) != episodes["count"]:
+            raise ValueError("correct")
+    for name in ("count", "way", "shot", "queries"):
+        int(episodes[name])
+    content["provenance"].get("variant")
 
 
 def provenance(candidate: Candidate, episodes: EpisodeTable) -> dict[str, Any]:

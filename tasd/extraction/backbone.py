@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasd import backbones, recipes
+from tasd import recipes
 from tasd.config import replace, weights_name
 from tasd.device import Precision
 from tasd.episodes import evaluation_view
+from tasd.extraction.cache import cached
 from tasd.extraction.extract import extract
-from tasd.features.reader import open_features
 from tasd.features.store import FeatureStore
+from tasd.foreign import path_part
 from tasd.home import home
 from tasd.model import Model, build_model
 from tasd.store import Store
@@ -94,13 +95,17 @@ def cached_pooled(
     }
     key.pop("weights")  # the same weights may come by another name
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    name = f"{backbones.file_name(how.backbone)}-{store.dataset}-{split}-{digest[:12]}.h5"
+    name = f"{path_part(how.backbone)}-{path_part(store.dataset)}-{split}-{digest[:12]}.h5"
     path = home() / "features" / name
-    if path.exists():
-        return open_features(path)
     about = key | {"weights": how.weights}
-    classes = store.classes(split)
-    return _extracted(model, store, path, how, split=split, classes=classes, about=about, maps=maps)
+
+    def compute() -> FeatureStore:
+        classes = store.classes(split)
+        return _extracted(
+            model, store, path, how, split=split, classes=classes, about=about, maps=maps
+        )
+
+    return cached(path, key, compute)
 
 
 def weights_hash(model: Model) -> str:

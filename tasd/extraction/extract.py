@@ -73,4 +73,4 @@ def extract(
         about=about,
         half=half,
     )
-    return open_features(path)
+    return open_features(path, own=True)

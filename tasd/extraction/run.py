@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from tasd.device import Precision
 from tasd.episodes import evaluation_view
+from tasd.extraction.cache import cached
 from tasd.extraction.extract import extract
-from tasd.features.reader import open_features
 from tasd.features.store import FeatureStore
 from tasd.model import Model
 from tasd.runs.checkpoint import Checkpoint, trained_classes
@@ -63,23 +63,24 @@ def cached_features(
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     path = run.path / "features" / f"{about['network']}-{how.split}-{digest[:12]}.h5"
-    if path.exists():
-        return open_features(path)
-    classes = store.classes(how.split)
-    return extract(
-        model.to(how.device),
-        store,
-        path,
-        classes=classes,
-        split=how.split,
-        view=lambda video: evaluation_view(video, data.frames),
-        size=data.crop,
-        device=how.device,
-        maps=maps,
-        half=how.half,
-        about={**key, "dataset": store.dataset},
-        trained_on=trained_classes(saved, store),
-        groups=store.groups,
-        kind=data.loader,
-        threads=data.threads,
-    )
+
+    def compute() -> FeatureStore:
+        return extract(
+            model.to(how.device),
+            store,
+            path,
+            classes=store.classes(how.split),
+            split=how.split,
+            view=lambda video: evaluation_view(video, data.frames),
+            size=data.crop,
+            device=how.device,
+            maps=maps,
+            half=how.half,
+            about={**key, "dataset": store.dataset},
+            trained_on=trained_classes(saved, store),
+            groups=store.groups,
+            kind=data.loader,
+            threads=data.threads,
+        )
+
+    return cached(path, key, compute)

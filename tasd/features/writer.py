@@ -1,5 +1,7 @@
 """Writing of feature files, whole or not at all."""
 
+import errno
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from tasd.errors import UserError
 from tasd.features.reader import FORMAT, VERSION
+from tasd.features.seal import SEAL_BYTES, seal
 from tasd.files import replacing
 from tasd.types import Features
 
@@ -35,11 +38,43 @@ def write_features(
     groups: the source of each video. about: further attributes of the file.
     half: keep everything in float16. Otherwise maps in bf16 become float16, the rest float32.
 
-    The file appears when it is complete. Raises `UserError` where a value is not finite or too
-    large for float16.
+    The file appears when it is complete, with a seal (see `tasd.features.seal`). Raises `UserError`
+    where a value is not finite or too large for float16, and where the disk does not take it.
     """
+    try:
+        with replacing(path) as temporary:
+            _write(
+                temporary,
+                batches,
+                videos=videos,
+                splits=splits,
+                trained_on=trained_on,
+                groups=groups,
+                about=about or {},
+                half=half,
+            )
+            seal(temporary)
+    except OSError as error:  # h5py keeps the number of the system's error, but not always
+        full = error.errno == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)
+        reason = "the disk is full" if full else error.strerror or str(error).splitlines()[0][:80]
+        raise UserError(
+            f"{path} cannot be written ({reason}); free some space or choose another place"
+        ) from None
+
+
+def _write(
+    path: Path,
+    batches: Iterable[Features],
+    *,
+    videos: Sequence[tuple[str, str]],
+    splits: Mapping[str, str],
+    trained_on: Sequence[str],
+    groups: Mapping[str, str] | None,
+    about: Mapping[str, Any],
+    half: bool,
+) -> None:
     names, text = list(splits), h5py.string_dtype("utf-8")
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with h5py.File(path, "w", userblock_size=SEAL_BYTES) as file:
         file.create_dataset("video_name", data=[video for video, _ in videos], dtype=text)
         file["video_class"] = np.array([names.index(name) for _, name in videos])
         file.create_dataset("class_name", data=names, dtype=text)
@@ -49,7 +84,7 @@ def write_features(
         if groups is not None:
             sources = [groups[video] for video, _ in videos]
             file.create_dataset("video_group", data=sources, dtype=text)
-        file.attrs.update({"format": FORMAT, "version": VERSION, **(about or {})})
+        file.attrs.update({"format": FORMAT, "version": VERSION, **about})
         _write_arrays(file, batches, [video for video, _ in videos], half=half)
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tasd.foreign import cell, clean
 from tasd.predict.answer import Answer
 from tasd.predict.recognizer import FewShotRecognizer
 from tasd.predict.windows import segments
@@ -20,14 +21,14 @@ LIKELIEST = 3  # classes whose shares are printed
 
 def table_lines(classes: Sequence[str], answers: Sequence[Answer]) -> list[str]:
     """Return a line for each answer: clip, class and the shares of the likeliest classes."""
-    names = [str(answer.video) for answer in answers]
-    labels = [answer.label or "not read" for answer in answers]
+    names = [clean(answer.video) for answer in answers]
+    labels = [clean(answer.label or "not read") for answer in answers]
     name_width = max(map(len, [*names, "clip"]))
     label_width = max(map(len, [*labels, "class"]))
     lines = [f"{'clip':<{name_width}}  {'class':<{label_width}}  share of each class"]
     for name, label, answer in zip(names, labels, answers, strict=True):
         shares = _shares(answer, len(classes))
-        lines.append(f"{name:<{name_width}}  {label:<{label_width}}  {shares}")
+        lines.append(f"{name:<{name_width}}  {label:<{label_width}}  {clean(shares)}")
     return lines
 
 
@@ -38,9 +39,10 @@ def segment_lines(answers: Sequence[Answer]) -> list[str]:
         by_video.setdefault(answer.video, []).append(answer)
     lines = []
     for video, of_video in by_video.items():
-        lines.append(f"{video}{''.join(f'  {answer.problem}' for answer in of_video)}")
+        problems = "".join(f"  {answer.problem}" for answer in of_video)
+        lines.append(clean(f"{video}{problems}"))
         for segment in segments(of_video):
-            lines.append(f"  {segment.start:8.1f} - {segment.end:8.1f} s  {segment.label}")
+            lines.append(f"  {segment.start:8.1f} - {segment.end:8.1f} s  {clean(segment.label)}")
     return lines
 
 
@@ -92,7 +94,8 @@ def json_line(answer: Answer) -> str:
 
 def plain_line(answer: Answer) -> str:
     """Return one answer as a line for people."""
-    return f"{answer.video}: {answer.label or 'not read'}  {_shares(answer, len(answer.scores))}\n"
+    line = f"{answer.video}: {answer.label or 'not read'}  {_shares(answer, len(answer.scores))}"
+    return f"{clean(line)}\n"
 
 
 class CsvLines:
@@ -101,13 +104,15 @@ class CsvLines:
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = classes
         self._header: list[object] = ["video", "start", "end", "class", "problem"]
-        self._header += [f"score {name}" for name in classes]
+        self._header += [cell(f"score {name}") for name in classes]
         self._header_written = False
 
     def __call__(self, answer: Answer) -> str:
         """Return the lines of one answer."""
         start, end = answer.span or ("", "")
-        row: list[object] = [str(answer.video), start, end, answer.label or "", answer.problem]
+        texts = (str(answer.video), answer.label or "", answer.problem)
+        video, label, problem = map(cell, texts)
+        row: list[object] = [video, start, end, label, problem]
         row += [answer.scores.get(name, "") for name in self.classes]
         rows = [row] if self._header_written else [self._header, row]
         self._header_written = True

@@ -16,6 +16,7 @@ from tasd.extraction.attention import Attention, attention
 from tasd.loader import open_views
 from tasd.report.outcome import Outcome
 from tasd.report.style import PAGE, new_figure, style
+from tasd.report.style import label as label_of
 from tasd.runs import checkpoint
 from tasd.store import Store
 
@@ -104,7 +105,9 @@ def _draw(
         grid[0, 0].set_ylabel("video", rotation=0, ha="right", va="center")
         for row, seen in enumerate(found, start=1):
             grid[row, 0].set_ylabel(seen.label, rotation=0, ha="right", va="center")
-        figure.supxlabel(f"{video}; brighter: larger mean absolute activation within the row")
+        figure.supxlabel(
+            f"{label_of(video)}; brighter: larger mean absolute activation within the row"
+        )
     return figure
 
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from tasd.report.outcome import Outcome
 from tasd.report.style import COLOURS, DASHES, GREY, PAGE, light_grid, new_figure, style
+from tasd.report.style import label as label_of
 
 Line = Mapping[str, Any]
 
@@ -82,7 +83,7 @@ def _terms(axes: Axes, train: Sequence[Line]) -> None:
     for name, colour in _coloured(train):
         found = [line for line in train if name in line["terms"]]
         values = np.array([line["terms"][name]["weighted"] for line in found])
-        _smooth(axes, _episodes(found), values, colour, TERMS.get(name, name))
+        _smooth(axes, _episodes(found), values, colour, TERMS.get(name) or label_of(name))
     axes.set_yscale("symlog", linthresh=1e-3)
     _finish(axes, "weight x loss")
 

@@ -109,16 +109,23 @@ def read_outcome(folder: Path) -> Outcome:
     """Read a run and its newest result. Raises `UserError` where the folder is no run.
 
     Results of comparisons are skipped, and so are those with another matcher or checkpoint, or of
-    a single network: they do not represent the run.
+    a single network: they do not represent the run. Results on another store than that of
+    training count where there is none on that store.
     """
     run = Run(folder)
     found = sorted(run.evaluation.glob("test-*.json"), key=lambda path: path.stat().st_mtime)
     single = [path for path in reversed(found) if "-against-" not in path.name]
+    elsewhere: Outcome | None = None
     for path in single:
         result = read_document(path)
-        if not result["provenance"].get("variant"):
-            return Outcome(run, run.config(), path, result)
-    return Outcome(run, run.config(), None, None)
+        origin = result["provenance"]
+        if origin.get("variant"):
+            continue
+        outcome = Outcome(run, run.config(), path, result)
+        if origin.get("store_sha256") == origin.get("trained_on_store"):
+            return outcome
+        elsewhere = elsewhere or outcome
+    return elsewhere or Outcome(run, run.config(), None, None)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasd.foreign import clean, clean_lines
 from tasd.report.outcome import Outcome
 from tasd.report.tables import Table, html_table
 
@@ -46,9 +47,9 @@ def html_page(
     parts = [
         "<!doctype html><html lang=en><head><meta charset=utf-8>",
         "<meta name=viewport content='width=device-width, initial-scale=1'>",
-        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>",
-        f"<h1>{html.escape(title)}</h1>",
-        *(f"<p class=quiet>{html.escape(note)}</p>" for note in notes),
+        f"<title>{html.escape(clean(title))}</title><style>{STYLE}</style></head><body>",
+        f"<h1>{html.escape(clean(title))}</h1>",
+        *(f"<p class=quiet>{html.escape(clean(note))}</p>" for note in notes),
         "<h2>Results</h2>",
         *(html_table(table) for table in tables),
         *(["<p>No run was tested yet; test one with tasd evaluate.</p>"] if not tables else []),
@@ -63,7 +64,7 @@ def html_page(
 
 def _figure(picture: Picture) -> str:
     data = base64.b64encode(picture.path.read_bytes()).decode()
-    caption = html.escape(picture.caption)
+    caption = html.escape(clean(picture.caption))
     return (
         f"<figure><img alt='{caption}' src='data:image/png;base64,{data}'>"
         f"<figcaption>{caption}</figcaption></figure>"
@@ -73,5 +74,7 @@ def _figure(picture: Picture) -> str:
 def _provenance(outcome: Outcome) -> str:
     content = {} if outcome.result is None else dict(outcome.result["provenance"])
     content["config"] = outcome.config.model_dump()
-    text = html.escape(json.dumps(content, indent=1, ensure_ascii=False))
-    return f"<details><summary>{html.escape(outcome.name)}</summary><pre>{text}</pre></details>"
+    text = html.escape(clean_lines(json.dumps(content, indent=1, ensure_ascii=False)))
+    return (
+        f"<details><summary>{html.escape(clean(outcome.name))}</summary><pre>{text}</pre></details>"
+    )

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tasd.report.outcome import Outcome
-from tasd.report.style import COLOURS, PAGE, light_grid, new_figure, style
+from tasd.report.style import COLOURS, PAGE, label, light_grid, new_figure, style
 
 BAR_HEIGHT = 0.085  # inches
 
@@ -33,15 +33,15 @@ def per_class_bars(outcomes: Sequence[Outcome]) -> Figure | None:
             centre = np.arange(len(classes)) + (len(runs) - 1) * thickness / 2 - place * thickness
             axes.barh(
                 centre,
-                [100 * values.get(label, np.nan) for label in classes],
+                [100 * values.get(one, np.nan) for one in classes],
                 thickness,
-                label=name,
+                label=label(name),
                 color=COLOURS[place % 7],
             )
         top = axes.get_xaxis_transform()
         axes.axvline(100 / way, color="black", linewidth=0.8, linestyle=":")
         axes.text(100 / way, 1, "chance", transform=top, ha="center", va="bottom", size=7)
-        axes.set_yticks(range(len(classes)), classes)
+        axes.set_yticks(range(len(classes)), [label(name) for name in classes])
         axes.set_ylim(-0.6, len(classes) - 0.4)
         axes.set_xlim(0, 100)
         axes.set_xlabel("accuracy on the class's queries, percent")
@@ -50,5 +50,5 @@ def per_class_bars(outcomes: Sequence[Outcome]) -> Figure | None:
         if len(runs) > 1:
             figure.legend(loc="outside upper left", ncols=min(3, len(runs)))
         else:
-            axes.set_title(runs[0][0], loc="right")
+            axes.set_title(label(runs[0][0]), loc="right")
     return figure

@@ -9,6 +9,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tasd.foreign import clean
+
 # Okabe and Ito 2008, in an order in which neighbours also differ in lightness.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 DASHES = ("-", "--", "-.", ":")
@@ -34,6 +36,11 @@ SETTINGS: Any = {
     "pdf.fonttype": 42,  # fonts are embedded as TrueType, so that text can be searched
     "svg.fonttype": "none",
 }
+
+
+def label(name: object) -> str:
+    r"""Return a name for a figure in which ``$`` begins no formula."""
+    return clean(name).replace("$", r"\$")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tasd.foreign import clean
 from tasd.report.outcome import NAMES, Outcome, cell
 from tasd.report.published import DATASETS, TABLE1, TABLE2, TABLE3, TITLES
 
@@ -215,12 +216,20 @@ def markdown(table: Table) -> str:
 
 
 def _markdown_row(row: Row) -> str:
-    return f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
+    return f"| {' | '.join(map(_plain_markdown, row))} |"
+
+
+# Of Markdown: what begins HTML, a link, code, emphasis, or another cell.
+MARKDOWN = {"<": "&lt;", ">": "&gt;", "&": "&amp;"} | {c: f"\\{c}" for c in "\\|`[]*"}
+
+
+def _plain_markdown(text: str) -> str:
+    return "".join(MARKDOWN.get(character, character) for character in clean(text))
 
 
 def text(table: Table) -> str:
     """Format a table for a terminal: columns aligned, its caption below."""
-    rows = [table.header, *table.rows]
+    rows = [tuple(map(clean, row)) for row in (table.header, *table.rows)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(table.header))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -262,17 +271,17 @@ def _latex_row(row: Row) -> str:
 
 
 def _escaped(text: str) -> str:
-    escaped = "".join(LATEX.get(character, character) for character in text)
+    escaped = "".join(LATEX.get(character, character) for character in clean(text))
     return escaped.replace("±", r"$\pm$")
 
 
 def html_table(table: Table) -> str:
     """Format a table as HTML, its caption above and our rows in bold."""
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.header)
+    head = "".join(f"<th>{html.escape(clean(cell))}</th>" for cell in table.header)
     first_own = len(table.rows) - table.ours
     body = "".join(
         f"<tr{' class=ours' if number >= first_own and first_own else ''}>"
-        + "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
+        + "".join(f"<td>{html.escape(clean(cell))}</td>" for cell in row)
         + "</tr>"
         for number, row in enumerate(table.rows)
     )

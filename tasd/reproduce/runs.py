@@ -168,7 +168,7 @@ def result_of(run: Run, request: EpisodeRequest) -> dict[str, Any] | None:
     """Read the result of the best checkpoint on these test episodes, or return None."""
     if not run.best.exists():
         return None
-    identity = checkpoint.file_hash(run.best)
+    identity = checkpoint.load(run.best).sha256
     for path in sorted(run.evaluation.glob("test-*.json")):
         content = read_document(path)
         if content["provenance"]["checkpoint"]["sha256"] == identity and _is_on(request, content):

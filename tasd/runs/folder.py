@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,9 +11,11 @@ from typing import Any
 from tasd.config import Config
 from tasd.errors import UserError
 from tasd.files import as_json, write_json, write_text
+from tasd.foreign import path_part
 from tasd.home import home
 from tasd.runs.environment import environment
 from tasd.runs.lock import LOCK
+from tasd.runs.metrics import as_numbers, metrics_lines
 from tasd.runs.rules import read_config
 
 
@@ -141,8 +142,8 @@ class Run:
             ) from None
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Read all lines, without a last line that a crash cut off."""
-        return list(_whole_lines(self.metrics))
+        """Read all lines but damaged ones, see `tasd.runs.metrics`."""
+        return [as_numbers(line.values) for line in metrics_lines(self.metrics)]
 
     def write_metrics(self, line: dict[str, Any]) -> None:
         """Append one line."""
@@ -157,15 +158,17 @@ class Run:
 
     def rewind_metrics(self, episode: int) -> None:
         """Drop all lines after ``episode``: training is about to repeat those steps."""
-        kept = [line for line in _whole_lines(self.metrics) if line["episode"] <= episode]
-        write_text(self.metrics, "".join(as_json(line, ascii=True) + "\n" for line in kept))
+        lines = metrics_lines(self.metrics)
+        kept = [line.text for line in lines if line.values["episode"] <= episode]
+        write_text(self.metrics, "".join(text + "\n" for text in kept))
 
 
 def new_path(config: Config) -> Path:
     """Name a new folder, ``runs/<dataset>-<recipe>-<way>w<shot>s-<time>`` below $TASD_HOME."""
     shape = f"{config.episode.way}w{config.episode.shot}s"
+    names = f"{path_part(config.dataset)}-{path_part(config.recipe)}"
     time = datetime.now().strftime("%Y%m%d-%H%M%S")
-    return runs_folder() / f"{config.dataset}-{config.recipe}-{shape}-{time}"
+    return runs_folder() / f"{names}-{shape}-{time}"
 
 
 def runs_folder() -> Path:
@@ -208,13 +211,3 @@ def _pretrained(run: Run) -> bool:
         return False
     on_features = config.data.features is not None
     return config.recipe != "demo" and config.network.weights != "none" and not on_features
-
-
-def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
-    if not path.exists():
-        return
-    for line in path.read_text().splitlines():
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
-            return

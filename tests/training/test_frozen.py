@@ -19,6 +19,7 @@ from tasd.runs.checkpoint import load
 from tasd.runs.folder import Run
 from tasd.store import Store
 from tasd.training.frozen import on_features
+from tests.result_files import newest
 from tests.runs import small_config
 
 SIDE, WIDTH = 32, 16
@@ -97,7 +98,7 @@ def test_it_is_evaluated_on_the_test_classes_of_its_file_and_says_what_it_is(run
     said = tasd("evaluate", "--run", run.path, "--episodes", 200)
     assert "test: 5 classes, 35 videos; 200 episodes" in said
     assert "trained on cached features of a frozen backbone, Eqs 3 to 11 left out" in said
-    content = json.loads((run.evaluation / "test-5w1s-1q-200e-seed0.json").read_text())
+    content = json.loads(newest(run.evaluation, "test-5w1s-1q-200e-seed0").read_text())
     assert content["networks"]["teacher"]["accuracy"] > 0.5  # the classes can be told
     origin = content["provenance"]
     assert origin["trained_on_store"] == open_features(cached).hash

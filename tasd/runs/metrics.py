@@ -1,0 +1,96 @@
+"""Reading of metrics.jsonl: what is damaged costs its own line and no other."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasd.errors import UserError
+from tasd.foreign import open_regular, remark
+
+_told: set[Path] = set()  # files whose damage was said, once a process
+
+
+@dataclass(frozen=True)
+class MetricsLine:
+    """A line as it stands in the file, and what it says."""
+
+    text: str
+    values: dict[str, Any]
+
+
+def metrics_lines(path: Path) -> list[MetricsLine]:
+    """Return the lines of a log that can be read; none where there is no file.
+
+    Lines in the middle that are damaged, or are no objects, are left out, which is said once. A
+    last line without its end was cut off by a crash and is left out without a word. Raises
+    `UserError` where the file cannot be read.
+    """
+    try:
+        with open_regular(path) as file:
+            content = file.read()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); look at its run") from None
+    rows = content.split(b"\n")
+    read = [_line(row) for row in rows]
+    damaged = [n for n, (row, line) in enumerate(zip(rows[:-1], read, strict=False), 1)
+               if row.strip() and line is None]  # fmt: skip
+    if damaged and path not in _told:
+        _told.add(path)
+        remark(f"{path}: damaged lines, left out: {len(damaged)}; line {damaged[0]} is the first")
+    return [line for line in read if line is not None]
+
+
+def _line(row: bytes) -> MetricsLine | None:
+    try:
+        text = row.decode()
+        values = json.loads(text)
+        return MetricsLine(text, values) if _fits(values) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _fits(values: Any) -> bool:
+    """Return True for an object with all that readers take from a line of its kind."""
+    if not isinstance(values, dict) or not isinstance(values.get("kind"), str):
+        return False
+    episode = values.get("episode")
+    if not isinstance(episode, int) or isinstance(episode, bool) or episode < 0:
+        return False
+    return all(_FIELDS[values["kind"]](values)) if values["kind"] in _FIELDS else True
+
+
+def _number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _of_training(values: Mapping[str, Any]) -> Iterator[bool]:
+    yield from (name in values and _number(values[name]) for name in ("loss", "accuracy"))
+    yield from _of_gradients(values)
+    yield all("weighted" in term for term in values["terms"].values())
+
+
+def _of_gradients(values: Mapping[str, Any]) -> Iterator[bool]:
+    terms = values.get("terms")
+    yield isinstance(terms, dict) and all(isinstance(term, dict) for term in terms.values())
+    yield all(_number(value) for term in values["terms"].values() for value in term.values())
+
+
+def _of_validation(values: Mapping[str, Any]) -> Iterator[bool]:
+    for network in (values[name] for name in ("student", "teacher") if name in values):
+        numbers = network if isinstance(network, dict) else {"accuracy": network}
+        yield "accuracy" in numbers and all(_number(value) for value in numbers.values())
+
+
+_FIELDS = {"train": _of_training, "gradients": _of_gradients, "validation": _of_validation}
+
+
+def as_numbers(value: Any) -> Any:
+    """Return a line's values with nan where the file has null, which stands for not finite."""
+    if isinstance(value, dict):
+        return {name: as_numbers(below) for name, below in value.items()}
+    return math.nan if value is None else value
