@@ -160,7 +160,7 @@ class Engine:
         except UserError as error:
             self.rejection = str(error)
         else:
-            self.rejection = self._threshold.summary
+            self.rejection = _in_words(self._threshold)
 
     def _threshold_of(self, counts: list[int]) -> Threshold:
         if self.network.network != UNTRAINED:
@@ -180,6 +180,15 @@ class Engine:
     def rejects(self) -> bool:
         """True where the answer may be none of these."""
         return self._threshold is not None
+
+
+def _in_words(threshold: Threshold) -> str:
+    """Tell how far the threshold can be relied on."""
+    where = "on validation classes" if threshold.episodes else "on your examples, left out in turn"
+    return (
+        f"it turns away {1 - threshold.true_accept:.0%} of clips of these actions and "
+        f"{1 - threshold.false_accept:.0%} of clips of other actions ({where})"
+    )
 
 
 def _at_most(views_of: ViewsOf, windows: Windows) -> ViewsOf:

@@ -46,7 +46,8 @@ function answer(each, state, act) {
     make("p", { class: "told" }, make("strong", { class: "label" }, label),
       make("span", { class: "quiet" }, told.accepted ? percent(told.scores[0].share) : `nearest class: ${best}`)),
     make("p", { class: "quiet" }, learnt
-      ? `An example of ${learnt.name} now; its own answer is no test any more.`
+      ? learnt.id === told.class ? `An example of ${learnt.name} now; its own answer is no test any more.`
+        : `An example of ${learnt.name} now, but most like all of ${best}: add more clips of ${learnt.name}.`
       : "Not right? Click what it is, and the clip becomes an example."),
     make("ul", { class: "scores", "aria-label": "Share of each class" }, ...told.scores.map((score, place) => {
       const name = nameOf(state, score.class);
