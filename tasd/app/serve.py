@@ -14,6 +14,20 @@ from tasd.errors import UserError
 from tasd.training.signals import StopSignals
 
 
+class Server(uvicorn.Server):
+    """A server that calls ``began`` once it answers, and ends where that returns False."""
+
+    def __init__(self, config: uvicorn.Config, began: Callable[[], bool]) -> None:
+        super().__init__(config)
+        self._began = began
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer; signals are taken by now."""
+        await super().startup(sockets=sockets)
+        if not self._began():
+            self.should_exit = True
+
+
 def bind(host: str, port: int) -> tuple[socket.socket, Access]:
     """Bind to an address, port 0 to any free port. Raises `UserError`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -50,12 +64,18 @@ def serve(
         proxy_headers=False,
         timeout_graceful_shutdown=1,
     )
-    say(f"tasd app: {allowed.address}  (Ctrl-C ends it)")
-    if open_page:
-        threading.Thread(target=webbrowser.open, args=(allowed.address,), daemon=True).start()
     with StopSignals() as stop:
+
+        def began() -> bool:
+            say(f"tasd app: {allowed.address}  (Ctrl-C ends it)")
+            if open_page:
+                opened = threading.Thread(target=webbrowser.open, args=(allowed.address,))
+                opened.daemon = True
+                opened.start()
+            return not stop.exit_code
+
         try:
-            uvicorn.Server(config).run(sockets=[bound])
+            Server(config, began).run(sockets=[bound])
         finally:
             bound.close()
             session.close()

@@ -1,4 +1,4 @@
-"""A visit with a real browser, from an empty page to a corrected answer, and the end of the server."""
+"""A visit with a real browser, from an empty page to a corrected answer; the server's end."""
 
 import signal
 import threading
