@@ -129,7 +129,7 @@ def test_an_old_run_and_an_old_export_answer_under_their_rule(home: Path, tmp_pa
 
     def scores(folder: Path, rule: str) -> np.ndarray:
         fitted = FewShotRecognizer.from_run(folder).fit(tmp_path / "support")
-        assert fitted.trained.model.matcher.rule == rule
+        assert fitted.network_.model.matcher.rule == rule
         return fitted.decision_function(clips)
 
     expected = scores(home / "runs" / "mean", "mean")

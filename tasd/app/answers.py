@@ -4,21 +4,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasd.app.engine import Told
 from tasd.app.items import Clip
+from tasd.predict.answer import Answer
 from tasd.predict.windows import segments
 
 
 def answer_json(
-    told: Told, classes: Mapping[str, str], examples: Mapping[Path, Clip]
+    answer: Answer, classes: Mapping[str, str], examples: Mapping[Path, Clip]
 ) -> dict[str, Any]:
     """Return an answer with the shares of all classes, the likeliest first.
 
     classes: their ids by name. examples: the clips by path.
     """
-    answer = told.answer
+    assert answer.nearest is not None
     shares = sorted(answer.probabilities.items(), key=lambda pair: -pair[1])
-    near = examples[told.nearest]
+    near = examples[answer.nearest.path]
     return {
         "class": classes[answer.best or ""],
         "accepted": answer.accepted,
@@ -31,13 +31,12 @@ def answer_json(
 
 
 def windows_json(
-    told: Sequence[Told], classes: Mapping[str, str], examples: Mapping[Path, Clip]
+    answers: Sequence[Answer], classes: Mapping[str, str], examples: Mapping[Path, Clip]
 ) -> dict[str, Any]:
     """Return the segments of a long video; of each the window that is surest.
 
     class: None for none of these. window: the number of its thumbnail.
     """
-    answers = [each.answer for each in told]
     found = []
     for segment in segments(answers):
         inside = [

@@ -1,27 +1,22 @@
 """The network behind the page: it reads clips, keeps examples and answers. For one thread."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
-import torch
-from jaxtyping import Float, Int64
-from torch import Tensor
 
 from prep.ffmpeg_process import find_ffmpeg
 from tasd.device import pick_device
 from tasd.errors import UserError
 from tasd.predict.answer import Answer
+from tasd.predict.choice import Choice
 from tasd.predict.clips import ClipFeatures, ClipView, ViewsOf, clip_features, whole_clip
-from tasd.predict.leave_one_out import FEWEST_CLASSES, FEWEST_CLIPS, threshold_of_support
-from tasd.predict.reject import threshold_for
-from tasd.predict.scores import class_scores, concatenated
+from tasd.predict.leave_one_out import FEWEST_CLASSES, FEWEST_CLIPS
+from tasd.predict.recognizer import FewShotRecognizer
 from tasd.predict.thumbnails import Thumbnail, with_thumbnails
-from tasd.predict.trained import UNTRAINED, Threshold, TrainedNetwork, on_device
+from tasd.predict.trained import UNTRAINED, Threshold, on_device
 from tasd.predict.windows import Windows
 from tasd.store import Store
-from tasd.types import Features
 
 MOST_WINDOWS = 1000
 
@@ -38,12 +33,17 @@ class Reading:
     pictures: tuple[Thumbnail, ...] = ()
 
 
-@dataclass(frozen=True)
-class Told:
-    """An answer, and the path of the nearest example."""
+class ReadRecognizer(FewShotRecognizer):
+    """A recogniser of clips that were read before, together with their thumbnails."""
 
-    answer: Answer
-    nearest: Path
+    known: dict[Path, ClipFeatures]
+
+    def features_of(self, paths: Sequence[Path], *, keep: bool) -> Iterator[ClipFeatures]:
+        """Yield the features of clips that are known."""
+        return (self.known[path] for path in paths)
+
+    def _clips(self, paths: Sequence[Path], windows: Windows | None) -> Iterator[ClipFeatures]:
+        return self.features_of(paths, keep=False)
 
 
 class Engine:
@@ -52,16 +52,15 @@ class Engine:
     rejection: the threshold for "none of these" in a sentence, or the reason for having none.
     """
 
-    def __init__(
-        self, network: TrainedNetwork, *, device: str = "auto", store: Path | None = None
-    ) -> None:
-        self.network = on_device(network, pick_device(device))
+    def __init__(self, choice: Choice, *, device: str = "auto", store: Path | None = None) -> None:
+        self.network = on_device(choice.network, pick_device(device))
         self.tool = find_ffmpeg()
         self.rejection = ""
-        self._store = store
-        self._features: dict[Path, Features] = {}
+        self._recognizer = ReadRecognizer.on_network(
+            self.network, **choice.parameters(), store=store, device=device, cache=False
+        )
+        self._recognizer.known = {}
         self._classes: dict[Path, str] = {}
-        self._threshold: Threshold | None = None
 
     @property
     def frames(self) -> int:
@@ -92,94 +91,58 @@ class Engine:
         )
         return Reading(clip, tuple(taken))
 
-    def learn(self, path: Path, features: Features) -> None:
-        """Keep what the matcher needs of a clip that may be an example."""
-        with torch.inference_mode():
-            self._features[path] = self.network.model.matcher.prepare(features)
+    def learn(self, clip: ClipFeatures, path: Path) -> None:
+        """Keep the features of a clip that may be an example, under a path."""
+        self._recognizer.known[path] = replace(clip, path=path)
 
     def use(self, examples: Mapping[Path, str]) -> None:
         """Set the examples and their classes, all learnt before; others are forgotten."""
-        if examples == self._classes:
+        before, recognizer = self._classes, self._recognizer
+        if examples == before:
             return
-        self._features = {path: self._features[path] for path in examples}
-        self._classes = dict(sorted(examples.items(), key=lambda pair: pair[1]))
+        added = [path for path, name in examples.items() if before.get(path) != name]
+        gone = [path for path in before if path not in examples]
+        if added:
+            recognizer.partial_fit(added, [examples[path] for path in added])
+        if gone:
+            recognizer.forget(clips=gone)
+        recognizer.known = {path: recognizer.known[path] for path in examples}
+        self._classes = dict(examples)
         self._find_threshold()
 
-    def answers(self, clip: ClipFeatures) -> list[Told]:
+    def answers(self, clip: ClipFeatures) -> list[Answer]:
         """Answer for each view of a clip that was read; needs examples of two classes or more."""
-        assert clip.features is not None
-        with torch.inference_mode():
-            asked = self.network.model.matcher.prepare(clip.features)
-        paths, names = list(self._classes), self._names
-        scores = self._scores(asked, self._labels, len(names))
-        alone = torch.arange(len(paths), device=self._labels.device)
-        nearest = self._scores(asked, alone, len(paths)).argmax(axis=1)
-        least = -np.inf if self._threshold is None else self._threshold.score
-        return [
-            Told(
-                Answer(
-                    clip.path,
-                    dict(zip(names, row.tolist(), strict=True)),
-                    accepted=bool(row.max() >= least),
-                    note=clip.note,
-                    span=view.span,
-                ),
-                paths[near],
-            )
-            for row, near, view in zip(scores, nearest, clip.views, strict=True)
-        ]
-
-    @property
-    def _names(self) -> list[str]:
-        return list(dict.fromkeys(self._classes.values()))
-
-    @property
-    def _labels(self) -> Int64[Tensor, " examples"]:
-        place = {name: number for number, name in enumerate(self._names)}
-        labels = torch.tensor([place[name] for name in self._classes.values()])
-        return labels.to(self.network.model.mean.device)
-
-    @property
-    def _support(self) -> Features:
-        return concatenated([self._features[path] for path in self._classes])
-
-    def _scores(
-        self, asked: Features, labels: Int64[Tensor, " examples"], way: int
-    ) -> Float[np.ndarray, "views classes"]:
-        matcher = self.network.model.matcher
-        return class_scores(matcher, asked, self._support, labels=labels, way=way)
+        known = self._recognizer.known
+        self._recognizer.known = {**known, clip.path: clip}
+        try:
+            return list(self._recognizer.answers([clip.path]))
+        finally:
+            self._recognizer.known = known
 
     def _find_threshold(self) -> None:
         """Find the threshold where the examples allow one; `rejection` says which, or why not."""
-        counts = [list(self._classes.values()).count(name) for name in self._names]
-        self._threshold, self.rejection = None, ""
+        counts = Counter(self._classes.values())
+        self._recognizer.reject, self.rejection = False, ""
         if len(counts) < 2:
             return
+        few = len(counts) < FEWEST_CLASSES or min(counts.values()) < FEWEST_CLIPS
+        if self.network.network == UNTRAINED and few:
+            least = f"{FEWEST_CLASSES} classes or more with {FEWEST_CLIPS} clips or more each"
+            self.rejection = f"it needs {least}"
+            return
+        self._recognizer.reject = True
         try:
-            self._threshold = self._threshold_of(counts)
+            threshold = self._recognizer.threshold_
         except UserError as error:
-            self.rejection = str(error)
+            self._recognizer.reject, self.rejection = False, str(error)
         else:
-            self.rejection = _in_words(self._threshold)
-
-    def _threshold_of(self, counts: list[int]) -> Threshold:
-        if self.network.network != UNTRAINED:
-            shot = round(sum(counts) / len(counts))
-            self.network, found = threshold_for(
-                self.network, way=len(counts), shot=shot, store=self._store
-            )
-            return found
-        if len(counts) < FEWEST_CLASSES or min(counts) < FEWEST_CLIPS:
-            raise UserError(
-                f"needs {FEWEST_CLASSES} classes or more with {FEWEST_CLIPS} clips or more each"
-            )
-        matcher = self.network.model.matcher
-        return threshold_of_support(matcher, self._support, labels=self._labels)
+            assert threshold is not None
+            self.rejection = _in_words(threshold)
 
     @property
     def rejects(self) -> bool:
         """True where the answer may be none of these."""
-        return self._threshold is not None
+        return bool(self._recognizer.reject)
 
 
 def _in_words(threshold: Threshold) -> str:

@@ -191,7 +191,7 @@ class Session:
         if not self._there(clip):
             return
         if asked is not None and asked.reading is not None and asked.reading.features is not None:
-            self.engine.learn(clip.path, asked.reading.features)
+            self.engine.learn(asked.reading, clip.path)
             for number in range(len(asked.clip.seconds)):
                 picture = self.folder.picture(asked.id, number)
                 if picture.exists():
@@ -200,7 +200,7 @@ class Session:
         else:
             found = self._read(clip, None)
             if found is not None and found.features is not None:
-                self.engine.learn(clip.path, found.features)
+                self.engine.learn(found, clip.path)
         with self._lock:
             self.change += 1
         self._use()

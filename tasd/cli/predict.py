@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def predict(
     support: Annotated[
-        Path, typer.Option(help="Folder <class>/<clips>: a few clips of each class.")
+        Path,
+        typer.Option(help="Folder <class>/<clips>: a few clips of each class; or a support file."),
     ],
     videos: Annotated[
         list[Path] | None,
@@ -39,6 +40,26 @@ def predict(
     matcher: Annotated[
         str | None,
         typer.Option(help="Matcher of --backbone, one without weights of its own; default: bimhm."),
+    ] = None,
+    learn: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS", help="Make the clips examples of this class, and label nothing."
+        ),
+    ] = None,
+    forget: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CLIP_OR_CLASS", help="Take an example or a class out of the support; repeat."
+        ),
+    ] = None,
+    suggest: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Print the N clips whose label would help most."),
+    ] = None,
+    save_support: Annotated[
+        Path | None,
+        typer.Option(help="Write the support with its features into one file (.safetensors)."),
     ] = None,
     reject: Annotated[
         bool, typer.Option("--reject", help="Answer 'none of these' where no class fits.")
@@ -79,25 +100,51 @@ def predict(
     run compares the clips, or a pretrained backbone without any run. A clip that cannot be read is
     reported, and the others are labelled. The exit code is 1 where no clip could be read.
     """
+    from tasd.cli.predict_support import check_change, forget_all, learn_class
+    from tasd.device import pick_device
+    from tasd.predict.answer import smallest_margins
     from tasd.predict.arrivals import find_clips
     from tasd.predict.choice import choose
     from tasd.predict.recognizer import FewShotRecognizer
+    from tasd.predict.trained import on_device
 
     windows = _windows(window, stride, timeline, watch)
     clips = find_clips(videos or [])
-    _check(clips, watch, as_json=as_json, as_csv=as_csv)
+    others = {"--watch": watch, "--window": window, "--reject": reject, "--suggest": suggest}
+    others |= {"--save-support": save_support, "--json": as_json, "--csv": as_csv}
+    change = check_change(learn, forget or [], clips, others)
+    if not change:
+        _check(clips, watch, as_json=as_json, as_csv=as_csv, alone=save_support is not None)
+        _check_suggest(suggest, window, watch)
     chosen = choose(run=run, backbone=backbone, weights=weights, matcher=matcher, store=store)
     if chosen.reason:
         _say(chosen.reason)
-    recognizer = FewShotRecognizer(
-        chosen.network, reject=reject, store=store, device=device, cache=cache
+    recognizer = FewShotRecognizer.on_network(
+        on_device(chosen.network, pick_device(device)),
+        **chosen.parameters(),
+        reject=reject,
+        store=store,
+        device=device,
+        cache=cache,
     )
+    if learn is not None:
+        learn_class(recognizer, support, learn, clips)
+    if change:
+        if forget:
+            forget_all(recognizer, support, forget)
+        return
     _fit(recognizer, support)
+    if save_support is not None:
+        _say(f"support: {recognizer.save_support(save_support)}")
+        if not clips and watch is None:
+            return
     if watch is not None:
         _watch(recognizer, watch, as_json=as_json, as_csv=as_csv)
         return
     began = time.monotonic()
     answers = _with_progress(recognizer.answers(clips, windows=windows), clips)
+    if suggest is not None:
+        answers = iter(smallest_margins(answers, suggest))
     if as_csv:
         answers = _printed(answers, _line_format(recognizer, as_json=False, as_csv=True))
     found = list(answers)
@@ -111,7 +158,7 @@ def predict(
     if timeline is not None:
         from tasd.predict.timeline import draw_timeline
 
-        _say(f"timeline: {draw_timeline(recognizer.classes_, found, timeline)}")
+        _say(f"timeline: {draw_timeline(recognizer.classes_.tolist(), found, timeline)}")
 
 
 def _windows(
@@ -131,12 +178,27 @@ def _windows(
     return Windows(window, window / 2 if stride is None else stride)
 
 
-def _check(clips: list[Path], watch: Path | None, *, as_json: bool, as_csv: bool) -> None:
+def _check_suggest(suggest: int | None, window: float | None, watch: Path | None) -> None:
+    from tasd.errors import UserError
+
+    if suggest is None:
+        return
+    if suggest < 1:
+        raise UserError(f"--suggest {suggest} asks for no clip; give 1 or more")
+    if window is not None or watch is not None:
+        raise UserError(
+            "--suggest compares whole clips that are there; leave out --window and --watch"
+        )
+
+
+def _check(
+    clips: list[Path], watch: Path | None, *, as_json: bool, as_csv: bool, alone: bool
+) -> None:
     from tasd.errors import UserError
 
     if as_json and as_csv:
         raise UserError("--json and --csv exclude one another; give one of them")
-    if watch is None and not clips:
+    if watch is None and not clips and not alone:
         raise UserError("no clip to label; name clips or a folder of clips after the options")
     if watch is not None and clips:
         raise UserError(
@@ -180,7 +242,7 @@ def _line_format(recognizer: "FewShotRecognizer", *, as_json: bool, as_csv: bool
     from tasd.predict.formats import CsvLines, json_line, plain_line
 
     if as_csv:
-        return CsvLines(recognizer.classes_)
+        return CsvLines(recognizer.classes_.tolist())
     return json_line if as_json else plain_line
 
 
@@ -203,7 +265,7 @@ def _print(
     elif any(answer.span is not None for answer in found):
         typer.echo("\n".join(segment_lines(found)))
     else:
-        typer.echo("\n".join(table_lines(recognizer.classes_, found)))
+        typer.echo("\n".join(table_lines(recognizer.classes_.tolist(), found)))
 
 
 def _with_progress(answers: "Iterator[Answer]", clips: list[Path]) -> "Iterator[Answer]":

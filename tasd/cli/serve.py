@@ -58,7 +58,7 @@ def serve(
     chosen = choose(run=run, backbone=backbone, weights=weights, matcher=matcher, store=store)
     if chosen.reason:
         typer.echo(chosen.reason, err=True)
-    engine = Engine(chosen.network, device=device, store=store)
+    engine = Engine(chosen, device=device, store=store)
     session = Session(engine, SessionFolder())
     try:
         if support is not None:

@@ -25,7 +25,6 @@ from tasd.errors import UserError
 from tasd.files import replacing
 from tasd.predict.answer import Answer
 from tasd.predict.recognizer import FewShotRecognizer
-from tasd.predict.untrained import untrained_network
 
 CLIPS = Path(__file__).parent / "clips"
 MATCHER = "bimhm"
@@ -61,8 +60,7 @@ def real_demo(out: Path, *, device: str, console: Console) -> list[Labelled]:
         f"matcher {MATCHER}, nothing is trained",
         highlight=False,
     )
-    network = untrained_network(DEFAULT_BACKBONE, matcher=MATCHER)
-    recognizer = FewShotRecognizer(network, device=device, cache=False)
+    recognizer = FewShotRecognizer(DEFAULT_BACKBONE, matcher=MATCHER, device=device, cache=False)
     recognizer.fit([*support], [*support.values()])
     answers = recognizer.answers([*queries])
     labelled = [

@@ -27,6 +27,8 @@ def watch_folder(
             for path, state in current.items()
             if state == previous.get(path) and state != yielded.get(path) and state[0] > 0
         ]
+        # Of files that are gone nothing is kept: a watch of weeks does not grow.
+        yielded = {path: state for path, state in yielded.items() if path in current}
         yielded |= {path: current[path] for path in complete}
         previous = current
         if complete:

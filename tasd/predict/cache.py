@@ -1,97 +1,91 @@
-"""Features of support clips, cached in files whose names hash all that the features depend on."""
+"""Features of clips, cached in files whose names hash all that the features depend on.
+
+The matcher is not among it, so that matchers can be compared on clips that are decoded once.
+"""
 
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from prep.ffmpeg_process import Ffmpeg
-from prep.shard import fingerprint
+from prep.shard import MOST_TOGETHER, fingerprint
+from tasd.episodes import evaluation_view
 from tasd.files import replacing
-from tasd.predict.clips import clip_features, source_of, whole_clip
+from tasd.predict.clips import ClipFeatures, ClipView, clip_features, source_of, whole_clip
 from tasd.predict.trained import TrainedNetwork
 from tasd.types import Features
 
 
-@dataclass(frozen=True)
-class SupportFeatures:
-    """Features of the support clips.
+def whole_clips(
+    trained: TrainedNetwork, paths: Sequence[Path], tool: Ffmpeg, *, use: bool, keep: bool
+) -> Iterator[ClipFeatures]:
+    """Read the features of whole clips from the cache, or compute them, a few at a time, in order.
 
-    features: of each clip that could be read. problems: the reason for each of the others.
-    cache_hits: number of clips whose features were cached.
+    paths: each once. use: look into the cache in the folder of the network. keep: store there what
+    is computed.
     """
-
-    features: Mapping[Path, Features]
-    problems: Mapping[str, str]
-    cache_hits: int
-
-
-def support_features(
-    trained: TrainedNetwork, clips: Mapping[str, Sequence[Path]], tool: Ffmpeg, *, keep: bool
-) -> SupportFeatures:
-    """Read the features of the clips of all classes from the cache, and compute the others.
-
-    keep: use the cache in the folder of the network; False computes all and stores nothing.
-    """
-    cache = SupportCache(trained.path / "features" / "support" if keep else None, trained, tool)
-    paths = list(dict.fromkeys(path for of_class in clips.values() for path in of_class))
-    features = {path: cached for path in paths if (cached := cache.get(path)) is not None}
-    cache_hits, problems = len(features), {}
-    missing = [path for path in paths if path not in features]
+    folder = trained.path / "features" / "support"
+    cache = FeatureCache(folder if use else None, trained, tool)
     views_of = whole_clip(trained.config.data.frames)
-    for clip in clip_features(trained, missing, tool, settings=trained.frames, views_of=views_of):
-        if clip.features is None:
-            problems[str(clip.path)] = clip.problem
-        else:
-            features[clip.path] = clip.features
-            cache.put(clip.path, clip.features)
-    return SupportFeatures(features, problems, cache_hits)
+    for start in range(0, len(paths), MOST_TOGETHER):
+        several = paths[start : start + MOST_TOGETHER]
+        cached = {path: found for path in several if (found := cache.get(path)) is not None}
+        missing = [path for path in several if path not in cached]
+        computed = clip_features(trained, missing, tool, settings=trained.frames, views_of=views_of)
+        for path in several:
+            if path in cached:
+                yield cached[path]
+                continue
+            clip = next(computed)
+            if keep:
+                cache.put(clip)
+            yield clip
 
 
-class SupportCache:
+class FeatureCache:
     """Features of clips, a file for each, below ``folder``; None caches nothing."""
 
     def __init__(self, folder: Path | None, trained: TrainedNetwork, tool: Ffmpeg) -> None:
         self.folder = folder
         self._device = trained.model.mean.device
-        data, model = trained.config.data, trained.model
+        self._frames = trained.config.data.frames
         self._key = {
-            "checkpoint": trained.identity,
-            "network": trained.network,
-            "precision": model.precision,
-            "settings": trained.frames.as_json(),
-            "frames": data.frames,
-            "crop": data.crop,
+            **trained.feature_settings,
+            "precision": trained.model.precision,
             "ffmpeg": tool.version,
         }
 
-    def get(self, clip: Path) -> Features | None:
+    def get(self, clip: Path) -> ClipFeatures | None:
         """The cached features of a clip with this content; None where there are none."""
         if self.folder is None:
             return None
         try:
-            found = load_file(self._file(clip), device=str(self._device))
-            return Features(found["frames"], found.get("maps"))
+            with safe_open(self._file(clip), "pt", device=str(self._device)) as file:
+                maps = file.get_tensor("maps") if "maps" in list(file.keys()) else None
+                features = Features(file.get_tensor("frames"), maps)
+                note = (file.metadata() or {}).get("note", "")
         except (OSError, SafetensorError, KeyError):  # missing or damaged
             return None
+        view = ClipView(evaluation_view(str(clip), self._frames))
+        return ClipFeatures(clip, features, (view,), note=note, cached=True)
 
-    def put(self, clip: Path, features: Features) -> None:
+    def put(self, clip: ClipFeatures) -> None:
         """Cache the features of a clip; does nothing where the folder cannot be written to."""
-        if self.folder is None:
+        if self.folder is None or clip.features is None:
             return
-        tensors = {"frames": features.frames.cpu().contiguous()}
-        if features.maps is not None:
-            tensors["maps"] = features.maps.cpu().contiguous()
+        tensors = {"frames": clip.features.frames.cpu().contiguous()}
+        if clip.features.maps is not None:
+            tensors["maps"] = clip.features.maps.cpu().contiguous()
         with (
             contextlib.suppress(OSError, SafetensorError),
-            replacing(self._file(clip)) as temporary,
+            replacing(self._file(clip.path)) as temporary,
         ):
-            save_file(tensors, temporary)
+            save_file(tensors, temporary, metadata={"note": clip.note})
 
     def _file(self, clip: Path) -> Path:
         assert self.folder is not None

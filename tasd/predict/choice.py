@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tasd.backbones import DEFAULT_BACKBONE
 from tasd.errors import UserError
 from tasd.predict.export import is_export, read_export
-from tasd.predict.trained import TrainedNetwork, trained_network
+from tasd.predict.trained import UNTRAINED, TrainedNetwork, trained_network
 from tasd.predict.untrained import untrained_network
 from tasd.runs.folder import Run, newest, newest_pretrained, runs_folder
 
@@ -17,6 +18,17 @@ class Choice:
 
     network: TrainedNetwork
     reason: str = ""
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters of a recogniser that name this network."""
+        if self.network.network != UNTRAINED:
+            return {"run": self.network.path}
+        config = self.network.config
+        return {
+            "backbone": config.network.backbone,
+            "weights": config.network.weights,
+            "matcher": config.matcher.name,
+        }
 
 
 def open_trained(path: Path | None, *, store: Path | None = None) -> TrainedNetwork:

@@ -37,7 +37,8 @@ class ClipFeatures:
     """The features of one clip.
 
     features: of each view; None where the clip could not be read, and ``problem`` says why.
-    note: a remark of the decoder on a clip that it could read.
+    note: a remark of the decoder on a clip that it could read. cached: True where the features
+    come from a cache.
     """
 
     path: Path
@@ -45,6 +46,7 @@ class ClipFeatures:
     views: tuple[ClipView, ...] = ()
     problem: str = ""
     note: str = ""
+    cached: bool = False
 
 
 # From an open store and the id of a clip in it to the views of that clip. Raises `UserError`.

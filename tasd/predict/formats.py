@@ -48,7 +48,7 @@ def predictions_document(
     recognizer: FewShotRecognizer, answers: Sequence[Answer], *, seconds: float
 ) -> dict[str, Any]:
     """Return network, support, threshold and answers as plain data."""
-    trained, threshold = recognizer.trained, recognizer.threshold_
+    trained, threshold = recognizer.network_, recognizer.threshold_
     config = trained.config
     return {
         "format": "tasd-predictions",
@@ -62,7 +62,7 @@ def predictions_document(
             "matcher": config.matcher.name,
             "precision": trained.model.precision,
         },
-        "classes": list(recognizer.classes_),
+        "classes": recognizer.classes_.tolist(),
         "support": {name: list(map(str, c)) for name, c in recognizer.support_.items()},
         "left_out": recognizer.problems_,
         "threshold": None if threshold is None else asdict(threshold),

@@ -1,249 +1,247 @@
 """The recogniser, which is fit on a few clips of each class and labels new ones."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int64
-from torch import Tensor
+from jaxtyping import Float
+from sklearn.base import ClassifierMixin
 
 from prep.ffmpeg_process import find_ffmpeg
-from tasd.device import pick_device
-from tasd.errors import UserError
-from tasd.predict.answer import Answer
-from tasd.predict.cache import support_features
-from tasd.predict.choice import open_trained
-from tasd.predict.clips import ClipFeatures, clip_features, whole_clip
-from tasd.predict.leave_one_out import threshold_of_support
-from tasd.predict.reject import threshold_for
-from tasd.predict.scores import class_scores, concatenated
-from tasd.predict.support import PathLike, Support, support_clips
-from tasd.predict.trained import UNTRAINED, Threshold, TrainedNetwork, on_device
-from tasd.predict.untrained import untrained_network
+from tasd.predict.answer import NONE_OF_THESE, NOT_READ, Answer, Nearest, shares, smallest_margins
+from tasd.predict.clips import ClipFeatures, clip_features
+from tasd.predict.inputs import (
+    InputError,
+    check_labels,
+    clip_paths,
+    feature_rows,
+    is_features,
+    row_names,
+)
+from tasd.predict.learning import SupportEstimator
+from tasd.predict.support import PathLike
+from tasd.predict.trained import TrainedNetwork
 from tasd.predict.windows import Windows
+from tasd.runs.folder import newest
 from tasd.types import Features
 
 
-class FewShotRecognizer:
-    """A classifier of clips by a few examples of each class, with scikit-learn's interface.
+class FewShotRecognizer(ClassifierMixin, SupportEstimator):  # type: ignore[misc]
+    """A classifier of clips by a few examples of each class, as scikit-learn has them.
 
-        recognizer = FewShotRecognizer.from_run("runs/mine").fit("my-actions")
+        recognizer = FewShotRecognizer().fit("my-actions")
         labels = recognizer.predict(["new1.mp4", "new2.mp4"])
 
-    After `fit`: classes_: the class names, sorted. support_: the clips of each class that could
-    be read. problems_: the reason for each of the others. cache_hits_: number of support
-    clips with cached features. threshold_: the least score to accept a class, with ``reject``.
-    """
+    X is clips: a path or a list of paths. Or it is features: (clips, channels) or (clips, frames,
+    channels), of any origin, which need no network, only a matcher.
 
-    classes_: tuple[str, ...]
-    support_: dict[str, tuple[Path, ...]]
-    problems_: dict[str, str]
-    cache_hits_: int
-    threshold_: Threshold | None
+    backbone: a pretrained backbone with a matcher without weights of its own; by default
+    ``DEFAULT_BACKBONE``. run: a run or an export in its place. weights: of the backbone, a
+    published name or a file. matcher: by default bimhm. frames: sampled from each clip, by default
+    8. crop: side in pixels, by default the one that the weights were trained at. reject: answer
+    "none of these" below a threshold. store: the one that the run was trained on, where it is not
+    found under $TASD_HOME. device: auto, cpu, cuda or cuda:N. cache: keep the features of support
+    clips in files.
+
+    After `fit`: classes_: the classes, sorted. support_: the clips of each class that could be
+    read. problems_: the reason for each of the others. cache_hits_: number of support clips
+    with cached features. n_features_in_: channels, where it was fit on features. network_: the
+    network that features come from. threshold_: the least score to accept a class, with reject.
+    """
 
     def __init__(
         self,
-        trained: TrainedNetwork,
+        backbone: str | None = None,
         *,
-        reject: bool = False,
-        store: Path | None = None,
-        device: str = "auto",
-        cache: bool = True,
-    ) -> None:
-        self.trained = on_device(trained, pick_device(device))
-        self.reject, self.store, self.cache = reject, store, cache
-        self.tool = find_ffmpeg()
-
-    @classmethod
-    def from_run(
-        cls,
-        path: PathLike | None = None,
-        *,
+        run: PathLike | None = None,
+        weights: str | None = None,
+        matcher: str | None = None,
+        frames: int | None = None,
+        crop: int | None = None,
         reject: bool = False,
         store: PathLike | None = None,
         device: str = "auto",
         cache: bool = True,
-    ) -> "FewShotRecognizer":
-        """Open a run's best checkpoint, or an export; by default the newest run.
-
-        reject: answer "none of these" below a threshold, which is found on the validation classes
-        of the run's store and kept in the run. store: the one that the run was trained on, where
-        it is not found under $TASD_HOME; it is read once, to learn how the frames were made.
-        cache: keep the features of support clips.
-
-        Raises `UserError`.
-        """
-        store = None if store is None else Path(store)
-        trained = open_trained(None if path is None else Path(path), store=store)
-        return cls(trained, reject=reject, store=store, device=device, cache=cache)
+    ) -> None:
+        self.backbone, self.run, self.weights = backbone, run, weights
+        self.matcher, self.frames, self.crop = matcher, frames, crop
+        self.reject, self.store, self.device, self.cache = reject, store, device, cache
 
     @classmethod
-    def from_backbone(
-        cls,
-        backbone: str,
-        *,
-        weights: str = "imagenet",
-        matcher: str = "bimhm",
-        frames: int = 8,
-        crop: int | None = None,
-        reject: bool = False,
-        device: str = "auto",
-        cache: bool = True,
-    ) -> "FewShotRecognizer":
-        """Take a pretrained backbone and a matcher without weights of its own; no training.
+    def from_run(cls, path: PathLike | None = None, **parameters: Any) -> "FewShotRecognizer":
+        """Take a run's best checkpoint, or an export; by default the newest run.
 
-        weights: a published name or a file. frames: sampled from each clip. crop: side in pixels,
-        by default the one that the weights were trained at. reject: answer "none of these" below
-        a threshold, which is found on the support.
-
-        Raises `UserError`.
+        parameters: reject, store, device, cache. Raises `UserError` where there is no run.
         """
-        network = untrained_network(
-            backbone, weights=weights, matcher=matcher, frames=frames, crop=crop
-        )
-        return cls(network, reject=reject, device=device, cache=cache)
+        return cls(run=newest().path if path is None else path, **parameters)
 
-    def fit(self, support: Support, labels: Sequence[str] | None = None) -> "FewShotRecognizer":
+    @classmethod
+    def from_backbone(cls, backbone: str, **parameters: Any) -> "FewShotRecognizer":
+        """Take a pretrained backbone and a matcher without weights of its own; no training."""
+        return cls(backbone, **parameters)
+
+    @classmethod
+    def on_network(cls, network: TrainedNetwork, **parameters: Any) -> "FewShotRecognizer":
+        """Take a network that is open already, on its device, for the parameters that name it."""
+        made = cls(**parameters)
+        made._given = made._parameters(), network
+        return made
+
+    def fit(self, X: Any, y: Any = None) -> "FewShotRecognizer":
         """Learn the classes from their clips; return the recogniser itself.
 
-        support: a folder ``<class>/<clips>``, or the clips of each class, or clips whose classes
-        are ``labels``. Classes may have unequal numbers of clips.
+        X: a folder ``<class>/<clips>``; a file that `save_support` wrote; the clips of each class;
+        or clips or features whose classes are ``y``. Classes may have unequal numbers of clips.
 
         Raises `UserError` where there are fewer than two classes, or one has no clip that can be
         read.
         """
-        clips, self.problems_ = support_clips(support, labels)
-        if len(clips) < 2:
-            raise UserError(
-                f"the support has {len(clips)} class ({', '.join(clips)}); it must have two "
-                "classes or more, each with a clip or more"
-            )
-        found = support_features(self.trained, clips, self.tool, keep=self.cache)
-        features, self.cache_hits_ = found.features, found.cache_hits
-        self.problems_ |= found.problems
-        support_ = {name: tuple(p for p in clips[name] if p in features) for name in sorted(clips)}
-        for name, readable in support_.items():
-            if not readable:
-                reasons = [f"{path}: {self.problems_[str(path)]}" for path in clips[name][:1]]
-                raise UserError(
-                    f"no clip of the class {name!r} can be read ({(reasons or ['it has none'])[0]}"
-                    "); add a clip that can be read, or leave out the class"
-                )
-        self.classes_, self.support_ = tuple(support_), support_
-        in_order = [features[path] for paths in support_.values() for path in paths]
-        self._support = concatenated([self._prepared(of_clip) for of_clip in in_order])
-        self.threshold_ = None
-        if self.reject and self.trained.network == UNTRAINED:
-            matcher = self.trained.model.matcher
-            self.threshold_ = threshold_of_support(matcher, self._support, labels=self._labels)
-        elif self.reject:
-            shot = round(len(in_order) / len(clips))
-            self.trained, self.threshold_ = threshold_for(
-                self.trained, way=len(clips), shot=shot, store=self.store
-            )
+        self._begin()
+        self._learn(X, y, whole=True)
+        _ = self.threshold_  # with reject, a support too small for one is told here
         return self
 
-    def answers(
-        self, videos: Sequence[PathLike], *, windows: Windows | None = None
-    ) -> Iterator[Answer]:
+    def partial_fit(self, X: Any, y: Any = None, classes: Any = None) -> "FewShotRecognizer":
+        """Add examples, of classes that are known or new; return the recogniser itself.
+
+        X, y: as of `fit`; one class alone will do until there is a question. A clip that is known
+        is read again, and moves to its new class. classes: the only ones allowed in y.
+
+        Raises `UserError`.
+        """
+        if classes is not None:
+            wrong = sorted(set(map(str, np.ravel(y))) - set(map(str, np.ravel(classes))))
+            if wrong:
+                raise InputError(f"the class {wrong[0]!r} of y is not in classes; add it there")
+        if not self.__sklearn_is_fitted__():
+            self._begin()
+        self._learn(X, y, whole=False)
+        return self
+
+    def answers(self, X: Any, *, windows: Windows | None = None) -> Iterator[Answer]:
         """Yield the answers for each clip, in order, as soon as they are known.
 
-        windows: of long videos; each window has an answer.
+        windows: of long videos; each window has an answer. Raises `UserError`.
         """
-        self._check_fit()
-        paths, trained = [Path(video) for video in videos], self.trained
-        frames = trained.config.data.frames
-        distinct = list(dict.fromkeys(paths))
-        if windows is None:
-            features = clip_features(
-                trained, distinct, self.tool, settings=trained.frames, views_of=whole_clip(frames)
-            )
-        else:
-            features = clip_features(
-                trained,
-                distinct,
-                self.tool,
-                settings=windows.settings(trained.frames, frames),
-                views_of=windows.views_of(frames),
-                limits=windows.limits,
-            )
+        self._ready()
+        if is_features(X):
+            features = feature_rows(self, X, reset=False)
+            for name, row in zip(row_names(0, len(features.frames)), features.frames, strict=True):
+                yield from self._answered(name, Features(row[None]), [None])
+            return
+        paths = clip_paths(X)
+        found = self._clips(list(dict.fromkeys(paths)), windows)
         answers: dict[Path, list[Answer]] = {}
         for path in paths:  # a path that is given twice is answered twice
             while path not in answers:
-                clip = next(features)
+                clip = next(found)
                 answers[clip.path] = self._of_clip(clip)
             yield from answers[path]
 
-    def predict(self, videos: Sequence[PathLike]) -> list[str | None]:
-        """Return the class of each clip.
+    def suggest(self, X: Any, n: int) -> list[Answer]:
+        """Return the answers for the ``n`` clips whose label would help most.
 
-        None for a clip that cannot be read, with a warning that gives the reason.
+        These are the ones with the smallest `Answer.margin`, smallest first. Clips that cannot be
+        read are left out. Raises `UserError`.
         """
-        return [answer.label for answer in self._warned(videos)]
+        return smallest_margins(self._warned(X), n)
 
-    def decision_function(self, videos: Sequence[PathLike]) -> Float[np.ndarray, "videos classes"]:
-        """Return the score of each class, in the order of ``classes_``; NaN where unreadable."""
-        return self._table([answer.scores for answer in self._warned(videos)])
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the class of each clip, in the type of ``classes_`` where all have one.
 
-    def predict_proba(self, videos: Sequence[PathLike]) -> Float[np.ndarray, "videos classes"]:
+        Where a clip cannot be read, `NOT_READ` stands in an array of objects, with a warning that
+        gives the reason; with reject, `NONE_OF_THESE` where no class is accepted.
+        """
+        scores = self._scores(X)
+        read = ~np.isnan(scores[:, 0])
+        best = np.where(read, scores.argmax(axis=1), 0)
+        labels: np.ndarray = self.classes_[best]
+        threshold = self.threshold_
+        least = -np.inf if threshold is None else threshold.score
+        rejected = read & (np.where(read, scores.max(axis=1), np.inf) < least)
+        if rejected.any() or not read.all():
+            labels = labels.astype(object)
+            labels[rejected], labels[~read] = NONE_OF_THESE, NOT_READ
+        return labels
+
+    def decision_function(self, X: Any) -> Float[np.ndarray, "*scores"]:
+        """Return the score of each class, in the order of ``classes_``; NaN where unreadable.
+
+        Of two classes it is one number a clip, as scikit-learn has it: the score of the second
+        minus that of the first.
+        """
+        scores = self._scores(X)
+        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+
+    def predict_proba(self, X: Any) -> Float[np.ndarray, "clips classes"]:
         """Return the share of each class, in the order of ``classes_``; NaN where unreadable."""
-        found = self._warned(videos)
-        return self._table([answer.probabilities if answer.scores else {} for answer in found])
+        return shares(self._scores(X))
 
-    def score(self, videos: Sequence[PathLike], labels: Sequence[str]) -> float:
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of clips with the right label; an unreadable clip counts as wrong."""
-        pairs = zip(self.predict(videos), labels, strict=True)
-        return float(np.mean([predicted == label for predicted, label in pairs]))
+        predicted = self.predict(X)
+        truth = check_labels(y, count=len(predicted))
+        right = [label == true for label, true in zip(predicted, truth, strict=True)]
+        return float(np.average(right, weights=sample_weight))
 
     def _of_clip(self, clip: ClipFeatures) -> list[Answer]:
         """An answer for each view of a clip."""
         if clip.features is None:
             return [Answer(clip.path, {}, problem=clip.problem)]
-        scores = self._scores(clip.features)
-        least = -np.inf if self.threshold_ is None else self.threshold_.score
+        spans = [view.span for view in clip.views]
+        return self._answered(clip.path, clip.features, spans, note=clip.note)
+
+    def _answered(
+        self,
+        path: Path,
+        features: Features,
+        spans: Sequence[tuple[float, float] | None],
+        note: str = "",
+    ) -> list[Answer]:
+        comparison, threshold = self._ready(), self.threshold_
+        least = -np.inf if threshold is None else threshold.score
+        scores, nearest = comparison.scores(features), comparison.nearest(features)
         return [
             Answer(
-                clip.path,
-                dict(zip(self.classes_, row.tolist(), strict=True)),
+                path,
+                dict(zip(comparison.names, row.tolist(), strict=True)),
                 accepted=bool(row.max() >= least),
-                note=clip.note,
-                span=view.span,
+                note=note,
+                span=span,
+                nearest=Nearest(comparison.examples.clips[near], comparison.examples.classes[near]),
             )
-            for row, view in zip(scores, clip.views, strict=True)
+            for row, near, span in zip(scores, nearest, spans, strict=True)
         ]
 
-    def _scores(self, features: Features) -> Float[np.ndarray, "views classes"]:
-        return class_scores(
-            self.trained.model.matcher,
-            self._prepared(features),
-            self._support,
-            labels=self._labels,
-            way=len(self.classes_),
-        )
+    def _scores(self, X: Any) -> Float[np.ndarray, "clips classes"]:
+        """The score of each class, NaN where a clip cannot be read."""
+        self._ready()
+        if is_features(X):
+            return self._ready().scores(feature_rows(self, X, reset=False))
+        names, found = self._ready().names, self._warned(X)
+        rows = [[answer.scores.get(name, np.nan) for name in names] for answer in found]
+        return np.array(rows, np.float64).reshape(len(rows), len(names))
 
-    @property
-    def _labels(self) -> Int64[Tensor, " support"]:
-        counts = torch.tensor([len(paths) for paths in self.support_.values()])
-        return torch.arange(len(counts)).repeat_interleave(counts).to(self._support.frames.device)
-
-    def _prepared(self, features: Features) -> Features:
-        """Compute what the matcher needs of each clip, as `tasd.evaluation.score` does."""
-        with torch.inference_mode():
-            return self.trained.model.matcher.prepare(features)
-
-    def _warned(self, videos: Sequence[PathLike]) -> list[Answer]:
-        found = list(self.answers(videos))
+    def _warned(self, X: Any) -> list[Answer]:
+        found = list(self.answers(X))
         for answer in found:
             if answer.problem:
-                warnings.warn(f"{answer.video}: {answer.problem}", stacklevel=3)
+                warnings.warn(f"{answer.video}: {answer.problem}", stacklevel=4)
         return found
 
-    def _table(self, rows: Sequence[Mapping[str, float]]) -> Float[np.ndarray, "videos classes"]:
-        values = [[row.get(name, np.nan) for name in self.classes_] for row in rows]
-        return np.array(values, np.float64).reshape(len(rows), len(self.classes_))
-
-    def _check_fit(self) -> None:
-        if not hasattr(self, "classes_"):
-            raise UserError("this recogniser knows no classes yet; call fit(support) first")
+    def _clips(self, paths: Sequence[Path], windows: Windows | None) -> Iterator[ClipFeatures]:
+        """The features of clips, or of their windows."""
+        if windows is None:
+            return self.features_of(paths, keep=False)
+        network = self.network_
+        frames = network.config.data.frames
+        return clip_features(
+            network,
+            paths,
+            find_ffmpeg(),
+            settings=windows.settings(network.frames, frames),
+            views_of=windows.views_of(frames),
+            limits=windows.limits,
+        )

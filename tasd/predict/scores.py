@@ -39,8 +39,8 @@ def class_scores(
                 support_maps=None if support.maps is None else support.maps[None],
                 query_maps=maps,
             )
-            found.append(matcher.compare(task).logits[0].float())
-    return torch.cat(found).cpu().numpy().astype(np.float64)
+            found.append(matcher.compare(task).logits[0].double())
+    return torch.cat(found).cpu().numpy()
 
 
 def concatenated(parts: Sequence[Features]) -> Features:

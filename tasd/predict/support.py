@@ -2,35 +2,34 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tasd.datasets import DATASETS
 from tasd.datasets.scan import scan
 from tasd.errors import UserError
+from tasd.predict.inputs import InputError, check_labels, clip_paths, is_path
 
 PathLike = Path | str
-Support = PathLike | Mapping[str, Sequence[PathLike]] | Sequence[PathLike]
+Support = PathLike | Mapping[Any, Sequence[PathLike]] | Sequence[PathLike]
 
 
-def support_clips(
-    support: Support, labels: Sequence[str] | None
-) -> tuple[dict[str, list[Path]], dict[str, str]]:
+def support_clips(support: Any, labels: Any) -> tuple[dict[Any, list[Path]], dict[str, str]]:
     """Return the clips of each class, and the reason for each clip that is left out.
 
     support: a folder ``<class>/<clips>``, or the clips of each class, or clips whose classes are
     ``labels``. Raises `UserError`.
     """
-    if isinstance(support, Mapping):
-        return {name: [Path(path) for path in paths] for name, paths in support.items()}, {}
-    if isinstance(support, str | Path):
+    if labels is None and isinstance(support, Mapping):
+        return {name: clip_paths(paths) for name, paths in support.items()}, {}
+    if labels is None and is_path(support):
         return _in_folder(Path(support))
-    if labels is None or len(labels) != len(support):
-        raise UserError(
-            f"fit was given {len(support)} clips and {len(labels or ())} labels; give a label for "
-            "each clip, or a folder <class>/<clips>"
-        )
-    clips: dict[str, list[Path]] = {}
-    for path, name in zip(support, labels, strict=True):
-        clips.setdefault(name, []).append(Path(path))
+    if isinstance(support, Mapping) or (is_path(support) and Path(support).is_dir()):
+        raise InputError("the support names the class of each clip already; leave out y")
+    paths = clip_paths(support)
+    clips: dict[Any, list[Path]] = {}
+    names = [labels] if is_path(support) and isinstance(labels, str) else labels
+    for path, name in zip(paths, check_labels(names, count=len(paths)), strict=True):
+        clips.setdefault(name, []).append(path)
     return clips, {}
 
 

@@ -67,7 +67,8 @@ class TrainedNetwork:
     path: the folder; of a backbone that of all runs and stores. identity: sha256 of its checkpoint;
     of a backbone that of name, weights and matcher. network: student, teacher or `UNTRAINED`.
     classes: those it was trained on. frames: how its frames are made from videos.
-    thresholds: those found so far, see `tasd.predict.reject`.
+    thresholds: those found so far, see `tasd.predict.reject`. without_matcher: as identity, of all
+    that features depend on; empty where that is identity.
     """
 
     path: Path
@@ -78,6 +79,28 @@ class TrainedNetwork:
     classes: tuple[str, ...]
     frames: FrameSettings
     thresholds: tuple[Threshold, ...] = ()
+    without_matcher: str = ""
+
+    @property
+    def feature_settings(self) -> dict[str, Any]:
+        """All that the features of a clip depend on, except decoder and precision, as JSON."""
+        data = self.config.data
+        return {
+            "checkpoint": self.without_matcher or self.identity,
+            "network": self.network,
+            "settings": self.frames.as_json(),
+            "frames": data.frames,
+            "crop": data.crop,
+            "maps": self.model.matcher.needs_maps,
+        }
+
+    @property
+    def name(self) -> str:
+        """The network in a few words, for messages."""
+        network = self.config.network
+        if self.network == UNTRAINED:
+            return f"the backbone {network.backbone} with the weights {network.weights}"
+        return f"the {self.network} of {self.path}"
 
 
 def trained_network(run: Run, *, store: Path | None = None) -> TrainedNetwork:

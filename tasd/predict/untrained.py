@@ -13,6 +13,7 @@ from tasd.errors import UserError
 from tasd.home import home
 from tasd.matchers import MATCHERS
 from tasd.matchers import build as build_matcher
+from tasd.matchers.base import Matcher
 from tasd.model import Model, build_model
 from tasd.predict.trained import UNTRAINED, TrainedNetwork
 from tasd.registry import pick
@@ -56,9 +57,11 @@ def untrained_network(
         ],
     )
     model = build_model(config, classes=1).eval().requires_grad_(False)
+    state = _digest(model)
     return TrainedNetwork(
         path=home(),
-        identity=_identity(backbone, matcher, model),
+        identity=_joined(backbone, matcher, state),
+        without_matcher=_joined(backbone, state),
         network=UNTRAINED,
         model=model,
         config=config,
@@ -69,6 +72,16 @@ def untrained_network(
             size=round(crop * STORED_SIZE / CROP),
         ),
     )
+
+
+def bare_matcher(name: str, *, channels: int, frames: int) -> Matcher:
+    """Build a matcher without weights of its own for features of any origin.
+
+    It has the options that `untrained_network` gives it. Raises `UserError`.
+    """
+    _check_matcher(name, channels, frames)
+    config = recipes.for_matcher(name, dataset="folder", shot=1)
+    return build_matcher(name, channels, frames=frames, **config.matcher.options).eval()
 
 
 def without_weights() -> list[str]:
@@ -111,10 +124,14 @@ def _has_weights(matcher: str, *, channels: int, frames: int) -> bool:
     return any(True for _ in built.parameters())
 
 
-def _identity(backbone: str, matcher: str, model: Model) -> str:
-    """The sha256 of the names and of all weights, the pixels' mean and deviation among them."""
-    digest = hashlib.sha256(f"{backbone} {matcher}".encode())
+def _digest(model: Model) -> str:
+    """The sha256 of all weights, the pixels' mean and deviation among them."""
+    digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _joined(*parts: str) -> str:
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()

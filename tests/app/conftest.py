@@ -12,6 +12,7 @@ from tasd.app.engine import Engine
 from tasd.app.folder import SessionFolder
 from tasd.app.guard import Access
 from tasd.app.session import Session
+from tasd.predict.choice import Choice
 from tasd.predict.untrained import untrained_network
 from tests.predict.conftest import clips, resnet8_weights
 
@@ -27,7 +28,7 @@ def network(resnet8_weights):
 
 @pytest.fixture
 def engine(network) -> Engine:
-    return Engine(network, device="cpu")
+    return Engine(Choice(network), device="cpu")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from PIL import Image
 
 from tasd.app.items import Clip
 from tasd.predict import FewShotRecognizer
+from tasd.predict.choice import Choice
 from tasd.predict.support import support_clips
 from tasd.predict.windows import Windows
 
@@ -28,13 +29,14 @@ def test_a_question_is_answered_with_the_nearest_example(visitor, two, clips):
 def test_the_scores_are_those_of_the_recogniser(engine, network, clips):
     examples = {clips / "mpeg4.avi": "b", clips / "vp9.webm": "a", clips / "h264_forty.mp4": "a"}
     for path in examples:
-        engine.learn(path, engine.read(path).clip.features)
+        engine.learn(engine.read(path).clip, path)
     engine.use(examples)
     (told,) = engine.answers(engine.read(clips / "wide_pixels.mp4").clip)
-    recognizer = FewShotRecognizer(network, device="cpu", cache=False)
+    named = Choice(network).parameters()
+    recognizer = FewShotRecognizer(**named, crop=64, device="cpu", cache=False)
     recognizer.fit(list(examples), list(examples.values()))
     (answer,) = recognizer.answers([clips / "wide_pixels.mp4"])
-    assert dict(told.answer.scores) == pytest.approx(dict(answer.scores))
+    assert dict(told.scores) == pytest.approx(dict(answer.scores))
 
 
 def test_examples_come_and_go_without_a_trace(engine, clips):
@@ -43,15 +45,15 @@ def test_examples_come_and_go_without_a_trace(engine, clips):
 
     def scores(examples):
         for path in examples:
-            engine.learn(path, engine.read(path).clip.features)
+            engine.learn(engine.read(path).clip, path)
         engine.use(examples)
-        return dict(engine.answers(asked)[0].answer.scores)
+        return dict(engine.answers(asked)[0].scores)
 
     fresh = scores({paths[0]: "a", paths[1]: "b"})
     scores({paths[0]: "a", paths[1]: "b", paths[2]: "c"})
     scores({paths[0]: "b", paths[1]: "a", paths[2]: "a"})
     assert scores({paths[0]: "a", paths[1]: "b"}) == pytest.approx(fresh)
-    assert set(engine._features) == set(paths[:2])
+    assert set(engine._recognizer.known) == set(paths[:2])
 
 
 def test_the_thumbnails_are_the_very_frames_that_the_network_reads(engine, clips, monkeypatch):

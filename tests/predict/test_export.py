@@ -28,7 +28,7 @@ def test_an_export_gives_the_scores_of_its_run_without_it(home, export, support,
     shutil.rmtree(home)
     alone = FewShotRecognizer.from_run(export, reject=True).fit(support)
     np.testing.assert_array_equal(alone.decision_function(queries), expected)
-    assert {(t.way, t.shot) for t in alone.trained.thresholds} == {(4, 1), (4, 5)}
+    assert {(t.way, t.shot) for t in alone.network_.thresholds} == {(4, 1), (4, 5)}
     assert (alone.threshold_.way, alone.threshold_.shot) == (4, 1)  # the nearest to 2-way 2-shot
 
 
@@ -46,7 +46,7 @@ def test_only_what_labels_clips_is_exported(small_store, tmp_path):
     assert not [name for name in names if name.startswith(("projection.", "relation."))]
     assert json.loads(config.read_text())["config"]["distill"]["ce"] > 0
     assert weights.stat().st_size < run.best.stat().st_size / 2
-    FewShotRecognizer.from_run(tmp_path / "export")
+    _ = FewShotRecognizer.from_run(tmp_path / "export").network_
 
 
 def test_what_is_wrong_with_an_export_is_told_in_one_line(home, export):
@@ -60,11 +60,11 @@ def test_what_is_wrong_with_an_export_is_told_in_one_line(home, export):
     ):
         (export / "config.json").write_text(json.dumps(content | change))
         with pytest.raises(UserError, match=message):
-            FewShotRecognizer.from_run(export)
+            _ = FewShotRecognizer.from_run(export).network_
     (export / "config.json").write_text(json.dumps(content))
     (export / "model.safetensors").write_bytes(b"cut off")
     with pytest.raises(UserError, match="cannot be read"):
-        FewShotRecognizer.from_run(export)
+        _ = FewShotRecognizer.from_run(export).network_
 
 
 def test_an_export_without_a_threshold_says_so(home, support, tmp_path):

@@ -1,0 +1,158 @@
+"""What the estimators share: their network, opened where it is first needed, and features of it."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+
+from prep.ffmpeg_process import find_ffmpeg
+from tasd.errors import UserError
+from tasd.predict.cache import whole_clips
+from tasd.predict.clips import ClipFeatures
+from tasd.predict.inputs import clip_paths, feature_rows, is_features
+from tasd.predict.opened import OF_BACKBONE, open_network
+from tasd.predict.support import PathLike
+from tasd.predict.trained import TrainedNetwork
+from tasd.registry import pick
+
+Pool = Literal["mean", "frames"]
+POOLS = {"mean": True, "frames": False}
+
+
+class ClipEstimator(BaseEstimator):  # type: ignore[misc]
+    """An estimator on clips, whose parameters name a run or a pretrained backbone.
+
+    A pickle holds neither the network nor anything on a device. The network is opened again, and
+    refused where it is no longer the same.
+    """
+
+    backbone: str | None
+    run: PathLike | None
+    store: PathLike | None
+    device: str
+    cache: bool
+
+    @property
+    def network_(self) -> TrainedNetwork:
+        """The network that features come from, opened where it is not open yet.
+
+        Raises `UserError`.
+        """
+        network: TrainedNetwork | None = vars(self).get("_network")
+        if network is None:
+            network = self._open()
+            expected = vars(self).get("_expected")
+            if expected is not None and expected != network.feature_settings:
+                raise UserError(
+                    f"{network.name} has changed since this {type(self).__name__} was fit; fit it "
+                    "again"
+                )
+            self._network = network
+        return network
+
+    def embed(
+        self, X: Any, pool: str = "mean"
+    ) -> Float32[np.ndarray, "clips channels"] | Float32[np.ndarray, "clips frames channels"]:
+        """Return the features of each clip: their mean over the frames, or those of all frames.
+
+        X: clips, or features, which are only pooled. pool: mean or frames. Works before ``fit``.
+        The row of a clip that cannot be read is NaN, with a warning that gives the reason.
+
+        Raises `UserError`.
+        """
+        mean = pick(POOLS, pool, what="pool")
+        if is_features(X):
+            frames = feature_rows(self, X, reset=not hasattr(self, "n_features_in_")).frames
+        else:
+            frames = self._frames(clip_paths(X))
+        rows: np.ndarray = (frames.mean(dim=1) if mean else frames).numpy()
+        return rows
+
+    def _frames(self, paths: Sequence[Path]) -> torch.Tensor:
+        """The frame features of clips, NaN where a clip cannot be read."""
+        network = self.network_
+        shape = network.config.data.frames, network.model.matcher.channels
+        found: dict[Path, torch.Tensor] = {}
+        for clip in self.features_of(list(dict.fromkeys(paths)), keep=True):
+            if clip.features is None:
+                warnings.warn(f"{clip.path}: {clip.problem}", stacklevel=4)
+                found[clip.path] = torch.full(shape, torch.nan)
+            else:
+                found[clip.path] = clip.features.frames[0].cpu()
+        return torch.stack([found[path] for path in paths]) if paths else torch.empty(0, *shape)
+
+    def features_of(self, paths: Sequence[Path], *, keep: bool) -> Iterator[ClipFeatures]:
+        """Yield the features of whole clips, in order.
+
+        With ``cache`` they are read from it, and with ``keep`` those that are not there are stored.
+        """
+        keep = keep and self.cache
+        return whole_clips(self.network_, paths, find_ffmpeg(), use=self.cache, keep=keep)
+
+    def _parameters(self) -> dict[str, Any]:
+        """The parameters that name the network."""
+        names = ("backbone", "run", "store", "device", *OF_BACKBONE)
+        return {name: getattr(self, name, None) for name in names}
+
+    def _open(self) -> TrainedNetwork:
+        """The network that was handed in for these parameters, or the one that they name."""
+        given: tuple[dict[str, Any], TrainedNetwork] | None = vars(self).get("_given")
+        if given is not None and given[0] == self._parameters():
+            return given[1]
+        return open_network(self._parameters())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is open; keep what the network must be when it is opened again."""
+        state = dict(super().__getstate__())
+        network = state.pop("_network", None)
+        if network is not None:
+            state["_expected"] = network.feature_settings
+        state.pop("_given", None)
+        return state
+
+
+class ClipEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClipEstimator):  # type: ignore[misc]
+    """A transformer from clips to features, for the pipelines of scikit-learn.
+
+        make_pipeline(ClipEmbedder(), LogisticRegression()).fit(paths, labels)
+
+    backbone, run, weights, frames, crop, store, device, cache: as of `FewShotRecognizer`.
+    pool: "mean" gives a vector a clip, "frames" all frames, as `FewShotRecognizer` takes them too.
+    """
+
+    def __init__(
+        self,
+        backbone: str | None = None,
+        *,
+        run: PathLike | None = None,
+        weights: str | None = None,
+        frames: int | None = None,
+        crop: int | None = None,
+        pool: str = "mean",
+        store: PathLike | None = None,
+        device: str = "auto",
+        cache: bool = True,
+    ) -> None:
+        self.backbone, self.run, self.weights = backbone, run, weights
+        self.frames, self.crop, self.pool = frames, crop, pool
+        self.store, self.device, self.cache = store, device, cache
+
+    def fit(self, X: Any = None, y: Any = None) -> "ClipEmbedder":
+        """Open the network; nothing is learnt from X or y. Raises `UserError`."""
+        pick(POOLS, self.pool, what="pool")
+        self.__dict__.pop("_expected", None)
+        self._network = self._open()
+        self._n_features_out = self._network.model.matcher.channels
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the features of clips, see `embed`. Raises `UserError`."""
+        return self.embed(X, self.pool)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_n_features_out")
