@@ -18,6 +18,7 @@ LEFT_OUT = {"__main__", "errors", "device", "registry", "files", "home", "progre
 BOX, HEIGHT, ROW, COLUMN, WIDTH = 118, 32, 62, 172, 860
 # The column of each package; others are placed in the middle.
 COLUMNS = {
+    "app": 3,
     "demo": 3,
     "reproduce": 1,
     "bench": 4,
@@ -39,6 +40,7 @@ COLUMNS = {
 # Each package in the words of docs/architecture.md.
 NOTES = {
     "cli": "the commands",
+    "app": "the page",
     "demo": "the whole way",
     "bench": "this machine",
     "reproduce": "the paper's tables",

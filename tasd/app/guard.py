@@ -32,7 +32,7 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Access:
-    """Who may use the page. host: the page is bound to it. token: empty where none is asked."""
+    """The rule of access. host: the page is bound to it. token: empty where none is asked for."""
 
     host: str
     port: int
