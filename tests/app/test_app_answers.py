@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tasd.app.examples import load_folder
 from tasd.app.items import Clip
 from tasd.predict import FewShotRecognizer
 from tasd.predict.choice import Choice
@@ -183,3 +184,17 @@ def test_old_questions_make_room_and_leave_no_file(visitor, session, two, clips,
 
 def test_a_clip_knows_nothing_of_its_path(tmp_path):
     assert str(tmp_path) not in str(Clip("name.mp4", tmp_path / "x.mp4").as_json())
+
+
+def test_a_support_folder_is_only_read(session, clips, tmp_path):
+    (tmp_path / "waving").mkdir()
+    copy = tmp_path / "waving" / "mine.avi"
+    copy.write_bytes((clips / "mpeg4.avi").read_bytes())
+    before = copy.stat()
+    assert load_folder(session, tmp_path) == {}
+    (made,) = session.classes
+    assert [clip.name for clip in made.clips] == ["mine.avi"]
+    session.rename_class(made.id, "greeting")
+    session.delete_class(made.id)
+    assert [*tmp_path.rglob("*")] == [tmp_path / "waving", copy]
+    assert copy.stat().st_mtime_ns == before.st_mtime_ns
