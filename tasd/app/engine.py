@@ -148,9 +148,10 @@ class Engine:
 def _in_words(threshold: Threshold) -> str:
     """Tell how far the threshold can be relied on."""
     where = "on validation classes" if threshold.episodes else "on your examples, left out in turn"
+    little = "; that is too little to rely on" if threshold.false_accept > 0.8 else ""
     return (
         f"it turns away {1 - threshold.true_accept:.0%} of clips of these actions and "
-        f"{1 - threshold.false_accept:.0%} of clips of other actions ({where})"
+        f"{1 - threshold.false_accept:.0%} of clips of other actions ({where}){little}"
     )
 
 

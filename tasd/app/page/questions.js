@@ -33,7 +33,7 @@ function questionCard(each, state, act) {
 
 const nameOf = (state, id) => state.classes.find((item) => item.id === id)?.name ?? "a class that is gone";
 const placeOf = (state, id) => state.classes.findIndex((item) => item.id === id);
-const percent = (share) => `${Math.round(100 * share)} %`;
+const percent = (share) => `${Math.round(100 * share)}\u00a0%`;
 
 function answer(each, state, act) {
   const told = each.answer;
