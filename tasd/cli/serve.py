@@ -40,7 +40,7 @@ def serve(
         bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
     ] = False,
 ) -> None:
-    """Serve a page where clips become classes, and new clips are told apart.
+    """Serve a page that labels clips by your examples.
 
     The page fetches nothing from other hosts, and no clip leaves this machine. What was added on
     it is gone at the end; the page exports it as a folder for --support.
