@@ -19,6 +19,7 @@ LEFT_OUT |= {"writers"}
 BOX, HEIGHT, ROW, COLUMN, WIDTH = 118, 32, 62, 172, 860
 # The column of each package; others are placed in the middle.
 COLUMNS = {
+    "app": 3,
     "demo": 3,
     "reproduce": 1,
     "bench": 4,
@@ -40,6 +41,7 @@ COLUMNS = {
 # Each package in the words of docs/architecture.md.
 NOTES = {
     "cli": "the commands",
+    "app": "the page",
     "demo": "the whole way",
     "bench": "this machine",
     "reproduce": "the paper's tables",

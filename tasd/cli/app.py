@@ -18,6 +18,7 @@ from tasd.cli.predict import predict
 from tasd.cli.prep import prep
 from tasd.cli.report import report
 from tasd.cli.reproduce import reproduce
+from tasd.cli.serve import serve
 from tasd.cli.show import show
 from tasd.cli.splits import app as splits
 from tasd.cli.train import train
@@ -57,6 +58,7 @@ app.command()(evaluate)
 app.command()(features)
 app.command()(report)
 app.command()(predict)
+app.command("app")(serve)
 app.command()(export)
 app.command()(reproduce)
 app.add_typer(bench)
