@@ -1,6 +1,6 @@
 """The videos to prepare: those found below the root, checked against a list, and their split."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,9 +47,14 @@ def find_sources(
     selection = select(dataset, found, listed)
     if not selection.videos:
         raise UserError(_none_found(dataset, root, lists, selection))
-    known = _classes(dataset) | other_classes(dataset.name)
-    if dataset.published and not {video.class_name for video in selection.videos} & known:
-        raise UserError(_no_class(dataset, root, selection.videos))
+    there = {video.class_name for video in selection.videos}
+    if dataset.published and not there & _classes(dataset):
+        if not there & other_classes(dataset.name):
+            raise UserError(_no_class(dataset, root, there))
+        say(
+            f"NO CLASS of the splits of {dataset.name} is below {root}, only other classes of it: "
+            "nothing can be trained on this store or tested on it"
+        )
     if found.followed:
         links = counted(len(found.followed), "link")
         say(f"{links} out of {root} followed, the first {printable(found.followed[0])}")
@@ -65,8 +70,8 @@ def _classes(dataset: Dataset) -> set[str]:
     return set(dataset.classes.values())
 
 
-def _no_class(dataset: Dataset, root: Path, videos: Sequence[SourceVideo]) -> str:
-    there, known = sorted({v.class_name for v in videos}), sorted(_classes(dataset))
+def _no_class(dataset: Dataset, root: Path, classes: Collection[str]) -> str:
+    there, known = sorted(classes), sorted(_classes(dataset))
     return (
         f"no class of {dataset.name} is below {root}: there are {printable(', '.join(there[:3]))}"
         f"{' ...' if len(there) > 3 else ''}, and expected are {', '.join(known[:3])} ... as "

@@ -58,11 +58,10 @@ def test_a_folder_is_prepared_under_home_and_split_by_class(root: Path, home: Pa
         assert store.splits != first
 
 
-def test_a_folder_without_a_class_of_the_data_set_is_told_loudly(root: Path) -> None:
-    result = call("ucf101", "--root", root, *QUICK)
-    assert result.exit_code == 0, result.output
-    assert "NO CLASS of the splits of ucf101 is below" in result.output
-    assert "tasd prep folder" in result.output
+def test_a_folder_without_a_class_of_the_data_set_is_refused_in_one_line(root: Path) -> None:
+    text = mistake("ucf101", "--root", root, *QUICK)
+    assert "no class of ucf101 is below" in text
+    assert "tasd prep folder" in text
 
 
 @pytest.mark.parametrize("dataset", ["folder", "hmdb51"])

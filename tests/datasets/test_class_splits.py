@@ -13,7 +13,7 @@ from tasd.datasets import class_splits, read_list
 from tasd.datasets.fetch import CMN_SHA256
 from tasd.datasets.folder import read_split, split_classes
 from tasd.datasets.kinetics import KINETICS
-from tasd.datasets.splits import SPLIT_NAMES, published, splits_folder
+from tasd.datasets.splits import SPLIT_NAMES, other_classes, published, splits_folder
 from tasd.errors import UserError
 
 COUNTS = {"kinetics": (64, 12, 24), "ucf101": (70, 10, 21), "hmdb51": (31, 10, 10)}
@@ -54,10 +54,19 @@ def test_a_data_set_without_published_split_is_answered_with_those_that_have_one
 
 def test_no_list_of_videos_is_part_of_the_project() -> None:
     files = [path for path in splits_folder().rglob("*") if path.is_file()]
-    assert sorted(path.name for path in files if path.name != "README.md") == sorted(
+    others = {"README.md", "other_classes.txt"}
+    assert sorted(path.name for path in files if path.name not in others) == sorted(
         f"{split}.txt" for split in SPLIT_NAMES for _ in COUNTS
     )
-    assert sum(path.stat().st_size for path in files) < 20_000
+    assert sum(path.stat().st_size for path in files) < 30_000
+
+
+def test_other_classes_are_in_no_split() -> None:
+    others = other_classes("kinetics")
+    splits = {name for names in class_splits("kinetics").values() for name in names}
+    assert len(others) == 604
+    assert not others & splits
+    assert other_classes("ucf101") == frozenset()
 
 
 NAMES = st.lists(st.text(min_size=1, max_size=5), min_size=6, max_size=60, unique=True)

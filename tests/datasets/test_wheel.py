@@ -28,7 +28,7 @@ def test_what_the_wheel_packs_is_what_the_checkout_holds() -> None:
         path.relative_to(TOP / "splits"): path.read_text()
         for path in (TOP / "splits").glob("*/*.txt")
     }
-    assert len(lists) == 3 * len(published())
+    assert len(lists) == 3 * len(published()) + 1  # the other classes of Kinetics
     assert packed == lists
 
 
@@ -72,7 +72,7 @@ def test_an_installed_wheel_is_whole_and_finds_its_class_lists(tmp_path: Path) -
         names = content.namelist()
         lists = {
             f"tasd/_splits/{data}/{split}.txt" for data in published() for split in SPLIT_NAMES
-        }
+        } | {"tasd/_splits/kinetics/other_classes.txt"}
         assert {name for name in names if name.startswith("tasd/_splits/")} == lists
         tops = {name.partition("/")[0] for name in names}
         assert {top for top in tops if not top.endswith(".dist-info")} == {"tasd", "prep"}
@@ -85,7 +85,11 @@ def test_an_installed_wheel_is_whole_and_finds_its_class_lists(tmp_path: Path) -
         fields = email.message_from_bytes(content.read(metadata))
         assert (fields["Name"], fields["Version"]) == ("tasd", __version__)
         assert (fields["License-Expression"], fields["Requires-Python"]) == ("MIT", ">=3.11")
-        assert {"train", "cluster", "bench"} <= set(fields.get_all("Provides-Extra", []))
+        page = {str(path.relative_to(TOP)) for path in (TOP / "tasd/app/page").iterdir()}
+        assert page <= set(names)
+        assert {"train", "timm", "app", "cluster", "bench"} <= set(
+            fields.get_all("Provides-Extra", [])
+        )
         content.extractall(tmp_path / "installed")
     script = "from tasd.datasets import class_splits as c; print(len(c('ucf101')['train']))"
     answer = subprocess.run(

@@ -12,7 +12,8 @@ from prep.clip import Clip, FrameSettings, UnreadableVideo
 from prep.decode import Decoder
 from prep.ffmpeg_process import Ffmpeg
 from prep.report import Report, remark_on
-from tasd.datasets import SourceVideo
+from prep.sources import find_sources
+from tasd.datasets import DATASETS, SourceVideo
 from tasd.errors import UserError
 from tasd.store import Store
 from tests.prep.conftest import Listener, pixels
@@ -166,10 +167,15 @@ def test_a_folder_of_no_class_of_the_data_set_is_refused(
     assert not (tmp_path / "store").exists()
 
 
-def test_classes_of_kinetics_that_are_in_no_split_are_kinetics_all_the_same(
-    run: Run, tmp_path: Path, clips: dict[str, Path]
+def test_classes_of_kinetics_that_are_in_no_split_are_prepared_and_said(
+    tmp_path: Path, clips: dict[str, Path]
 ) -> None:
     clip = tmp_path / "videos/flipping_pancake/one.mp4"
     clip.parent.mkdir(parents=True)
     shutil.copy(clips["h264.mp4"], clip)
-    assert run(tmp_path / "videos", dataset="kinetics").counts["prepared"] == 1
+    said: list[str] = []
+    sources = find_sources(
+        DATASETS["kinetics"], tmp_path / "videos", [], split_rule=None, say=said.append
+    )
+    assert [video.class_name for video in sources.videos] == ["flipping pancake"]
+    assert any(line.startswith("NO CLASS of the splits of kinetics is below") for line in said)
