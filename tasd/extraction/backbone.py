@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasd import recipes
+from tasd import backbones, recipes
 from tasd.config import replace, weights_name
 from tasd.device import Precision
 from tasd.episodes import evaluation_view
