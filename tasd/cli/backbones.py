@@ -34,7 +34,7 @@ def backbones(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
-    """List the backbones: parameters, channels, size of pictures, weights on this machine.
+    """List the backbones, their sizes, and the weights that are here.
 
     Nothing is downloaded.
     """

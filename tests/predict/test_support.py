@@ -13,7 +13,10 @@ def test_each_folder_is_a_class_and_what_lies_beside_is_told(tmp_path: Path) -> 
     root = tree(tmp_path, "a/1.mp4", "a/2.avi", "b c/3.mov", "loose.mp4", "a/notes.txt")
     clips, problems = support_clips(root, None)
     assert clips == {"a": [root / "a/1.mp4", root / "a/2.avi"], "b c": [root / "b c/3.mov"]}
-    assert problems == {str(root / "loose.mp4"): "it is in no class folder"}
+    assert problems == {
+        str(root / "a/notes.txt"): "1 left out: called *.txt, a text",
+        str(root / "loose.mp4"): "it is in no class folder",
+    }
 
 
 def test_clips_without_class_folders_are_answered_with_what_to_do(tmp_path: Path) -> None:
