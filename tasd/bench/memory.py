@@ -78,7 +78,7 @@ def measure(bench: Bench, *, checkpointing: bool) -> MemoryFigures:
         networks=networks,
         peak=torch.cuda.max_memory_reserved() + CUDA
         if on_gpu
-        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        else _most_resident(),
     )
 
 
@@ -105,6 +105,16 @@ def _resident() -> int:
     """Return the bytes of main memory that this process uses now."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize()
+
+
+def _most_resident() -> int:
+    """Return the most bytes of main memory that this process has used.
+
+    getrusage would count the process that started this one too.
+    """
+    status = Path("/proc/self/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":
