@@ -39,7 +39,7 @@ def split_by_lists(
 
 
 def _split(path: Path) -> str:
-    found = {name.lower() for name in _SPLIT.findall(path.stem)}
+    found = {match[1].lower() for match in _SPLIT.finditer(path.stem)}
     if len(found) != 1:
         raise UserError(
             f"the name of the list {path} tells no split; call it as in trainlist.txt, "

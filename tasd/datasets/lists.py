@@ -1,11 +1,12 @@
 """Lists of videos: their lines as classes and names, and the choice of videos by a list."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from tasd.datasets.base import (
     VIDEO_SUFFIXES,
@@ -77,8 +78,8 @@ def read_list(
         )
     if passed:
         say(
-            f"{path}: {passed.total():,} of {len(lines):,} lines are of {len(passed)} classes in "
-            f"no split of {dataset.name}, and are passed over"
+            f"{path}: {passed.total():,} of {len(lines):,} lines passed over, of classes in no "
+            f"split of {dataset.name} ({len(passed)}, as {printable(min(passed))!r})"
         )
     return tuple(named)
 
@@ -125,14 +126,34 @@ class _Reader:
         found = self.labels or find_label_map(self.path)
         return read_label_map(found) if found else None
 
+    @cached_property
+    def _bases(self) -> tuple[str, ...]:
+        if self.root is None:
+            return ()
+        return tuple({str(self.root.absolute()): None, str(self.root.resolve()): None})
+
     def listed(self, line: Line) -> Listed:
-        parts = _below(line, self.root).split("/")
+        parts = self._below(line).split("/")
         folder, name = parts[-2] if len(parts) > 1 else "", _stem(normal(parts[-1]))
         if not name or (len(parts) > 1 and not folder):
             raise unknown_format(line.where, line.text)
         class_name = self._class_of.get(name) or line.class_name
         class_name = class_name or self._class_name(line, folder, name)
         return Listed(self.dataset.class_name(class_name), name)
+
+    def _below(self, line: Line) -> str:
+        """Return a path below the root. Raises `UserError` where it leads out."""
+        if ".." not in line.path.split("/"):
+            if not line.path.startswith("/"):
+                return line.path
+            path = re.sub("/+", "/", line.path)
+            for base in self._bases:
+                if path.startswith(f"{base.rstrip('/')}/"):
+                    return path.removeprefix(base).lstrip("/")
+        raise UserError(
+            f"{line.where} leads out of the data set: '{printable(line.text[:80])}'; write "
+            f"class/name, or paths below --root{f' {self.root}' if self.root else ''}"
+        )
 
     def _class_name(self, line: Line, folder: str, name: str) -> str:
         """Return the class by folder, number or name: the surest that the line has."""
@@ -179,21 +200,6 @@ class _Reader:
                 "at 1? Name the right file with --labels"
             )
         return found
-
-
-def _below(line: Line, root: Path | None) -> str:
-    """Return a path of a list below the root. Raises `UserError` where it leads out."""
-    pure = PurePosixPath(line.path)
-    if ".." not in pure.parts:
-        if not pure.is_absolute():
-            return line.path
-        for base in (root.absolute(), root.resolve()) if root else ():
-            if pure.is_relative_to(base.as_posix()):
-                return str(pure.relative_to(base.as_posix()))
-    raise UserError(
-        f"{line.where} leads out of the data set: '{printable(line.text[:80])}'; write "
-        f"class/name, or paths below --root{f' {root}' if root else ''}"
-    )
 
 
 def _stem(name: str) -> str:

@@ -96,13 +96,13 @@ def test_lists_in_the_published_formats_choose_and_split_the_videos(
 
 
 @pytest.mark.parametrize("prefix", ["", "something-something-v2-"])
-@pytest.mark.parametrize("place", [".", "labels", VIDEOS])
-@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize(
+    ("place", "inside"),
+    [(".", False), ("labels", False), (".", True), ("labels", True), (VIDEOS, True)],
+)
 def test_labels_are_found_in_both_spellings_and_in_every_place(
     tmp_path: Path, prefix: str, place: str, inside: bool
 ) -> None:
-    if place == VIDEOS and not inside:
-        pytest.skip("beside the videos, --root is their folder")
     root = downloaded(tmp_path / "ssv2", prefix=prefix, place=place)
     sources = find(root / VIDEOS if inside else root, *lists(tmp_path / "lists", "numbered"))
     assert len(sources.videos) == 4
