@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prep.plan import Splits
+from prep.list_splits import SplitRule, split_by_lists
 from prep.progress import counted
 from tasd.datasets import Dataset, Listed, Problem, Selection, SourceVideo, read_list, scan, select
 from tasd.datasets.fetch import cached_cmn_lists
@@ -12,9 +12,6 @@ from tasd.datasets.folder import read_split, split_classes
 from tasd.datasets.names import printable
 from tasd.datasets.splits import SPLIT_NAMES, other_classes
 from tasd.errors import UserError
-
-# From the names of all classes, and the splits of an earlier prep, to the splits of this prep.
-SplitRule = Callable[[Sequence[str], Splits | None], Splits]
 
 
 @dataclass(frozen=True)
@@ -40,9 +37,18 @@ def find_sources(
     split_rule: SplitRule | None,
     say: Callable[[str], None],
     follow_links: bool = False,
+    labels: Path | None = None,
 ) -> Sources:
-    """Find the videos of a data set below the root. Raises `UserError`."""
-    listed = _listed(dataset, lists, say)
+    """Find the videos of a data set below the root. Raises `UserError`.
+
+    labels: the names of labels that are numbers in the lists.
+    """
+    if labels and not lists:
+        raise UserError(f"--labels {labels} has no effect without --list; leave it out")
+    by_list = _listed(dataset, root, lists, labels, say)
+    if dataset.lists and split_rule is None:
+        split_rule = split_by_lists(dataset, by_list or {}, say)
+    listed = None if by_list is None else [line for found in by_list.values() for line in found]
     found = scan(dataset, root, follow_links=follow_links)
     selection = select(dataset, found, listed)
     if not selection.videos:
@@ -103,6 +109,13 @@ def make_split_rule(
                 "leave it out"
             )
         return None
+    if dataset.lists and not file:
+        if given:
+            raise UserError(
+                f"{given[0]} is for prep folder, and the lists of {dataset.name} split its "
+                "classes; leave it out"
+            )
+        return None
     if file and len(given) > 1:
         raise UserError(f"--split-file and {given[0]} both split the classes; give one")
     if file:
@@ -111,8 +124,12 @@ def make_split_rule(
 
 
 def _listed(
-    dataset: Dataset, lists: Sequence[Path], say: Callable[[str], None]
-) -> list[Listed] | None:
+    dataset: Dataset,
+    root: Path,
+    lists: Sequence[Path],
+    labels: Path | None,
+    say: Callable[[str], None],
+) -> dict[Path, tuple[Listed, ...]] | None:
     """Read the videos that lists name; Kinetics uses CMN's lists where they were fetched."""
     if not lists and dataset.name == "kinetics":
         lists = list(cached_cmn_lists().values())
@@ -123,4 +140,6 @@ def _listed(
             )
             return None
         say("the videos of CMN's lists, as fetched")
-    return [video for path in lists for video in read_list(dataset, path)] if lists else None
+    if not lists:
+        return None
+    return {path: read_list(dataset, path, root=root, labels=labels, say=say) for path in lists}

@@ -18,7 +18,8 @@ def prep(
     dataset: Annotated[
         str,
         typer.Argument(
-            metavar="kinetics|ucf101|hmdb51|folder", help="The data set; folder: your own clips."
+            metavar="kinetics|ucf101|hmdb51|ssv2|folder",
+            help="The data set; folder: your own clips.",
         ),
     ],
     root: Annotated[Path, typer.Option(help="Folder of the videos.")],
@@ -30,6 +31,10 @@ def prep(
         typer.Option(
             "--list", help="File that lists the videos; may be repeated. kinetics: CMN's lists."
         ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Names of labels that are numbers in lists. Default: a file beside it."),
     ] = None,
     frames: Annotated[
         str | None, typer.Option(help="Evenly spaced frames per video, or 'all'; default: 32.")
@@ -109,7 +114,13 @@ def prep(
     )
     with ProgressBar() as bar:
         sources = find_sources(
-            kind, root, list_ or [], split_rule=rule, say=bar.say, follow_links=follow_links
+            kind,
+            root,
+            list_ or [],
+            split_rule=rule,
+            say=bar.say,
+            follow_links=follow_links,
+            labels=labels,
         )
         report = prepare(
             sources,

@@ -24,7 +24,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 @app.command()
 def show(
     dataset: Annotated[
-        str | None, typer.Argument(help="kinetics, ucf101 or hmdb51; default: counts of all three.")
+        str | None,
+        typer.Argument(help="kinetics, ucf101, hmdb51 or ssv2-small; default: counts of all."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -65,7 +66,8 @@ def check(
     dataset: Annotated[
         str,
         typer.Argument(
-            metavar="kinetics|ucf101|hmdb51|folder", help="The data set; folder: your own clips."
+            metavar="kinetics|ucf101|hmdb51|ssv2|folder",
+            help="The data set; folder: your own clips.",
         ),
     ],
     root: Annotated[Path, typer.Option(help="Folder of the videos.")],
@@ -74,6 +76,10 @@ def check(
         typer.Option(
             "--list", help="List of videos; may be repeated. Default for kinetics: CMN's lists."
         ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Names of labels that are numbers in lists. Default: a file beside it."),
     ] = None,
     missing: Annotated[
         Path | None, typer.Option(help="Write the names of missing videos to this file.")
@@ -93,7 +99,9 @@ def check(
     from tasd.registry import pick
 
     kind = pick(DATASETS, dataset, what="data set")
-    listed = _listed(kind, list_ or [])
+    if labels and not list_:
+        raise UserError(f"--labels {labels} has no effect without --list; leave it out")
+    listed = _listed(kind, root, list_ or [], labels)
     if missing and listed is None:
         raise UserError(f"--missing {missing} has no effect without a list; name one with --list")
     found = scan(kind, root, follow_links=follow_links)
@@ -107,7 +115,9 @@ def check(
         _print_rows(rows, selection, found.problems)
 
 
-def _listed(dataset: "Dataset", paths: list[Path]) -> "list[Listed] | None":
+def _listed(
+    dataset: "Dataset", root: Path, paths: list[Path], labels: Path | None
+) -> "list[Listed] | None":
     """Return the lines of the lists; for Kinetics by default those of CMN's fetched lists."""
     from tasd.datasets import read_list
     from tasd.datasets.fetch import cached_cmn_lists
@@ -121,7 +131,13 @@ def _listed(dataset: "Dataset", paths: list[Path]) -> "list[Listed] | None":
                 err=True,
             )
             return None
-    lines = [line for path in paths for line in read_list(dataset, path)]
+    lines = [
+        line
+        for path in paths
+        for line in read_list(
+            dataset, path, root=root, labels=labels, say=lambda text: typer.echo(text, err=True)
+        )
+    ]
     return list(dict.fromkeys(lines)) if paths else None
 
 

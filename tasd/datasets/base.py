@@ -98,6 +98,7 @@ class Dataset:
         the classes; the videos may then lie in any folder.
     spelled: the spelling of a class name that is in no split.
     per_class: the most videos taken of a class without a list.
+    lists: where lists of videos are to be had, for a data set whose splits are those lists.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Dataset:
     labels: Callable[[Path], Mapping[str, str]] | None = None
     spelled: Callable[[str], str] = str
     per_class: int | None = None
+    lists: str = ""
 
     @cached_property
     def classes(self) -> Mapping[str, str]:

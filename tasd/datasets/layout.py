@@ -138,7 +138,8 @@ class Layout:
 def find_layout(dataset: Dataset, folders: Folders) -> Layout:
     """Find class folders below the root; the user's own lie directly in the root."""
     layout = Layout()
-    _search(dataset, folders, layout, path="", depth=DEEPEST if dataset.published else 0)
+    deep = dataset.published or dataset.labels is not None
+    _search(dataset, folders, layout, path="", depth=DEEPEST if deep else 0)
     return layout
 
 
@@ -152,7 +153,7 @@ def _search(dataset: Dataset, folders: Folders, layout: Layout, *, path: str, de
         if entry in known:
             continue
         # Beside known classes, only train/ and the like may hold more of them.
-        if depth and _PARENT.fullmatch(entry.name):
+        if depth and is_parent(entry.name):
             _search(dataset, folders, layout, path=entry.path, depth=depth - 1)
         elif dataset.labels is None and (
             depth == 0 or known or any(below.is_video for below in folders.list(entry.path))
@@ -160,6 +161,11 @@ def _search(dataset: Dataset, folders: Folders, layout: Layout, *, path: str, de
             layout.others.append(entry)
         elif depth:
             _search(dataset, folders, layout, path=entry.path, depth=depth - 1)
+
+
+def is_parent(name: str) -> bool:
+    """True for folders such as ``train_256``, which hold classes and are none."""
+    return _PARENT.fullmatch(name) is not None
 
 
 def suffix(name: str) -> str:

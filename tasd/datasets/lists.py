@@ -1,10 +1,11 @@
-"""Published lists of videos, in both line formats of this field, and the choice by a list."""
+"""Lists of videos: their lines as classes and names, and the choice of videos by a list."""
 
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from tasd.datasets.base import (
@@ -16,12 +17,11 @@ from tasd.datasets.base import (
     class_key,
     normal,
 )
+from tasd.datasets.label_maps import find_label_map, read_label_map
+from tasd.datasets.layout import is_parent
+from tasd.datasets.list_lines import Line, read_lines, unknown_format
+from tasd.datasets.names import printable
 from tasd.errors import UserError
-
-# ``train0//`` of ``train0//videos/air_drumming/x.mp4``: the split and the number of the class.
-_LABEL_BEFORE = re.compile(r"[A-Za-z]+\d*//")
-# `` 1`` of ``Archery/v_Archery_g01_c01.avi 1``, as UCF101's own lists write it.
-_LABEL_AFTER = re.compile(r"(?<=\.[A-Za-z0-9]{3})\s+\d+$")
 
 
 @dataclass(frozen=True)
@@ -46,23 +46,41 @@ class Selection:
     problems: tuple[Problem, ...] = ()
 
 
-def read_list(dataset: Dataset, path: Path) -> tuple[Listed, ...]:
-    """Read the videos that a list names, each once. Raises `UserError`, which names the line."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise UserError(f"the list {path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(
-            f"the list {path} is not a text in UTF-8; its lines must be class/name"
-        ) from None
-    named = {
-        _listed(dataset, line.strip(), where=f"line {number} of {path}"): None
-        for number, line in enumerate(lines, start=1)
-        if line.strip()
-    }
+def read_list(
+    dataset: Dataset,
+    path: Path,
+    *,
+    root: Path | None = None,
+    labels: Path | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> tuple[Listed, ...]:
+    """Read the videos that a list names, each once. Raises `UserError`, which names the line.
+
+    root: where the videos are, for absolute paths and for labels in files of the data set.
+    labels: the names of labels that are numbers; by default a file beside the list. say: is told
+    how many lines of a list of all classes are of no split, which are passed over.
+    """
+    lines = read_lines(path)
+    reader = _Reader(dataset, path, root, labels)
+    named: dict[Listed, None] = {}
+    passed: Counter[str] = Counter()
+    for line in lines:
+        listed = reader.listed(line)
+        labelled = line.number is not None or line.class_name is not None
+        if dataset.published and labelled and class_key(listed.class_name) not in dataset.classes:
+            passed[listed.class_name] += 1
+        else:
+            named[listed] = None
     if not named:
-        raise UserError(f"the list {path} is empty; its lines must be class/name")
+        raise UserError(
+            f"no line of {path} is of a class of the splits of {dataset.name}: the first is of "
+            f"{printable(next(iter(passed)))!r}; choose another list or data set"
+        )
+    if passed:
+        say(
+            f"{path}: {passed.total():,} of {len(lines):,} lines passed over, of classes in no "
+            f"split of {dataset.name} ({len(passed)}, as {printable(min(passed))!r})"
+        )
     return tuple(named)
 
 
@@ -89,16 +107,99 @@ def select(dataset: Dataset, found: Scan, listed: Iterable[Listed] | None = None
     return Selection(tuple(videos), tuple(missing), problems)
 
 
-def _listed(dataset: Dataset, line: str, *, where: str) -> Listed:
-    path = _LABEL_AFTER.sub("", _LABEL_BEFORE.sub("", line, count=1))
-    parts = path.split("/")
-    if parts[0] == "" or ".." in parts or "\\" in path or "\0" in path:
+@dataclass(frozen=True)
+class _Reader:
+    """Finds class and name of each line of one list."""
+
+    dataset: Dataset
+    path: Path
+    root: Path | None = None
+    labels: Path | None = None
+
+    @cached_property
+    def _class_of(self) -> Mapping[str, str]:
+        """The class of each video by its name, where files of the data set hold them."""
+        return self.dataset.labels(self.root) if self.dataset.labels and self.root else {}
+
+    @cached_property
+    def _class_of_number(self) -> Mapping[int, str] | None:
+        found = self.labels or find_label_map(self.path)
+        return read_label_map(found) if found else None
+
+    @cached_property
+    def _bases(self) -> tuple[str, ...]:
+        if self.root is None:
+            return ()
+        return tuple({str(self.root.absolute()): None, str(self.root.resolve()): None})
+
+    def listed(self, line: Line) -> Listed:
+        parts = self._below(line).split("/")
+        folder, name = parts[-2] if len(parts) > 1 else "", _stem(normal(parts[-1]))
+        if not name or (len(parts) > 1 and not folder):
+            raise unknown_format(line.where, line.text)
+        class_name = self._class_of.get(name) or line.class_name
+        class_name = class_name or self._class_name(line, folder, name)
+        return Listed(self.dataset.class_name(class_name), name)
+
+    def _below(self, line: Line) -> str:
+        """Return a path below the root. Raises `UserError` where it leads out."""
+        if ".." not in line.path.split("/"):
+            if not line.path.startswith("/"):
+                return line.path
+            path = re.sub("/+", "/", line.path)
+            for base in self._bases:
+                if path.startswith(f"{base.rstrip('/')}/"):
+                    return path.removeprefix(base).lstrip("/")
         raise UserError(
-            f"{where} leads out of the data set: {line!r}; write class/name, below --root"
+            f"{line.where} leads out of the data set: '{printable(line.text[:80])}'; write "
+            f"class/name, or paths below --root{f' {self.root}' if self.root else ''}"
         )
-    if len(parts) < 2 or not all(parts[-2:]):
-        raise UserError(f"{where} is not class/name: {line!r}; correct it or choose another list")
-    return Listed(dataset.class_name(parts[-2]), _stem(normal(parts[-1])))
+
+    def _class_name(self, line: Line, folder: str, name: str) -> str:
+        """Return the class by folder, number or name: the surest that the line has."""
+        if line.number is None:
+            found = folder or self.dataset.class_in_name(name)
+        elif self.labels:
+            found = self._numbered(line, folder)
+        elif self._is_class(folder):
+            found = folder
+        elif self._class_of_number is not None:
+            found = self._numbered(line, folder)
+        else:
+            found = self.dataset.class_in_name(name) or ("" if is_parent(folder) else folder)
+        if found:
+            return found
+        if line.number is None:
+            raise unknown_format(line.where, line.text)
+        raise UserError(
+            f"{line.where} has the label {line.number} and no class: "
+            f"'{printable(line.text[:80])}'; name the file of the labels' names with --labels, or "
+            "lay it beside the list as label_map.txt"
+        )
+
+    def _is_class(self, folder: str) -> bool:
+        if self.dataset.published:
+            return class_key(folder) in self.dataset.classes
+        return bool(folder) and not is_parent(folder)
+
+    def _numbered(self, line: Line, folder: str) -> str:
+        names = self._class_of_number or {}
+        assert line.number is not None
+        if line.number not in names:
+            raise UserError(
+                f"{line.where} has the label {line.number}, and the labels "
+                f"{self.labels or find_label_map(self.path)} have {min(names)} to {max(names)}; "
+                "name the right file with --labels"
+            )
+        found = names[line.number]
+        known = class_key(folder) in self.dataset.classes
+        if known and class_key(found) != class_key(folder):
+            raise UserError(
+                f"{line.where} has the label {line.number}, which is {found!r} in {self.labels}, "
+                f"but the folder {folder!r}; do the numbers of this file begin at 0 and of that "
+                "at 1? Name the right file with --labels"
+            )
+        return found
 
 
 def _stem(name: str) -> str:

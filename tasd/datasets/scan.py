@@ -137,12 +137,14 @@ def _status(entry: Entry, folders: Folders) -> os.stat_result | None:
 def _beside(dataset: Dataset, entries: Sequence[Entry], folders: Folders) -> list[SourceVideo]:
     """Find videos outside class folders, with the class from labels or names, or ""."""
     videos: list[SourceVideo] = []
+    if not entries:
+        return videos
     class_of = dataset.labels(folders.root).get if dataset.labels else dataset.class_in_name
     for entry in entries:
         if not entry.is_video and not _taken(entry, folders, beside=True):
             continue
         class_name = class_of(_stem(entry.name)) or ""
-        known = class_key(class_name) in dataset.classes
+        known = not dataset.published or class_key(class_name) in dataset.classes
         videos += _file(entry, dataset.class_name(class_name) if known else "", folders)
     return videos
 

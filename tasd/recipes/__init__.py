@@ -36,14 +36,20 @@ RECIPES: dict[str, Recipe] = {
     "chamfer": chamfer,
 }
 
+# Data sets with classes that are mirror images: "from left to right" and "from right to left".
+DIRECTED = frozenset({"ssv2"})
+
 
 def make(name: str, *, dataset: str, shot: int, settings: Sequence[tuple[str, Any]] = ()) -> Config:
     """Return the config of the recipe called ``name``, with single ``settings`` replaced.
 
     ``distill`` may be set to the name of a recipe, whose distillation is then copied, or to
-    "none". Raises `UserError` for a wrong name or setting.
+    "none". Videos of a data set of `DIRECTED` are not flipped. Raises `UserError` for a wrong name
+    or setting.
     """
     config = pick(RECIPES, name, what="recipe")(dataset, shot)
+    if dataset in DIRECTED:
+        config = replace(config, [("data.flip", False)])
     return change(config, settings)
 
 

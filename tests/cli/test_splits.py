@@ -42,7 +42,7 @@ def test_show_names_the_classes_of_one_data_set() -> None:
 
 
 def test_show_answers_a_wrong_name_with_the_right_ones() -> None:
-    assert "hmdb51, kinetics, ucf101" in refused("show", "kinetcs")
+    assert "hmdb51, kinetics, ssv2-small, ucf101" in refused("show", "kinetcs")
 
 
 def test_fetch_says_which_data_set_has_a_list() -> None:
