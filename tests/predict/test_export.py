@@ -1,6 +1,7 @@
 """An export labels clips as its run does, without the run."""
 
 import json
+import random
 import shutil
 
 import numpy as np
@@ -12,6 +13,7 @@ from tasd.predict.export import write_export
 from tasd.predict.trained import trained_network
 from tasd.runs.checkpoint import load
 from tasd.runs.folder import Run
+from tests.checkpoints import flip
 from tests.cli.test_predict import run_tasd
 from tests.runs import small_config, small_run
 
@@ -73,3 +75,26 @@ def test_an_export_without_a_threshold_says_so(home, support, tmp_path):
     run_tasd("export", home / "runs" / "tiny", "--out", tmp_path / "bare", "--no-reject")
     with pytest.raises(UserError, match="without a threshold"):
         FewShotRecognizer.from_run(tmp_path / "bare", reject=True).fit(support)
+
+
+@pytest.mark.parametrize(
+    "flips", [20, pytest.param(300, marks=[pytest.mark.long, pytest.mark.timeout(3600)])]
+)
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_flipped_bit_of_an_export_is_found(export, name, flips):
+    path = export / name
+    draw = random.Random(3)
+    whole = json.loads((export / "config.json").read_text())
+    for _ in range(flips):
+        bit = draw.randrange(8 * path.stat().st_size)
+        flip(path, bit=bit)
+        try:
+            _ = FewShotRecognizer.from_run(export).network_
+        except UserError as error:
+            told = str(error)
+            assert "\n" not in told
+        else:  # 1e-05 and 1E-05 are the same number
+            assert name == "config.json"
+            assert json.loads(path.read_text()) == whole
+        flip(path, bit=bit)
+    _ = FewShotRecognizer.from_run(export).network_

@@ -17,6 +17,7 @@ from tasd.runs import lock
 from tasd.runs.checkpoint import load
 from tasd.runs.folder import Run
 from tasd.runs.lock import RunLock
+from tasd.runs.tensorfile import read_header
 from tests.checkpoints import flip, rewrite
 from tests.runs import assert_equal_bits, command, environment, lines, small_config, small_run
 
@@ -57,6 +58,14 @@ def test_a_flipped_bit_is_found(run, name):
             load(path)
         flip(path, bit=bit)
     load(path)
+
+
+def test_the_tensor_whose_bytes_differ_is_named(run):
+    flip(run.last, bit=8 * (run.last.stat().st_size - 9))  # the sum of the last but one
+    with run.last.open("rb") as file:
+        *_, damaged, _, _ = read_header(file).entries
+    with pytest.raises(UserError, match=f"the digest of {damaged} differs"):
+        load(run.last)
 
 
 @pytest.mark.long
