@@ -1,17 +1,19 @@
-"""Files written whole or not at all, and JSON documents with a format and a version."""
+"""Files written whole or not at all, who writes them, and JSON documents with a version."""
 
 import contextlib
+import hashlib
 import json
 import math
 import os
 import re
+import socket
 import uuid
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from tasd.errors import UserError
-from tasd.writers import host_tag, runs
 
 _UNIQUE = re.compile(r"\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.writing$")
 
@@ -59,7 +61,7 @@ def _remove_stale(path: Path) -> None:
         for name in os.listdir(path.parent):
             found = _UNIQUE.search(name) if name.startswith(f".{path.name}.") else None
             ours = found is not None and found["host"] == host_tag()
-            if found and ours and not runs(int(found["pid"])):
+            if found and ours and not is_running(int(found["pid"])):
                 path.with_name(name).unlink(missing_ok=True)
 
 
@@ -130,3 +132,36 @@ def read_json(
             f"version {version}; {way_out}"
         )
     return content
+
+
+@lru_cache(maxsize=1)
+def host() -> str:
+    """The name of this host."""
+    return socket.gethostname()
+
+
+@lru_cache(maxsize=1)
+def host_tag() -> str:
+    """Eight hexadecimal digits for the host, this start of it, and its process numbers.
+
+    Two containers of one name, and a host before and after a restart, have different tags: the
+    number of a process of one says nothing in the other.
+    """
+    parts = [host()]
+    for path in (Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")):
+        try:
+            parts.append(path.read_text() if path.name == "boot_id" else str(path.stat().st_ino))
+        except OSError:
+            parts.append("")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
+
+
+def is_running(pid: int) -> bool:
+    """True where a process of this host has that number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

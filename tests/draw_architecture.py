@@ -15,7 +15,6 @@ ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "architecture.svg"
 PREP_ROW = "model"  # prep is beside tasd: it is drawn in this row
 LEFT_OUT = {"__main__", "errors", "foreign", "device", "registry", "files", "home", "progress"}
-LEFT_OUT |= {"writers"}
 BOX, HEIGHT, ROW, COLUMN, WIDTH = 118, 32, 62, 172, 860
 # The column of each package; others are placed in the middle.
 COLUMNS = {

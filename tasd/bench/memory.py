@@ -76,9 +76,7 @@ def measure(bench: Bench, *, checkpointing: bool) -> MemoryFigures:
         precision=parts.config.training.precision,
         libraries=libraries,
         networks=networks,
-        peak=torch.cuda.max_memory_reserved() + CUDA
-        if on_gpu
-        else _most_resident(),
+        peak=torch.cuda.max_memory_reserved() + CUDA if on_gpu else _most_resident(),
     )
 
 

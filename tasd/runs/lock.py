@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tasd.errors import UserError
-from tasd.writers import host, host_tag, runs
+from tasd.files import host, host_tag, is_running
 
 LOCK = ".lock"
 
@@ -97,4 +97,4 @@ def _owner(content: bytes) -> dict[str, object]:
 
 def _runs(owner: dict[str, object]) -> bool:
     pid = owner.get("pid")
-    return owner.get("tag") == host_tag() and isinstance(pid, int) and runs(pid)
+    return owner.get("tag") == host_tag() and isinstance(pid, int) and is_running(pid)
