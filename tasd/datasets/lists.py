@@ -139,7 +139,10 @@ class _Reader:
             raise unknown_format(line.where, line.text)
         class_name = self._class_of.get(name) or line.class_name
         class_name = class_name or self._class_name(line, folder, name)
-        return Listed(self.dataset.class_name(class_name), name)
+        spelled = self.dataset.class_name(class_name)
+        if not spelled.strip():
+            raise unknown_format(line.where, line.text)
+        return Listed(spelled, name)
 
     def _below(self, line: Line) -> str:
         """Return a path below the root. Raises `UserError` where it leads out."""

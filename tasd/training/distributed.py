@@ -79,7 +79,7 @@ class World:
         dist.all_gather_object(every, (socket.gethostname(), dict(told)))
         host, first = every[0]
         for rank, (other, found) in enumerate(every):
-            for what in first.keys() | found.keys():
+            for what in dict.fromkeys([*first, *found]):  # settings before what follows from them
                 if first.get(what) != found.get(what):
                     raise UserError(
                         f"rank {rank} on {other} and rank 0 on {host} differ in {what}: "

@@ -129,7 +129,7 @@ def test_features_and_evaluation_of_a_vit(small_store, tmp_path, monkeypatch, we
         said = CliRunner().invoke(app, [str(word) for word in words])
         assert said.exit_code == 0, said.output or said.exception
     files = [p.name for p in (tmp_path / "home" / "features").iterdir()]
-    assert f"folder-{VIT.replace('/', '-')}.h5" in files
+    assert f"folder-{VIT.replace('/', '_')}.h5" in files
     assert len(files) == 2
 
 

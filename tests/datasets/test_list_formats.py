@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tasd.datasets import Dataset, read_list, scan, select
@@ -193,6 +193,7 @@ def test_the_first_line_in_no_format_is_quoted_with_the_formats(tmp_path: Path) 
 
 
 @given(st.lists(st.text(alphabet="ab/. \\\",'0\r\u00e9", max_size=30), max_size=4))
+@example(["0\\ \\0"])  # a class of a space
 def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, lines) -> None:
     folder = tmp_path_factory.mktemp("lists")
     for dataset in (KINETICS, FOLDER):

@@ -114,7 +114,7 @@ def test_one_video_in_two_shards_is_refused(tmp_path: Path) -> None:
 
 def test_a_data_set_that_no_release_knows_is_refused(tmp_path: Path) -> None:
     edit_manifest(write_store(tmp_path), lambda content: content.update(dataset="x", splits=None))
-    with pytest.raises(UserError, match=r"'x'.*hmdb51, kinetics, ucf101"):
+    with pytest.raises(UserError, match=r"'x'.*hmdb51, kinetics, ssv2-small, ucf101"):
         Store(tmp_path)
 
 
