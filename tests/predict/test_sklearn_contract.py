@@ -85,8 +85,14 @@ def test_a_grid_over_matchers_and_backbones_decodes_no_clip_again(tiny, labelled
     assert search.best_score_ == 1
     assert max(map(decoded.count, decoded)) <= 2
     before = len(decoded)
-    frames = GridSearchCV(tiny, {"frames": [4], "backbone": ["resnet8"]}, cv=3).fit(paths, labels)
-    assert frames.best_params_ == {"frames": 4, "backbone": "resnet8"}
+    grid = [
+        {"backbone": ["resnet8"], "frames": [4], "weights": [tiny.weights]},
+        {"backbone": ["efficientnet_lite0"], "frames": [4], "weights": ["imagenet"]},
+    ]
+    backbones = GridSearchCV(tiny, grid, cv=3, error_score="raise").fit(paths, labels)
+    tried = [found["backbone"] for found in backbones.cv_results_["params"]]
+    assert tried == ["resnet8", "efficientnet_lite0"]
+    assert np.isfinite(backbones.cv_results_["mean_test_score"]).all()
     assert len(decoded) > before
     assert len(opened._open) <= opened.MOST_OPEN
 
