@@ -9,9 +9,9 @@ from prep.progress import counted
 from tasd.datasets import Dataset, Listed, Problem, Selection, SourceVideo, read_list, scan, select
 from tasd.datasets.fetch import cached_cmn_lists
 from tasd.datasets.folder import read_split, split_classes
-from tasd.datasets.names import printable
 from tasd.datasets.splits import SPLIT_NAMES, other_classes
 from tasd.errors import UserError
+from tasd.foreign import clean
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def find_sources(
         )
     if found.followed:
         links = counted(len(found.followed), "link")
-        say(f"{links} out of {root} followed, the first {printable(found.followed[0])}")
+        say(f"{links} out of {root} followed, the first {clean(found.followed[0])}")
     return Sources(
         videos=selection.videos,
         missing=tuple(video.id for video in selection.missing),
@@ -79,7 +79,7 @@ def _classes(dataset: Dataset) -> set[str]:
 def _no_class(dataset: Dataset, root: Path, classes: Collection[str]) -> str:
     there, known = sorted(classes), sorted(_classes(dataset))
     return (
-        f"no class of {dataset.name} is below {root}: there are {printable(', '.join(there[:3]))}"
+        f"no class of {dataset.name} is below {root}: there are {clean(', '.join(there[:3]))}"
         f"{' ...' if len(there) > 3 else ''}, and expected are {', '.join(known[:3])} ... as "
         f"{dataset.layout}; correct --root, or for classes of your own: tasd prep folder"
     )

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from prep.report import KINDS, USUAL_EPISODES, Report
-from tasd.datasets.names import printable
+from tasd.foreign import clean
 from tasd.store import REPORT
 
 EXAMPLES = 3
@@ -23,7 +23,7 @@ def print_report(report: Report, store: Path, console: Console | None = None) ->
             short = [f"{name} ({report.prepared.get(name, 0)})" for name in few[:NAMES]]
             more = f" and {len(few) - NAMES} more" if len(few) > NAMES else ""
             line = f"too few videos for {name}, {need} a class: {', '.join(short)}{more}"
-            console.print(printable(line), markup=False, soft_wrap=True)
+            console.print(clean(line), markup=False, soft_wrap=True)
     console.print(f"store: {store}\nfull report: {store / REPORT}", markup=False, soft_wrap=True)
 
 
@@ -51,4 +51,4 @@ def _table(report: Report) -> Table:
 
 def _plain(text: str) -> str:
     """Escape control characters, and square brackets, which rich would read as markup."""
-    return printable(text, keep="\n").replace("[", r"\[")
+    return clean(text, keep="\n").replace("[", r"\[")

@@ -18,6 +18,24 @@ if TYPE_CHECKING:
 RunOption = Annotated[
     Path | None, typer.Option(help="A run; default: the newest that has a best checkpoint.")
 ]
+ChoiceOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="A run or an export; default: the newest run with a pretrained backbone, else the "
+        "default of --backbone."
+    ),
+]
+BackboneOption = Annotated[
+    str | None,
+    typer.Option(help="A pretrained backbone in place of a run: an answer without training."),
+]
+BareMatcherOption = Annotated[
+    str | None,
+    typer.Option(help="Matcher of --backbone, one without weights of its own; default: bimhm."),
+]
+RunStoreOption = Annotated[
+    Path | None, typer.Option(help="The run's store, where it is not under $TASD_HOME.")
+]
 StoreOption = Annotated[
     Path | None, typer.Option(help="Prepared store; default: the one that the run was trained on.")
 ]

@@ -8,6 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tasd.cli.options import (
+    BackboneOption,
+    BareMatcherOption,
+    ChoiceOption,
+    DeviceOption,
+    RunStoreOption,
+    WeightsOption,
+)
+
 if TYPE_CHECKING:
     from tasd.predict import Answer, FewShotRecognizer
     from tasd.predict.formats import AnswerFormat
@@ -23,24 +32,10 @@ def predict(
         list[Path] | None,
         typer.Argument(metavar="VIDEO...", help="Clips to label, or folders of clips."),
     ] = None,
-    run: Annotated[
-        Path | None,
-        typer.Option(
-            help="A run or an export; default: the newest run with a pretrained backbone, else the "
-            "default of --backbone."
-        ),
-    ] = None,
-    backbone: Annotated[
-        str | None,
-        typer.Option(help="A pretrained backbone in place of a run: an answer without training."),
-    ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Weights of --backbone: imagenet (default), or a file.")
-    ] = None,
-    matcher: Annotated[
-        str | None,
-        typer.Option(help="Matcher of --backbone, one without weights of its own; default: bimhm."),
-    ] = None,
+    run: ChoiceOption = None,
+    backbone: BackboneOption = None,
+    weights: WeightsOption = None,
+    matcher: BareMatcherOption = None,
     learn: Annotated[
         str | None,
         typer.Option(
@@ -85,14 +80,12 @@ def predict(
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print CSV, one line for each clip.")
     ] = False,
-    store: Annotated[
-        Path | None, typer.Option(help="The run's store, where it is not under $TASD_HOME.")
-    ] = None,
+    store: RunStoreOption = None,
     cache: Annotated[
         bool,
         typer.Option(help="Keep the features of support clips: in the run, or in $TASD_HOME."),
     ] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: DeviceOption = "auto",
 ) -> None:
     """Label clips by a few examples of each class.
 

@@ -5,33 +5,27 @@ from typing import Annotated
 
 import typer
 
+from tasd.cli.options import (
+    BackboneOption,
+    BareMatcherOption,
+    ChoiceOption,
+    DeviceOption,
+    RunStoreOption,
+    WeightsOption,
+)
+
 
 def serve(
-    run: Annotated[
-        Path | None,
-        typer.Option(
-            help="A run or an export; default: the newest run with a pretrained backbone, else the "
-            "default of --backbone."
-        ),
-    ] = None,
-    backbone: Annotated[
-        str | None, typer.Option(help="A pretrained backbone in place of a run.")
-    ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Weights of --backbone: imagenet (default), or a file.")
-    ] = None,
-    matcher: Annotated[
-        str | None,
-        typer.Option(help="Matcher of --backbone, one without weights of its own; default: bimhm."),
-    ] = None,
+    run: ChoiceOption = None,
+    backbone: BackboneOption = None,
+    weights: WeightsOption = None,
+    matcher: BareMatcherOption = None,
     support: Annotated[
         Path | None,
         typer.Option(help="Begin with the clips of this folder <class>/<clips>; it is only read."),
     ] = None,
-    store: Annotated[
-        Path | None, typer.Option(help="The run's store, where it is not under $TASD_HOME.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    store: RunStoreOption = None,
+    device: DeviceOption = "auto",
     host: Annotated[
         str, typer.Option(help="Address to serve on; beyond this machine a token is needed.")
     ] = "127.0.0.1",

@@ -181,12 +181,12 @@ def _print_rows(
 
 def _print_problems(problems: "Sequence[Problem]", most: int = 5) -> None:
     """Print a few of each kind: a download of Kinetics-700 has 600 classes of no split."""
-    from tasd.datasets.names import printable
+    from tasd.foreign import clean
 
     for kind in sorted({problem.kind for problem in problems}):
         same = [problem for problem in problems if problem.kind == kind]
         for problem in same[:most]:
-            typer.echo(printable(f"{kind}: {problem.path}: {problem.reason}"), err=True)
+            typer.echo(clean(f"{kind}: {problem.path}: {problem.reason}"), err=True)
         if len(same) > most:
             typer.echo(f"{kind}: and {len(same) - most} more", err=True)
 
@@ -201,7 +201,7 @@ def _print_table(header: list[str], rows: list[list[Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from tasd.datasets.names import printable
+    from tasd.foreign import clean
 
     table = Table(box=SIMPLE_HEAD)
     for number, title in enumerate(header):
@@ -209,7 +209,7 @@ def _print_table(header: list[str], rows: list[list[Any]]) -> None:
         table.add_column(title, justify="left" if text else "right", no_wrap=True)
     for row in rows:
         # Square brackets of a name are no markup.
-        table.add_row(*(printable(str(cell)).replace("[", r"\[") for cell in row))
+        table.add_row(*(clean(str(cell)).replace("[", r"\[") for cell in row))
     Console(highlight=False).print(table)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasd.datasets.base import VIDEO_SUFFIXES
-from tasd.datasets.names import printable
 from tasd.errors import UserError
+from tasd.foreign import clean
 
 KNOWN_FORMATS = (
     "class/name; path label; path frames label; path,label (all with quotes, backslashes, or "
@@ -61,7 +61,7 @@ def read_lines(path: Path) -> list[Line]:
 
 def unknown_format(where: str, text: str) -> UserError:
     """Return the error for a line in no known format, which it quotes."""
-    shown = printable(text[:80]) + ("..." if len(text) > 80 else "")
+    shown = clean(text[:80]) + ("..." if len(text) > 80 else "")
     return UserError(f"{where} is in no known format: '{shown}'; known are {KNOWN_FORMATS}")
 
 

@@ -20,8 +20,8 @@ from tasd.datasets.base import (
 from tasd.datasets.label_maps import find_label_map, read_label_map
 from tasd.datasets.layout import is_parent
 from tasd.datasets.list_lines import Line, read_lines, unknown_format
-from tasd.datasets.names import printable
 from tasd.errors import UserError
+from tasd.foreign import clean
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,12 @@ def read_list(
     if not named:
         raise UserError(
             f"no line of {path} is of a class of the splits of {dataset.name}: the first is of "
-            f"{printable(next(iter(passed)))!r}; choose another list or data set"
+            f"{clean(next(iter(passed)))!r}; choose another list or data set"
         )
     if passed:
         say(
             f"{path}: {passed.total():,} of {len(lines):,} lines passed over, of classes in no "
-            f"split of {dataset.name} ({len(passed)}, as {printable(min(passed))!r})"
+            f"split of {dataset.name} ({len(passed)}, as {clean(min(passed))!r})"
         )
     return tuple(named)
 
@@ -154,7 +154,7 @@ class _Reader:
                 if path.startswith(f"{base.rstrip('/')}/"):
                     return path.removeprefix(base).lstrip("/")
         raise UserError(
-            f"{line.where} leads out of the data set: '{printable(line.text[:80])}'; write "
+            f"{line.where} leads out of the data set: '{clean(line.text[:80])}'; write "
             f"class/name, or paths below --root{f' {self.root}' if self.root else ''}"
         )
 
@@ -176,7 +176,7 @@ class _Reader:
             raise unknown_format(line.where, line.text)
         raise UserError(
             f"{line.where} has the label {line.number} and no class: "
-            f"'{printable(line.text[:80])}'; name the file of the labels' names with --labels, or "
+            f"'{clean(line.text[:80])}'; name the file of the labels' names with --labels, or "
             "lay it beside the list as label_map.txt"
         )
 

@@ -18,8 +18,8 @@ from tasd.datasets.base import (
 )
 from tasd.datasets.content import file_head, not_a_video
 from tasd.datasets.layout import UNFINISHED, Entry, Folders, Layout, find_layout, suffix
-from tasd.datasets.names import printable
 from tasd.errors import UserError
+from tasd.foreign import clean
 
 
 def scan(
@@ -174,7 +174,7 @@ def _absent_classes(dataset: Dataset, videos: Sequence[SourceVideo]) -> list[Pro
 
 def _nothing(dataset: Dataset, folders: Folders) -> str:
     problems = [*folders.problems, *folders.groups()]
-    reasons = [f" ({printable(problem.path)}: {problem.reason})" for problem in problems[:1]]
+    reasons = [f" ({clean(problem.path)}: {problem.reason})" for problem in problems[:1]]
     return (
         f"no video found below {folders.root}{''.join(reasons)}; {dataset.name} has the layout "
         f"{dataset.layout}"

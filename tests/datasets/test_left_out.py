@@ -3,7 +3,7 @@ from pathlib import Path
 from prep.report import Report
 from tasd.datasets import scan
 from tasd.datasets.folder import FOLDER
-from tasd.datasets.names import printable
+from tasd.foreign import clean
 from tests.datasets.trees import tree
 
 MP4 = b"\0\0\0\x20ftypisom" + bytes(40)
@@ -29,5 +29,5 @@ def test_what_is_left_out_is_named_once_with_a_count(tmp_path: Path) -> None:
 
 
 def test_names_are_escaped_for_the_screen() -> None:
-    assert printable("a\x1b[2Jb\u202e\udc80") == "a\\x1b[2Jb\\u202e\\udc80"
-    assert printable("naïve 日本") == "naïve 日本"
+    assert clean("a\x1b[2Jb\u202e\udc80") == "a\\x1b[2Jb\\u202e\\udc80"
+    assert clean("naïve 日本") == "naïve 日本"

@@ -2,7 +2,6 @@
 
 import os
 import random
-import time
 
 import h5py
 import numpy as np
@@ -58,9 +57,7 @@ def test_hdf5_that_does_not_end_is_stopped(tmp_path, monkeypatch):
                     "while True: pass\n")  # fmt: skip
     monkeypatch.setattr(hdf5, "__file__", str(slow))
     monkeypatch.setattr(opening, "SECONDS", 1)
-    began = time.monotonic()
     assert "HDF5 does not open it within 1 s" in refusal(write(tmp_path / "mine.h5"))
-    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("code", ["import os; os.abort()", "import sys; sys.exit(9)"])
