@@ -174,6 +174,7 @@ def _absent_classes(dataset: Dataset, videos: Sequence[SourceVideo]) -> list[Pro
 
 def _nothing(dataset: Dataset, folders: Folders) -> str:
     problems = [*folders.problems, *folders.groups()]
+    problems.sort(key=lambda problem: "link" not in problem.reason)  # they empty their folders
     reasons = [f" ({clean(problem.path)}: {problem.reason})" for problem in problems[:1]]
     return (
         f"no video found below {folders.root}{''.join(reasons)}; {dataset.name} has the layout "

@@ -39,7 +39,7 @@ def _in_folder(root: Path) -> tuple[dict[str, list[Path]], dict[str, str]]:
             f"the support {root} is not a folder; give one that has a folder of clips for each "
             "class"
         )
-    found = scan(DATASETS["folder"], root)
+    found = scan(DATASETS["folder"], root, follow_links=True)
     if not found.videos:
         raise UserError(
             f"the support {root} holds {len(found.loose)} clips, but none in a class folder; put "

@@ -28,3 +28,11 @@ def test_clips_without_class_folders_are_answered_with_what_to_do(tmp_path: Path
 def test_a_support_that_is_no_folder_is_told_as_the_support(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"the support .*nowhere is not a folder"):
         support_clips(tmp_path / "nowhere", None)
+
+
+def test_a_support_may_be_made_of_links_to_clips_elsewhere(tmp_path: Path) -> None:
+    elsewhere = tree(tmp_path / "elsewhere", "1.mp4")
+    root = tmp_path / "support"
+    (root / "a").mkdir(parents=True)
+    (root / "a/1.mp4").symlink_to(elsewhere / "1.mp4")
+    assert support_clips(root, None) == ({"a": [root / "a/1.mp4"]}, {})
