@@ -6,7 +6,7 @@ ifneq ($(wildcard ../shared/data/README.md),)
 export TASD_TEST_DATA ?= $(abspath ../shared)
 endif
 
-.PHONY: setup demo test test-long test-gpu check format
+.PHONY: setup demo test test-long test-gpu check format wheel
 
 setup: .venv/installed
 
@@ -38,3 +38,7 @@ check: setup
 format: setup
 	$(BIN)/ruff format tasd prep tests
 	$(BIN)/ruff check --fix tasd prep tests
+
+# The same bytes from the same commit: the times in the wheel are those of the commit.
+wheel: setup
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --wheel

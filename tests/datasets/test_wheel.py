@@ -1,9 +1,11 @@
 """The files in the wheel: modules, class lists, real clips, and the mark of a typed package."""
 
 import email
+import os
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 import zipfile
 from pathlib import Path
@@ -55,19 +57,36 @@ def sources(top: str) -> list[Path]:
     return list((TOP / top).rglob("*.py"))
 
 
-@pytest.mark.long
-def test_an_installed_wheel_is_whole_and_finds_its_class_lists(tmp_path: Path) -> None:
-    """Builds a wheel, which downloads setuptools, and reads the class lists from it."""
-    source = tmp_path / "source"  # building writes into the tree
+def build(source: Path, folder: Path) -> Path:
+    """Build a wheel from a copy of the tree, since building writes into it."""
     source.mkdir()
     for name in ("tasd", "prep", "splits"):
         skipped = shutil.ignore_patterns("__pycache__")
         shutil.copytree(TOP / name, source / name, symlinks=True, ignore=skipped)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(TOP / name, source)
-    build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(source)]
-    subprocess.run(build, check=True, capture_output=True, timeout=280)
-    (wheel,) = tmp_path.glob("*.whl")
+    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(source)]
+    environment = os.environ | {"SOURCE_DATE_EPOCH": "1700000000"}
+    subprocess.run(command, check=True, capture_output=True, timeout=280, env=environment)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.mark.long
+def test_two_builds_of_one_tree_are_the_same_bytes(tmp_path: Path) -> None:
+    first = build(tmp_path / "one", tmp_path / "first")
+    for path in (TOP / "README.md", TOP / "pyproject.toml"):
+        assert path.stat().st_mtime != 1700000000  # the times of the files do not count
+    time.sleep(2.1)  # the times in a zip file are even seconds
+    second = build(tmp_path / "two", tmp_path / "second")
+    assert first.name == second.name
+    assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.long
+def test_an_installed_wheel_is_whole_and_finds_its_class_lists(tmp_path: Path) -> None:
+    """Builds a wheel, which downloads setuptools, and reads the class lists from it."""
+    wheel = build(tmp_path / "source", tmp_path)
     with zipfile.ZipFile(wheel) as content:
         names = content.namelist()
         lists = {
