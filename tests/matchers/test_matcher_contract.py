@@ -201,7 +201,8 @@ def test_norms_are_used_where_declared_and_change_nothing(matcher: Matcher, shot
     ],
 )
 def test_scores_are_means_of_pair_distances_where_declared(name: str, options: Mapping[str, Any]):
-    built, given = build(name, CHANNELS, frames=FRAMES, **options), task()
+    built = build(name, CHANNELS, frames=FRAMES, **options).double().eval()
+    given = task()
     assert built.pairwise
     ready = prepared(built, given)
     pairs = built.pair_distances(ready.query, ready.support)
