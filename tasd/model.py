@@ -140,13 +140,8 @@ def build_model(config: Config, *, classes: int, initialise: bool = True) -> Mod
         level_channels=backbone.level_channels,
         **config.matcher.options,
     )
-    if network.backbone == backbones.CACHED and (
-        matcher.needs_maps or matcher.needs_pixels or matcher.levels
-    ):
-        raise UserError(
-            f"--matcher {config.matcher.name} reads feature maps or pixels, and --features "
-            "trains on pooled features; choose another matcher, or train on frames"
-        )
+    if network.backbone == backbones.CACHED and (matcher.needs_maps or matcher.needs_pixels):
+        raise _on_features(config.matcher.name)
     return Model(
         backbone,
         encoder,
@@ -162,14 +157,23 @@ def build_model(config: Config, *, classes: int, initialise: bool = True) -> Mod
 def _check_levels(config: Config, backbone: backbones.Backbone) -> None:
     """Refuse a matcher of several stages on a backbone that gives its last map alone."""
     name, network = config.matcher.name, config.network.backbone
-    matcher = MATCHERS.get(name)
-    if matcher is None or matcher.levels < 2 or backbone.taps or network == backbones.CACHED:
+    levels = MATCHERS[name].levels if name in MATCHERS else 0
+    if levels and network == backbones.CACHED:
+        raise _on_features(name)
+    if levels < 2 or backbone.taps:
         return
     there_are = [each for each in backbones.BACKBONES if backbones.described(each).taps]
     raise UserError(
-        f"--matcher {name} reads the maps of the backbone's last {matcher.levels} stages, and "
+        f"--matcher {name} reads the maps of the backbone's last {levels} stages, and "
         f"--backbone {network} gives the last one alone; choose one of {', '.join(there_are)}, or "
         "another matcher"
+    )
+
+
+def _on_features(matcher: str) -> UserError:
+    return UserError(
+        f"--matcher {matcher} reads feature maps or pixels, and --features trains on pooled "
+        "features; choose another matcher, or train on frames"
     )
 
 
