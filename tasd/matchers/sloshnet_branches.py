@@ -97,5 +97,5 @@ class Branches(nn.Module):
         """Compute a vector for every frame."""
         pixels = maps.permute(0, 2, 3, 4, 1)
         of_long, of_short = 2 * self.gamma.softmax(dim=0)
-        both = of_short * self.short(pixels) + of_long * self.long(pixels)
+        both: Tensor = of_short * self.short(pixels) + of_long * self.long(pixels)
         return both.mean(dim=(2, 3))
