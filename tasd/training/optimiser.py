@@ -38,9 +38,10 @@ def build(learner: Learner, options: OptimiserOptions, *, pretrained: bool) -> O
         for (rate, decay), parameters in groups.items()
         if rate > 0
     ]
-    kinds: dict[str, type[Adam] | type[SGD]] = {"adam": Adam, "adamw": AdamW, "sgd": SGD}
-    extra = {"momentum": options.momentum} if options.name == "sgd" else {}
-    return kinds[options.name](trained, lr=options.lr, foreach=True, **extra)
+    if options.name == "sgd":
+        return SGD(trained, lr=options.lr, momentum=options.momentum, foreach=True)
+    kind = AdamW if options.name == "adamw" else Adam
+    return kind(trained, lr=options.lr, foreach=True)
 
 
 def _scales(backbone: Backbone, options: OptimiserOptions, *, pretrained: bool) -> dict[int, float]:
