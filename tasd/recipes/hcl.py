@@ -3,9 +3,6 @@
 from tasd.config import Config, MatcherOptions, OptimiserOptions, TrainingOptions, replace
 from tasd.recipes.published import as_published
 
-VIDEOS = 48  # of a step in the authors' code: two of each of 24 classes
-WHOLE_BATCH = ("kinetics", "ucf101", "hmdb51", "ssv2")  # have training classes enough for it
-
 
 def hcl(dataset: str, shot: int) -> Config:
     """Zheng et al., "Hierarchical Matching and Contrastive Learning", ECCV 2022.
@@ -18,10 +15,11 @@ def hcl(dataset: str, shot: int) -> Config:
     gradients clipped to 0.1, 15,000 steps of 48 videos, no cross-entropy over the classes of an
     episode, a classifier of weight 1, contrast of weight 1 (whole videos), 0.5 (clips) and 0.5
     (patches), a cycle over clips of 0.25. The released loop ends each epoch after one step; what
-    is meant is trained here. Ours: episodes of one query and as many classes as make 48 videos, 24
-    at one shot (other data sets than those with published splits: 5 classes), on which validation
-    then selects; a cosine for their one step to 0.1; colour jitter alike in all frames of a video,
-    where theirs draws crop and colour anew for each frame.
+    is meant is trained here. Ours: a cosine for their one step to 0.1; colour jitter alike in all
+    frames of a video, where theirs draws crop and colour anew for each frame; and episodes of five
+    classes, the way that validation and test then have too. Their batch is an episode of 24 classes
+    with one shot and one query: ``tasd train --recipe hcl --way 24``, which is validated on as many
+    classes as there are, then ``tasd evaluate --way 5``. It has 46 negatives a video in place of 8.
     """
     made = as_published(
         dataset,
@@ -41,11 +39,9 @@ def hcl(dataset: str, shot: int) -> Config:
         optimiser=OptimiserOptions(name="adamw", lr=1e-4, weight_decay=1e-4),
         training=TrainingOptions(episodes=15_000, metric=0.0),
     )
-    way = VIDEOS // (shot + 1) if dataset in WHOLE_BATCH else made.episode.way
     return replace(
         made,
         [
-            ("episode.way", max(2, way)),
             ("data.jitter", 0.4),
             ("optimiser.backbone_scale", 0.1),
             ("optimiser.clip", 0.1),
