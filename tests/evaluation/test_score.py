@@ -16,7 +16,6 @@ from tasd.matchers import MATCHERS, build
 from tasd.types import Task
 from tests.feature_stores import CLASSES, TIME, WIDTH, episodes, feature_store
 
-
 # HCL compares patches in the published width of 1152, which takes long on a processor.
 NARROW = {"hcl": {"width": 24}}
 
