@@ -147,6 +147,7 @@ class OptimiserOptions(_Options):
         1.0, gt=0, le=1, description="factor on the rate from a layer of the backbone to the next"
     )
     weight_decay: float = Field(1e-4, ge=0)
+    momentum: float = Field(0.0, ge=0, lt=1, description="of sgd")
     clip: float | None = Field(1.0, gt=0, description="largest norm of the gradient")
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup: int | None = Field(None, ge=0, description="episodes; default min(500, episodes/10)")
@@ -163,6 +164,7 @@ class TrainingOptions(_Options):
     )
     channels_last: bool = True
     compile: bool = False
+    metric: float = Field(1.0, ge=0, description="weight of L_M, the cross-entropy over the ways")
     auxiliary: float = Field(0.1, ge=0, description="weight of the training-class classifier")
     validation_every: int | None = Field(None, ge=1, description="default max(50, episodes/60)")
     validation_episodes: int = Field(500, ge=2)
@@ -276,6 +278,8 @@ def replace(config: Config, settings: Sequence[tuple[str, Any]]) -> Config:
                 f"{key} has no effect: it needs {terms} above 0; set that too, or leave out {key}"
             )
         other, idle = _IDLE.get(key, ("", None))
+        if key == "optimiser.momentum" and changed.optimiser.name != "sgd":
+            raise UserError(f"{key} has no effect on {changed.optimiser.name}; leave it out")
         if other and operator.attrgetter(other)(changed) == idle:
             raise UserError(f"{key} has no effect while {other} is {idle!r}; leave it out")
     if config.data.features is not None:

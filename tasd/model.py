@@ -1,6 +1,7 @@
 """The network of student and teacher: pixels -> A and F -> scores, projection, relation."""
 
 import copy
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float, UInt8
@@ -10,10 +11,11 @@ from tasd import backbones
 from tasd.backbones import weights
 from tasd.backbones.temporal import TemporalEncoder
 from tasd.config import Config, DistillOptions, NetworkOptions
-from tasd.device import PrecisionChoice, resolve_precision
+from tasd.device import PrecisionChoice, outside_autocast, resolve_precision, widened
 from tasd.errors import UserError
 from tasd.losses.distill import ProjectionHead
 from tasd.losses.relation import GloRe
+from tasd.matchers import MATCHERS
 from tasd.matchers import build as build_matcher
 from tasd.matchers.base import Matcher
 from tasd.types import Clips, Features, Normalisation
@@ -55,8 +57,10 @@ class Model(nn.Module):
         self.register_buffer("mean", 255 * torch.tensor(pixels.mean))
         self.register_buffer("std", 255 * torch.tensor(pixels.std))
 
-    def forward(self, frames: Clips) -> Features:
+    def forward(self, frames: Clips, *, levels: int = 0) -> Features:
         """Compute A and F of some clips: inside in `precision`, F in float32.
+
+        levels: also give the maps of that many of the backbone's last stages.
 
         Cached features give F alone, without maps.
         """
@@ -65,8 +69,22 @@ class Model(nn.Module):
             if frames.ndim == 3:
                 return Features(frames=self.encoder(frames).float())
             # Channels stand last in memory already: the permutation costs no copy.
-            seen = self.backbone.pooled(self.normalised(frames).permute(0, 1, 4, 2, 3))
-            return Features(frames=self.encoder(seen.frames).float(), maps=seen.maps)
+            pixels = self.normalised(frames).permute(0, 1, 4, 2, 3)
+            seen = (
+                self.backbone.pooled_levels(pixels, count=levels)
+                if levels
+                else self.backbone.pooled(pixels)
+            )
+            return Features(self.encoder(seen.frames).float(), seen.maps, seen.levels)
+
+    def condensed(self, frames: Clips) -> Features:
+        """Compute the features as they are kept: the matcher folds stages that it reads into F."""
+        if not self.matcher.levels:
+            return self(frames)  # type: ignore[no-any-return]
+        features: Features = self(frames, levels=self.matcher.levels)
+        with outside_autocast(features.frames):
+            wide = tuple(map(widened, features.levels))
+            return self.matcher.condense(replace(features, levels=wide))
 
     def normalised(
         self, frames: UInt8[Tensor, "videos time height width 3"]
@@ -113,18 +131,17 @@ def build_model(config: Config, *, classes: int, initialise: bool = True) -> Mod
         feedforward=network.feedforward,
         dropout=network.dropout,
     )
+    _check_levels(config, backbone)
     matcher = build_matcher(
         config.matcher.name,
         channels,
         classes=classes,
         frames=config.data.frames,
+        level_channels=backbone.level_channels,
         **config.matcher.options,
     )
     if network.backbone == backbones.CACHED and (matcher.needs_maps or matcher.needs_pixels):
-        raise UserError(
-            f"--matcher {config.matcher.name} reads feature maps or pixels, and --features "
-            "trains on pooled features; choose another matcher, or train on frames"
-        )
+        raise _on_features(config.matcher.name)
     return Model(
         backbone,
         encoder,
@@ -134,6 +151,29 @@ def build_model(config: Config, *, classes: int, initialise: bool = True) -> Mod
         normalisation=normalisation,
         precision=config.training.precision,
         channels_last=config.training.channels_last,
+    )
+
+
+def _check_levels(config: Config, backbone: backbones.Backbone) -> None:
+    """Refuse a matcher of several stages on a backbone that gives its last map alone."""
+    name, network = config.matcher.name, config.network.backbone
+    levels = MATCHERS[name].levels if name in MATCHERS else 0
+    if levels and network == backbones.CACHED:
+        raise _on_features(name)
+    if levels < 2 or backbone.taps:
+        return
+    there_are = [each for each in backbones.BACKBONES if backbones.described(each).taps]
+    raise UserError(
+        f"--matcher {name} reads the maps of the backbone's last {levels} stages, and "
+        f"--backbone {network} gives the last one alone; choose one of {', '.join(there_are)}, or "
+        "another matcher"
+    )
+
+
+def _on_features(matcher: str) -> UserError:
+    return UserError(
+        f"--matcher {matcher} reads feature maps or pixels, and --features trains on pooled "
+        "features; choose another matcher, or train on frames"
     )
 
 

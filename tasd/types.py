@@ -52,10 +52,13 @@ class Features:
 
     frames: the frame-level features F that matchers compare.
     maps: the backbone's feature maps A, or None where only frames were kept.
+    levels: the maps of the backbone's last stages, the finest first and A last; only for a matcher
+        that reads them, until `Matcher.condense` has folded them into the frames.
     """
 
     frames: Float[Tensor, "videos time channels"]
     maps: Float[Tensor, "videos channels time height width"] | None = None
+    levels: tuple[Float[Tensor, "videos _ time _ _"], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Task:
     support_classes, query_classes: indices among the training classes; only in training.
     support_pixels, query_pixels: the normalised frames that the backbone reads; only in
         training, where a matcher's own loss needs them.
+    support_levels, query_levels: as in `Features`; empty where they are condensed already.
     support_norms, query_norms: Euclidean norm of every frame, where it is already known.
     """
 
@@ -76,6 +80,8 @@ class Task:
     support_labels: Int64[Tensor, "episodes support"]
     support_maps: Float[Tensor, "episodes support channels time height width"] | None = None
     query_maps: Float[Tensor, "episodes query channels time height width"] | None = None
+    support_levels: tuple[Float[Tensor, "episodes support _ time _ _"], ...] = ()
+    query_levels: tuple[Float[Tensor, "episodes query _ time _ _"], ...] = ()
     query_labels: Int64[Tensor, "episodes query"] | None = None
     support_classes: Int64[Tensor, "episodes support"] | None = None
     query_classes: Int64[Tensor, "episodes query"] | None = None

@@ -4,7 +4,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -43,10 +43,14 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class Pooled:
-    """The output of a backbone: maps A, and frames, the vectors that the encoder reads."""
+    """The output of a backbone: maps A, and frames, the vectors that the encoder reads.
+
+    levels: the maps of the last stages, the finest first and A last, where they were asked for.
+    """
 
     maps: Float[Tensor, "videos channels time rows columns"]
     frames: Float[Tensor, "videos time channels"]
+    levels: tuple[Float[Tensor, "videos _ time _ _"], ...] = ()
 
 
 class Backbone(nn.Module):
@@ -57,6 +61,8 @@ class Backbone(nn.Module):
     channels: C of the feature map A.
     pretrained: published weights, by the name that ``network.weights`` uses.
     size: side of the pictures, in pixels, that the published weights were trained on.
+    taps: stages or blocks, by name, and the channels of their maps: the last ones at stride 4, 8
+    and 16 that come before A. Matchers may ask for these maps. Empty where there are none.
 
     own_pooling: True where `pooled` does not take the mean of A; `tasd.model` may switch it off.
     """
@@ -69,6 +75,7 @@ class Backbone(nn.Module):
         pretrained: Mapping[str, Pretrained],
         clips: bool = False,
         size: int = 224,
+        taps: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.stages = [name for name, _ in stages]
@@ -78,14 +85,21 @@ class Backbone(nn.Module):
         self.pretrained = pretrained
         self.clips = clips
         self.size = size
+        self.taps = dict(taps or {})
         self.gradient_checkpointing = False
         self.batchnorm_frozen = False
         self.own_pooling = False
+        self._staged: Callable[..., tuple[Tensor, ...]] = self._through
 
     @property
     def file_layout(self) -> Pretrained | None:
         """The layout, mean and deviation of a file: those of the first published weights."""
         return next(iter(self.pretrained.values()), None)
+
+    @property
+    def level_channels(self) -> tuple[int, ...]:
+        """The channels of the maps that `levels` gives, those of A last."""
+        return (*self.taps.values(), self.channels)
 
     @property
     def saw_kinetics(self) -> bool:
@@ -116,6 +130,31 @@ class Backbone(nn.Module):
         """Compute A and, from it, the pooled frames: its mean over rows and columns."""
         maps = self(frames)
         return Pooled(maps, maps.mean(dim=(3, 4), dtype=torch.float32).transpose(1, 2))
+
+    def levels(
+        self, frames: Float[Tensor, "videos time 3 height width"], *, count: int
+    ) -> tuple[Float[Tensor, "videos _ time _ _"], ...]:
+        """Compute the maps of the last ``count`` stages, at most `level_channels`, in one pass."""
+        assert 1 < count <= len(self.level_channels), "the backbone has no such stages"
+        videos, time = frames.shape[:2]
+        found = self._staged(frames.flatten(0, 1), tuple(self.taps)[1 - count :])
+        return tuple(maps.unflatten(0, (videos, time)).transpose(1, 2) for maps in found)
+
+    def pooled_levels(
+        self, frames: Float[Tensor, "videos time 3 height width"], *, count: int
+    ) -> Pooled:
+        """Compute what `pooled` does, with the maps of the last ``count`` stages."""
+        if count == 1:
+            seen = self.pooled(frames)
+            return replace(seen, levels=(seen.maps,))
+        levels = self.levels(frames, count=count)
+        pooled = levels[-1].mean(dim=(3, 4), dtype=torch.float32).transpose(1, 2)
+        return Pooled(levels[-1], pooled, levels)
+
+    def compile(self, *arguments: Any, **options: Any) -> None:
+        """Compile the pass over frames, and that which keeps the maps of earlier stages."""
+        super().compile(*arguments, **options)
+        self._staged = torch.compile(self._through, *arguments, **options)
 
     def adapt(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Bring a published state dict, or one of a file, into the layout of ``pretrained``."""
@@ -148,21 +187,36 @@ class Backbone(nn.Module):
         return frozenset()
 
     def _run(self, maps: Tensor) -> Tensor:
-        on = self.gradient_checkpointing and self.training and torch.is_grad_enabled()
+        return self._through(maps, ())[-1]
+
+    def _through(self, maps: Tensor, taps: Sequence[str]) -> tuple[Tensor, ...]:
+        """Return the outputs of the stages or blocks called ``taps``, and of the last stage."""
+        found = []
+        saving = self.gradient_checkpointing and self.training and torch.is_grad_enabled()
         for name in self.stages:
             stage = getattr(self, name)
-            if not on:
-                maps = stage(maps)
-                continue
-            for _, block in _named_blocks(name, stage):
-                if not any(block.children()):
-                    maps = block(maps)
-                elif self.batchnorm_frozen:  # no statistics move; this form can be compiled
-                    maps = checkpoint(block, maps, use_reentrant=False)
-                else:
-                    contexts = functools.partial(_checkpoint_contexts, block)
-                    maps = checkpoint(block, maps, use_reentrant=False, context_fn=contexts)
-        return maps
+            inside = any(tap.startswith(f"{name}.") for tap in taps)
+            for block_name, block in (
+                _named_blocks(name, stage) if saving or inside else [(name, stage)]
+            ):
+                maps = self._checkpointed(block, maps) if saving else block(maps)
+                if block_name in taps and block_name != name:
+                    found.append(maps)
+            if name in taps:
+                found.append(maps)
+        return (*found, maps)
+
+    def _checkpointed(self, block: nn.Module, maps: Tensor) -> Tensor:
+        """Run a block whose inner activations are computed again in the backward pass."""
+        result: Tensor
+        if not any(block.children()):
+            result = block(maps)
+        elif self.batchnorm_frozen:  # no statistics move; this form can be compiled
+            result = checkpoint(block, maps, use_reentrant=False)
+        else:
+            contexts = functools.partial(_checkpoint_contexts, block)
+            result = checkpoint(block, maps, use_reentrant=False, context_fn=contexts)
+        return result
 
 
 def _named_blocks(name: str, stage: nn.Module) -> list[tuple[str, nn.Module]]:

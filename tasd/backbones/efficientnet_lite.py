@@ -120,10 +120,12 @@ def _conv(
 
 def _backbone(weights: Packaged, *, width: float, depth: float, size: int) -> Backbone:
     blocks: list[MBConv] = []
-    channels = _STEM
+    channels, taps = _STEM, dict[str, int]()
     for place, (repeats, kernel, stride, expansion, outputs) in enumerate(_ROWS):
         fixed = place in (0, len(_ROWS) - 1)  # Lite does not repeat these more often
         scaled = _divisible(outputs * width)
+        if stride > 1 and place > 1:  # the block before is the last at its stride
+            taps[f"blocks.{len(blocks) - 1}"] = channels
         for repeat in range(repeats if fixed else math.ceil(repeats * depth)):
             blocks.append(
                 MBConv(
@@ -142,7 +144,7 @@ def _backbone(weights: Packaged, *, width: float, depth: float, size: int) -> Ba
     ]
     # Trained on (pixel - 127) / 128.
     imagenet = Pretrained(weights, (127 / 255,) * 3, (128 / 255,) * 3, rename=_rename)
-    return Backbone(stages, _HEAD, pretrained={"imagenet": imagenet}, size=size)
+    return Backbone(stages, _HEAD, pretrained={"imagenet": imagenet}, size=size, taps=taps)
 
 
 def _divisible(channels: float) -> int:

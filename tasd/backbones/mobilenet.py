@@ -12,5 +12,8 @@ def mobilenet_v2() -> Backbone:
     weights = models.MobileNet_V2_Weights.IMAGENET1K_V1
     imagenet = Pretrained(weights, IMAGENET_MEAN, IMAGENET_STD)
     return Backbone(
-        [("features", network.features)], network.last_channel, pretrained={"imagenet": imagenet}
+        [("features", network.features)],
+        network.last_channel,
+        pretrained={"imagenet": imagenet},
+        taps={"features.3": 24, "features.6": 32, "features.13": 96},
     )

@@ -13,7 +13,10 @@ _STAGES = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "lay
 def _backbone(network: models.ResNet, weights: models.WeightsEnum) -> Backbone:
     channels = network.fc.in_features
     imagenet = Pretrained(weights, IMAGENET_MEAN, IMAGENET_STD)
-    return Backbone(_stages(network, _STAGES), channels, pretrained={"imagenet": imagenet})
+    taps = {f"layer{n}": channels >> (4 - n) for n in (1, 2, 3)}
+    return Backbone(
+        _stages(network, _STAGES), channels, pretrained={"imagenet": imagenet}, taps=taps
+    )
 
 
 def _stages(network: models.ResNet, names: tuple[str, ...]) -> list[tuple[str, nn.Module]]:
@@ -27,7 +30,8 @@ def resnet8() -> Backbone:
     published weights.
     """
     network = models.ResNet(BasicBlock, [1, 1, 1, 1])
-    return Backbone(_stages(network, _STAGES[:-1]), 256, pretrained={})
+    taps = {"layer1": 64, "layer2": 128}
+    return Backbone(_stages(network, _STAGES[:-1]), 256, pretrained={}, taps=taps)
 
 
 def resnet18() -> Backbone:

@@ -20,18 +20,20 @@ def matchers(
                 "published": matcher.PUBLISHED.accuracy,
                 "recipe": of_matcher(name),
                 "reads_maps": matcher.needs_maps,
+                "reads_stages": matcher.levels,
             }
             for name, matcher in MATCHERS.items()
         }
         typer.echo(json.dumps(document, indent=2))
         return
+    width = max(map(len, MATCHERS))
     for name, matcher in MATCHERS.items():
         scores = ", ".join(
             f"{data} {one} / {five}" for data, (one, five) in matcher.PUBLISHED.accuracy.items()
         )
-        typer.echo(f"{name:<10} {matcher.PUBLISHED.paper}")
-        typer.echo(f"{'':<10} 5-way 1-shot / 5-shot: {scores or 'none published'}")
-        typer.echo(f"{'':<10} tasd train --recipe {of_matcher(name)}")
+        typer.echo(f"{name:<{width}} {matcher.PUBLISHED.paper}")
+        typer.echo(f"{'':<{width}} 5-way 1-shot / 5-shot: {scores or 'none published'}")
+        typer.echo(f"{'':<{width}} tasd train --recipe {of_matcher(name)}")
     typer.echo(
         "for the distillation of this paper add --set distill=tasd; the recipe tasd has it on"
     )

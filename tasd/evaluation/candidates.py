@@ -145,6 +145,7 @@ def of_run(
             if how.matcher in (None, saved.config.matcher.name)  # with the run's own options
             else untrained_matcher(how.matcher, channels, frames=frames)
         )
+        model.matcher = compare[name]  # its `condense` makes the features
         about = {"network": name, "checkpoint": saved.sha256, "precision": model.precision}
         maps = how.maps or compare[name].needs_maps
         features[name] = cached_features(run, model, store, saved, how, about, maps=maps)

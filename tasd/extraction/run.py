@@ -61,12 +61,14 @@ def cached_features(
         "half": how.half,
         "maps": maps,
     }
+    if model.matcher.levels:  # the frames are the matcher's, not the encoder's
+        key["condensed"] = True
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     path = run.path / "features" / f"{about['network']}-{how.split}-{digest[:12]}.h5"
 
     def compute() -> FeatureStore:
         return extract(
-            model.to(how.device),
+            model.to(how.device).condensed,
             store,
             path,
             classes=store.classes(how.split),

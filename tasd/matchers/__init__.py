@@ -9,10 +9,12 @@ from tasd.errors import UserError
 from tasd.matchers.base import Matcher, Published
 from tasd.matchers.bimhm import BiMHM
 from tasd.matchers.chamfer import Chamfer
+from tasd.matchers.hcl import HCL
 from tasd.matchers.hyrsm import HyRSM
 from tasd.matchers.molo import MoLo
 from tasd.matchers.otam import OTAM
 from tasd.matchers.prototype import Prototype
+from tasd.matchers.sloshnet import SloshNet, SloshNetTemporal
 from tasd.matchers.strm import STRM
 from tasd.matchers.ta2n import TA2N
 from tasd.matchers.trx import TRX
@@ -28,22 +30,33 @@ MATCHERS: dict[str, type[Matcher]] = {
     "hyrsm": HyRSM,
     "molo": MoLo,
     "chamfer": Chamfer,
+    "hcl": HCL,
+    "sloshnet": SloshNet,
+    "sloshnet-temporal": SloshNetTemporal,
 }
 
 # Arguments that some matchers take from the run; they are no options.
-RUN_ARGUMENTS = ("classes", "frames")
+RUN_ARGUMENTS = ("classes", "frames", "level_channels")
 
 __all__ = ["MATCHERS", "Matcher", "Published", "build", "option_names"]
 
 
 def build(
-    name: str, channels: int, *, classes: int | None = None, frames: int = 8, **options: Any
+    name: str,
+    channels: int,
+    *,
+    classes: int | None = None,
+    frames: int = 8,
+    level_channels: tuple[int, ...] | None = None,
+    **options: Any,
 ) -> Matcher:
     """Build the matcher called ``name`` for features of ``channels`` channels.
 
     classes: number of training classes, for the heads of matchers that classify; None builds
         no such heads.
     frames: number of frames of a video, for matchers whose weights depend on it.
+    level_channels: those of the maps of the backbone's stages, the last one's last; None for four
+        stages that double them, as in a ResNet.
     options: as the matcher's class documents them.
 
     Raises `UserError` for an unknown name, an unknown option, a value that the option does not
@@ -53,7 +66,7 @@ def build(
     for option, value in options.items():
         options[option] = _checked(name, option, value)
     accepted = inspect.signature(matcher.__init__).parameters
-    of_run = {"classes": classes, "frames": frames}
+    of_run = {"classes": classes, "frames": frames, "level_channels": level_channels}
     options |= {name: of_run[name] for name in RUN_ARGUMENTS if name in accepted}
     built = matcher(channels, **options)
     if frames < built.fewest_frames:

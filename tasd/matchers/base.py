@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar
 
+import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
@@ -37,8 +38,12 @@ class Matcher(nn.Module):
 
     ``matcher(task)`` scores a task of raw features. Cached evaluation runs the same two steps
     apart: `prepare` once for each video, then `compare` for each task of prepared videos. A new
-    matcher overrides `compare`, and `prepare` where part of the work needs one video only.
+    matcher overrides `compare`, and `prepare` where part of the work needs one video only. One
+    that reads several stages of the backbone folds them into the frames by `condense`, before all
+    else; features without levels have been condensed.
 
+    levels: number of the backbone's last stages whose maps `condense` reads; on a backbone with
+        fewer it reads those that there are. 0 for almost all.
     needs_maps: true where the matcher reads the feature maps, not only the frames.
     needs_pixels: true where one of its losses reads the frames' pixels in training.
     task_level: true where a class's score depends on the other classes of the episode.
@@ -50,6 +55,7 @@ class Matcher(nn.Module):
     """
 
     PUBLISHED: ClassVar[Published]
+    levels: int = 0
     needs_maps: ClassVar[bool] = False
     needs_pixels: bool = False
     task_level: ClassVar[bool] = False
@@ -66,11 +72,23 @@ class Matcher(nn.Module):
     def forward(self, task: Task) -> Scores:
         """Score a task of raw features in float32 (or float64), under autocast too."""
         with outside_autocast(task.support):
-            return self.match(_widened(task))
+            return self.match(condensed(self, _widened(task)))
 
     def match(self, task: Task) -> Scores:
         """Run `prepare` and `compare`; overridden where a loss needs results from within."""
         return self.compare(prepared(self, task))
+
+    def condense(self, features: Features) -> Features:
+        """Fold the levels of each video into its frames; by default there are none to fold.
+
+        The frames keep their shape and the maps stay. The levels are float32 or float64, and
+        autocast is off.
+        """
+        return features
+
+    def rate_factors(self) -> dict[str, float]:
+        """Return factors on the learning rate, by the name of the parameter; the others have 1."""
+        return {}
 
     def prepare(self, features: Features) -> Features:
         """Compute all that needs each video alone; by default the features stay unchanged.
@@ -93,11 +111,33 @@ class Matcher(nn.Module):
         raise NotImplementedError
 
 
+def condensed(matcher: Matcher, task: Task) -> Task:
+    """Fold the levels of a task into its frames, all its videos at once; none stay."""
+    if not matcher.levels or not task.support_levels:
+        return replace(task, support_levels=(), query_levels=())
+    support = task.support.shape[1]
+    frames = torch.cat([task.support, task.query], dim=1)
+    levels = tuple(
+        torch.cat(both, dim=1).flatten(0, 1)
+        for both in zip(task.support_levels, task.query_levels, strict=True)
+    )
+    found = matcher.condense(Features(frames.flatten(0, 1), levels=levels)).frames
+    found = found.reshape(*frames.shape[:2], *found.shape[1:])
+    return replace(
+        task,
+        support=found[:, :support],
+        query=found[:, support:],
+        support_levels=(),
+        query_levels=(),
+    )
+
+
 def prepared(matcher: Matcher, task: Task) -> Task:
     """Replace the features of a task by those that the matcher prepares from them.
 
     Pixels and norms are dropped: prepared frames may have another time and length.
     """
+    task = condensed(matcher, task)
     support = _prepare(matcher, task.support, task.support_maps)
     query = _prepare(matcher, task.query, task.query_maps)
     return replace(
@@ -130,6 +170,8 @@ def _widened(task: Task) -> Task:
         for name, value in vars(task).items()
         if isinstance(value, Tensor) and value.is_floating_point()
     }
+    for name in ("support_levels", "query_levels"):
+        wide[name] = tuple(map(widened, getattr(task, name)))
     return replace(task, **wide)
 
 

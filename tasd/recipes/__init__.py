@@ -7,12 +7,14 @@ from tasd.config import Config, DistillOptions, replace
 from tasd.recipes.baseline import baseline
 from tasd.recipes.chamfer import chamfer
 from tasd.recipes.demo import demo
+from tasd.recipes.hcl import hcl
 from tasd.recipes.hyrsm import hyrsm
 from tasd.recipes.molo import molo
 from tasd.recipes.otam import otam
 from tasd.recipes.paper import paper
 from tasd.recipes.prototype import prototype
 from tasd.recipes.published import NO_DISTILLATION
+from tasd.recipes.sloshnet import sloshnet, sloshnet_temporal
 from tasd.recipes.strm import strm
 from tasd.recipes.ta2n import ta2n
 from tasd.recipes.tasd import tasd
@@ -34,6 +36,9 @@ RECIPES: dict[str, Recipe] = {
     "hyrsm": hyrsm,
     "molo": molo,
     "chamfer": chamfer,
+    "hcl": hcl,
+    "sloshnet": sloshnet,
+    "sloshnet-temporal": sloshnet_temporal,
 }
 
 # Data sets with classes that are mirror images: "from left to right" and "from right to left".

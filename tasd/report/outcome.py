@@ -101,6 +101,9 @@ NAMES = {
     "hyrsm": "HyRSM",
     "molo": "MoLo",
     "prototype": "ProtoNet",
+    "hcl": "HCL",
+    "sloshnet": "SloshNet",
+    "sloshnet-temporal": "sloshnet-temporal",
     "chamfer": "Chamfer",
 }
 

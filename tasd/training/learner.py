@@ -40,12 +40,14 @@ class Learner(nn.Module):
         *,
         classes: tuple[str, ...],
         auxiliary: float,
+        metric: float = 1.0,
         matcher_losses: Mapping[str, float],
     ) -> None:
         """Build the parts of the student alone and the weights of all terms. Raises `UserError`.
 
         classes: the training classes, in the order of the auxiliary classifier's outputs.
         auxiliary: weight of that classifier's loss; 0 builds none.
+        metric: weight of L_M.
         matcher_losses: weights of the matcher's own losses, by name.
         """
         super().__init__()
@@ -56,7 +58,7 @@ class Learner(nn.Module):
         self.adaptive = AdaptiveConvolution(channels) if distill.pr else None
         self.classifier = AuxiliaryClassifier(channels, len(classes)) if auxiliary else None
         self.weights = {
-            "metric": 1.0,
+            "metric": metric,
             **distill.weights,
             **({"auxiliary": auxiliary} if auxiliary else {}),
             **matcher_losses,
@@ -72,7 +74,7 @@ class Learner(nn.Module):
         # Copies from the host come first: later the host would wait for the networks.
         classes = self._classes(batch)
         classmates = same_class_pairs(batch.query_labels, batch.support_labels)
-        features = self.student(batch.frames)
+        features = self.student(batch.frames, levels=self.student.matcher.levels)
         with torch.autocast(batch.frames.device.type, enabled=False):
             scores = self._match(features, batch, classes)
             labels = batch.query_labels[None]
@@ -98,6 +100,7 @@ class Learner(nn.Module):
         frames, maps = features.frames, None
         if self.student.matcher.needs_maps and features.maps is not None:
             maps = features.maps[None]
+        levels = tuple(each[None] for each in features.levels)
         pixels = self._pixels(batch) if self.student.matcher.needs_pixels else None
         scores: Scores = self.student.matcher(
             Task(
@@ -107,6 +110,8 @@ class Learner(nn.Module):
                 support_labels=batch.support_labels[None],
                 support_maps=None if maps is None else maps[:, :shots],
                 query_maps=None if maps is None else maps[:, shots:],
+                support_levels=tuple(each[:, :shots] for each in levels),
+                query_levels=tuple(each[:, shots:] for each in levels),
                 support_pixels=None if pixels is None else pixels[:, :shots],
                 query_pixels=None if pixels is None else pixels[:, shots:],
                 query_labels=batch.query_labels[None],
@@ -211,6 +216,7 @@ def build_learner(config: Config, *, classes: tuple[str, ...], initialise: bool 
         config.distill,
         classes=classes,
         auxiliary=config.training.auxiliary,
+        metric=config.training.metric,
         matcher_losses=config.matcher.losses,
     )
     unknown = config.matcher.losses.keys() - set(student.matcher.loss_names)

@@ -17,11 +17,14 @@ def build(learner: Learner, options: OptimiserOptions, *, pretrained: bool) -> O
     A pretrained backbone learns at ``lr x backbone_scale``, one from scratch at the full rate.
     With ``layer_decay`` below 1 that is the rate of its last layer, and each layer before learns
     at ``layer_decay`` times the rate of the next (Clark et al., ELECTRA, ICLR 2020): a group each.
-    Norms and biases are not decayed, nor what `Backbone.undecayed` names. The schedule scales each
-    group's ``initial_lr``.
+    `Matcher.rate_factors` gives some weights of a matcher another rate. Norms and biases are not
+    decayed, nor what `Backbone.undecayed` names. The schedule scales each group's ``initial_lr``.
     """
     scales = _scales(learner.student.backbone, options, pretrained=pretrained)
     spared = learner.student.backbone.undecayed()
+    matcher = learner.student.matcher
+    for name, factor in matcher.rate_factors().items():
+        scales[id(matcher.get_parameter(name))] = factor
     undecayed = {id(p) for n, p in learner.student.backbone.named_parameters() if n in spared}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in learner.parameters():
@@ -35,8 +38,10 @@ def build(learner: Learner, options: OptimiserOptions, *, pretrained: bool) -> O
         for (rate, decay), parameters in groups.items()
         if rate > 0
     ]
-    kinds: dict[str, type[Adam] | type[SGD]] = {"adam": Adam, "adamw": AdamW, "sgd": SGD}
-    return kinds[options.name](trained, lr=options.lr, foreach=True)
+    if options.name == "sgd":
+        return SGD(trained, lr=options.lr, momentum=options.momentum, foreach=True)
+    kind = AdamW if options.name == "adamw" else Adam
+    return kind(trained, lr=options.lr, foreach=True)
 
 
 def _scales(backbone: Backbone, options: OptimiserOptions, *, pretrained: bool) -> dict[int, float]:

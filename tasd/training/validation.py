@@ -94,7 +94,8 @@ class Validation:
         size = self.world.size
         mine = [video for video, _ in self.videos[self.world.rank :: size]]
         frames, maps = [], []
-        for features in forward_views(network, self.store, self._batches(mine), **self._loading):
+        batches = self._batches(mine)
+        for features in forward_views(network.condensed, self.store, batches, **self._loading):
             frames.append(features.frames)
             if network.matcher.needs_maps and features.maps is not None:
                 maps.append(features.maps.transpose(1, 2).half())

@@ -21,6 +21,8 @@ FLOAT32_DEVIATION = {
     "molo": 2e-6,
     "ta2n": 3e-6,
     "temporal_matching": 1e-5,
+    "hcl": 2e-6,
+    "sloshnet": 9e-6,
 }
 
 
@@ -70,9 +72,13 @@ class Golden:
         return renamed
 
     def assert_all_match(self, ours: Mapping[str, Tensor], *, others: Sequence[str] = ()) -> None:
-        """Assert that all outputs equal ours; ``others`` are further inputs of this file."""
+        """Assert that all outputs equal ours; ``others`` are further inputs of this file.
+
+        Outputs called ``released_...`` are flaws of released code, which are not matched.
+        """
         tolerance = 1e-8 if self.dtype == torch.float64 else 10 * FLOAT32_DEVIATION[self.name]
-        outputs = {key for key in self.arrays if not key.startswith(("w/", "w1d/", "meta/"))}
+        left_out = ("w/", "w1d/", "meta/", "released_")
+        outputs = {key for key in self.arrays if not key.startswith(left_out)}
         assert outputs - {*INPUTS, *others} == set(ours)
         for key, value in ours.items():
             expected = torch.from_numpy(self.arrays[key])

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from tasd.matchers import MATCHERS, Matcher, build
 from tasd.matchers.arithmetic import frame_norms, shot_means
-from tasd.matchers.base import prepared
+from tasd.matchers.base import condensed, prepared
 from tasd.types import Scores, Task
 
 CHANNELS, FRAMES, CLASSES = 16, 4, 9
@@ -26,6 +26,12 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "hyrsm": [{}, {"shots": "mean", "heads": 2}],
     "molo": [{"heads": 2}],
     "chamfer": [{}, {"shots": "single"}, {"direction": "query"}, {"direction": "support"}],
+    "hcl": [
+        {"width": 12, "heads": 2},
+        {"width": 12, "heads": 2, "spatial_cycle": True, "zoom": 2},
+    ],
+    "sloshnet": [{"width": 12}, {"width": 12, "cardinalities": (1, 2), "positions": True}],
+    "sloshnet-temporal": [{"width": 12}],
 }
 FORMS = [(name, options) for name in MATCHERS for options in OPTIONS.get(name, [{}])]
 SHOTS = (2, 1, 3)
@@ -56,10 +62,13 @@ def task(
     ordered = torch.arange(way).repeat_interleave(torch.tensor(shots))
     orders = [torch.randperm(supports, generator=generator) for _ in range(episodes)]
     labels = torch.stack([ordered[order] for order in orders])
-    kinds = {}
+    kinds: dict[str, Any] = {}
     for part, videos in (("support", supports), ("query", queries)):
         kinds[part] = random(episodes, videos, FRAMES, CHANNELS)
         kinds[f"{part}_maps"] = random(episodes, videos, CHANNELS, FRAMES, 2, 3)
+        kinds[f"{part}_levels"] = tuple(
+            random(episodes, videos, CHANNELS >> n, FRAMES, 2 << n, 3 << n) for n in (3, 2, 1, 0)
+        )
     if training:
         answers = torch.randint(way, (episodes, queries), generator=generator)
         kinds |= {"query_labels": answers, "query_classes": answers + 3}
@@ -72,19 +81,26 @@ def task(
 def select(task: Task, part: str, index: Any) -> Task:
     """Keep some ``support_...`` or ``query_...`` videos of the task, in this order."""
     chosen = {
-        name: value[:, index]
+        name: changed(value, lambda videos: videos[:, index])
         for name, value in vars(task).items()
         if name.startswith(part) and value is not None
     }
     return replace(task, **chosen)
 
 
+def changed(value: Any, change: Any) -> Any:
+    """Apply a change to a tensor, or to each of several; anything else stays."""
+    if isinstance(value, tuple):
+        return tuple(map(change, value))
+    return change(value) if isinstance(value, Tensor) else value
+
+
 def mapped(task: Task, change: Any) -> Task:
     """Apply a change to every tensor of features of the task."""
     floats = {
-        name: change(value)
+        name: changed(value, change)
         for name, value in vars(task).items()
-        if isinstance(value, Tensor) and value.is_floating_point()
+        if isinstance(value, tuple) or (isinstance(value, Tensor) and value.is_floating_point())
     }
     return replace(task, **floats)
 
@@ -144,7 +160,7 @@ def test_a_batch_of_episodes_is_the_episodes_one_by_one(matcher: Matcher):
     together = logits(matcher, given)
     for episode in range(3):
         one = {
-            name: value[episode : episode + 1] if isinstance(value, Tensor) else value
+            name: changed(value, lambda all_: all_[episode : episode + 1])  # noqa: B023
             for name, value in vars(given).items()
         }
         assert same(logits(matcher, Task(**one)), together[episode : episode + 1])
@@ -181,10 +197,12 @@ def test_norms_are_used_where_declared_and_change_nothing(matcher: Matcher, shot
         ("prototype", {"rule": "mean"}),
         ("otam", {}),
         ("chamfer", {"shots": "single"}),
+        ("hcl", {"width": 12, "heads": 2}),
     ],
 )
 def test_scores_are_means_of_pair_distances_where_declared(name: str, options: Mapping[str, Any]):
-    built, given = build(name, CHANNELS, **options), task()
+    built = build(name, CHANNELS, frames=FRAMES, **options).double().eval()
+    given = task()
     assert built.pairwise
     ready = prepared(built, given)
     pairs = built.pair_distances(ready.query, ready.support)
@@ -192,7 +210,7 @@ def test_scores_are_means_of_pair_distances_where_declared(name: str, options: M
 
 
 def test_all_others_do_not_declare_pairs(matcher: Matcher):
-    forms = {"BiMHM", "Prototype", "OTAM", "Chamfer"}
+    forms = {"BiMHM", "Prototype", "OTAM", "Chamfer", "HCL"}
     assert not matcher.pairwise or type(matcher).__name__ in forms
 
 
@@ -204,6 +222,25 @@ def test_maps_are_read_only_where_declared(matcher: Matcher):
             matcher(without)
     else:
         assert same(logits(matcher, without), logits(matcher, given))
+
+
+def test_levels_are_read_only_where_declared(matcher: Matcher):
+    given = task()
+    without = replace(given, support_levels=(), query_levels=())
+    assert same(logits(matcher, without), logits(matcher, given)) != bool(matcher.levels)
+
+
+def test_condensing_first_changes_nothing(matcher: Matcher):
+    given = task()
+    with torch.no_grad():
+        once = condensed(matcher, given)
+    assert once.support_levels == once.query_levels == ()
+    assert once.support.shape == given.support.shape
+    assert same(logits(matcher, once), logits(matcher, given))
+
+
+def test_the_parameters_with_a_rate_of_their_own_exist(matcher: Matcher):
+    assert matcher.rate_factors().keys() <= dict(matcher.named_parameters()).keys()
 
 
 def test_float32_gives_what_float64_gives(matcher: Matcher):
@@ -246,7 +283,10 @@ def test_every_weight_gets_a_finite_gradient(matcher: Matcher):
     given = task(training=True)
     assert given.query_labels is not None
     features = [given.support, given.query]
-    if matcher.needs_maps:
+    if matcher.levels:
+        levels = matcher.levels
+        features = [*given.support_levels[-levels:], *given.query_levels[-levels:]]
+    elif matcher.needs_maps:
         assert given.support_maps is not None
         assert given.query_maps is not None
         features = [given.support_maps, given.query_maps]

@@ -34,7 +34,11 @@ TINY = (
     ("training.validation_episodes", 8),
     ("optimiser.lr", 1e-4),
 )
-NARROW = {"trx": [("matcher.options.width", 16)], "strm": [("matcher.options.width", 16)]}
+WIDE = ("trx", "strm", "hcl", "sloshnet", "sloshnet-temporal")
+NARROW = {name: [("matcher.options.width", 16)] for name in WIDE}
+# The methods that do not give all weights one rate, and the factors on it.
+RATES = {"sloshnet": {1, 30}, "sloshnet-temporal": {1, 30}}
+BACKBONE_RATES = {"hcl": 0.1}
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +72,7 @@ def test_a_matchers_recipe_gives_it_options_and_losses_that_it_has(name, dataset
     assert set(config.matcher.options) <= set(option_names(name))
     built = build(name, 16, classes=3, **config.matcher.options)
     assert set(config.matcher.losses) == set(built.loss_names)
+    assert config.training.metric == (0 if name == "hcl" else 1)
     assert all(0 < weight <= 1 for weight in config.matcher.losses.values())
 
 
@@ -82,15 +87,16 @@ def test_the_docstring_gives_command_paper_and_published_scores(name):
 
 
 @pytest.mark.parametrize("name", [name for name in MATCHERS if name != "bimhm"])
-def test_a_published_method_trains_all_its_weights_at_one_rate_without_extras(name):
+def test_a_published_method_trains_its_weights_at_the_published_rates_without_extras(name):
     config = tiny(name, "none")
     learner = build_learner(config, classes=("a", "b"), initialise=False)
     pretrained = config.network.weights != "none"
     groups = optimiser.build(learner, config.optimiser, pretrained=pretrained).param_groups
-    assert {group["lr"] for group in groups} == {config.optimiser.lr}
+    rates = {factor * config.optimiser.lr for factor in RATES.get(name, {1})}
+    assert sorted({group["lr"] for group in groups}) == pytest.approx(sorted(rates))
     assert set(learner.weights) == {"metric", *config.matcher.losses}
     pretrained = recipes.make(name, dataset="ucf101", shot=1)
-    assert pretrained.optimiser.backbone_scale == 1
+    assert pretrained.optimiser.backbone_scale == BACKBONE_RATES.get(name, 1)
 
 
 def test_sgd_is_plain_descent():
