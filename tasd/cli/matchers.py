@@ -1,9 +1,13 @@
 """``tasd matchers``: the matchers, which compare videos."""
 
 import json
-from typing import Annotated
+import textwrap
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def matchers(
@@ -18,6 +22,8 @@ def matchers(
             name: {
                 "paper": matcher.PUBLISHED.paper,
                 "published": matcher.PUBLISHED.accuracy,
+                "other_protocol": matcher.PUBLISHED.other_protocol,
+                "note": matcher.PUBLISHED.note,
                 "recipe": of_matcher(name),
                 "reads_maps": matcher.needs_maps,
             }
@@ -26,12 +32,25 @@ def matchers(
         typer.echo(json.dumps(document, indent=2))
         return
     for name, matcher in MATCHERS.items():
-        scores = ", ".join(
-            f"{data} {one} / {five}" for data, (one, five) in matcher.PUBLISHED.accuracy.items()
+        published = matcher.PUBLISHED
+        typer.echo(f"{name:<10} {published.paper}")
+        typer.echo(
+            f"{'':<10} 5-way 1-shot / 5-shot: {_scores(published.accuracy) or 'none published'}"
         )
-        typer.echo(f"{name:<10} {matcher.PUBLISHED.paper}")
-        typer.echo(f"{'':<10} 5-way 1-shot / 5-shot: {scores or 'none published'}")
+        if published.other_protocol:
+            typer.echo(f"{'':<10} of another protocol: {_scores(published.other_protocol)}")
+        if published.note:
+            lead = f"{'':<11}"
+            typer.echo(
+                textwrap.fill(
+                    f"note: {published.note}", 100, initial_indent=lead, subsequent_indent=lead
+                )
+            )
         typer.echo(f"{'':<10} tasd train --recipe {of_matcher(name)}")
     typer.echo(
         "for the distillation of this paper add --set distill=tasd; the recipe tasd has it on"
     )
+
+
+def _scores(accuracy: "Mapping[str, tuple[float, float]]") -> str:
+    return ", ".join(f"{data} {one} / {five}" for data, (one, five) in accuracy.items())

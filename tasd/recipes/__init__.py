@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tasd.config import Config, DistillOptions, replace
+from tasd.recipes.arn import arn
 from tasd.recipes.baseline import baseline
 from tasd.recipes.chamfer import chamfer
 from tasd.recipes.demo import demo
 from tasd.recipes.hyrsm import hyrsm
+from tasd.recipes.itanet import itanet
 from tasd.recipes.molo import molo
 from tasd.recipes.otam import otam
 from tasd.recipes.paper import paper
@@ -34,6 +36,8 @@ RECIPES: dict[str, Recipe] = {
     "hyrsm": hyrsm,
     "molo": molo,
     "chamfer": chamfer,
+    "arn": arn,
+    "itanet": itanet,
 }
 
 # Data sets with classes that are mirror images: "from left to right" and "from right to left".

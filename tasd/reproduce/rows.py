@@ -12,7 +12,9 @@ from tasd.report.published import TABLE2, TABLE3
 from tasd.training.plan import default_interval
 
 # The matchers of Table 1, and the prototypes, the simplest; later matchers are not compared.
-COMPARED = ("bimhm", "prototype", "otam", "trx", "ta2n", "strm", "hyrsm", "molo")
+COMPARED = (
+    "bimhm", "prototype", "otam", "trx", "ta2n", "strm", "hyrsm", "molo", "arn", "itanet"
+)  # fmt: skip
 TERMS = ("ce", "at", "am", "pr")
 DISTILLED = "+distillation"
 

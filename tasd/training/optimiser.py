@@ -35,7 +35,9 @@ def build(learner: Learner, options: OptimiserOptions, *, pretrained: bool) -> O
         for (rate, decay), parameters in groups.items()
         if rate > 0
     ]
-    kinds: dict[str, type[Adam] | type[SGD]] = {"adam": Adam, "adamw": AdamW, "sgd": SGD}
+    if options.name == "sgd":
+        return SGD(trained, lr=options.lr, momentum=options.momentum, foreach=True)
+    kinds: dict[str, type[Adam]] = {"adam": Adam, "adamw": AdamW}
     return kinds[options.name](trained, lr=options.lr, foreach=True)
 
 
