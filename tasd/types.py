@@ -88,8 +88,8 @@ class Task:
     query_labels: Int64[Tensor, "episodes query"] | None = None
     support_classes: Int64[Tensor, "episodes support"] | None = None
     query_classes: Int64[Tensor, "episodes query"] | None = None
-    support_pixels: Float[Tensor, "episodes support time 3 rows columns"] | None = None
-    query_pixels: Float[Tensor, "episodes query time 3 rows columns"] | None = None
+    support_pixels: Float[Tensor, "episodes support frames 3 rows columns"] | None = None
+    query_pixels: Float[Tensor, "episodes query frames 3 rows columns"] | None = None
     encode: Encode | None = None
     support_norms: Float[Tensor, "episodes support time"] | None = None
     query_norms: Float[Tensor, "episodes query time"] | None = None

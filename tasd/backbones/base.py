@@ -104,7 +104,7 @@ class Backbone(nn.Module):
 
     def forward(
         self, frames: Float[Tensor, "videos time 3 height width"]
-    ) -> Float[Tensor, "videos channels time rows columns"]:
+    ) -> Float[Tensor, "videos channels steps rows columns"]:
         """Compute the feature map A of some clips of normalised frames."""
         videos, time = frames.shape[:2]
         if self.clips:

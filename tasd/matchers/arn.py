@@ -204,7 +204,7 @@ class ARN(Matcher):
 
     def of_changed(
         self,
-        pixels: Float[Tensor, "videos time 3 rows columns"],
+        pixels: Float[Tensor, "videos frames 3 rows columns"],
         maps: Float[Tensor, "videos channels time height width"],
         encode: Encode,
     ) -> dict[str, Float[Tensor, ""]]:
