@@ -7,7 +7,7 @@ single settings. Unknown keys, wrong types and settings without effect are error
 import json
 import operator
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -15,6 +15,7 @@ from tasd.errors import UserError
 from tasd.registry import pick
 
 PairMode = Literal["CS", "SS", "QS"]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class _Options(BaseModel):
@@ -149,8 +150,14 @@ class OptimiserOptions(_Options):
     weight_decay: float = Field(1e-4, ge=0)
     momentum: float = Field(0.0, ge=0, lt=1, description="of sgd")
     clip: float | None = Field(1.0, gt=0, description="largest norm of the gradient")
-    schedule: Literal["cosine", "constant"] = "cosine"
-    warmup: int | None = Field(None, ge=0, description="episodes; default min(500, episodes/10)")
+    schedule: Literal["cosine", "constant", "step"] = "cosine"
+    step_at: tuple[Fraction, ...] = Field(
+        (0.5, 0.75), min_length=1, description="parts of the run after which the rate falls"
+    )
+    step_factor: float = Field(0.1, gt=0, le=1, description="factor on the rate at each of them")
+    warmup: int | None = Field(
+        None, ge=0, description="episodes; default min(500, episodes/10), none for step"
+    )
 
 
 class TrainingOptions(_Options):
@@ -240,6 +247,12 @@ _IDLE: dict[str, tuple[str, Any]] = {
     "optimiser.warmup": ("optimiser.schedule", "constant"),
     "optimiser.backbone_scale": ("network.weights", "none"),
 }
+# A setting, and the one value of another setting that gives it an effect.
+_ONLY_WITH: dict[str, tuple[str, Any]] = {
+    "optimiser.step_at": ("optimiser.schedule", "step"),
+    "optimiser.step_factor": ("optimiser.schedule", "step"),
+    "optimiser.momentum": ("optimiser.name", "sgd"),
+}
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
@@ -278,10 +291,11 @@ def replace(config: Config, settings: Sequence[tuple[str, Any]]) -> Config:
                 f"{key} has no effect: it needs {terms} above 0; set that too, or leave out {key}"
             )
         other, idle = _IDLE.get(key, ("", None))
-        if key == "optimiser.momentum" and changed.optimiser.name != "sgd":
-            raise UserError(f"{key} has no effect on {changed.optimiser.name}; leave it out")
         if other and operator.attrgetter(other)(changed) == idle:
             raise UserError(f"{key} has no effect while {other} is {idle!r}; leave it out")
+        other, only = _ONLY_WITH.get(key, ("", None))
+        if other and operator.attrgetter(other)(changed) != only:
+            raise UserError(f"{key} has no effect unless {other} is {only!r}; leave it out")
     if config.data.features is not None:
         _check_on_features(changed, settings)
     return changed

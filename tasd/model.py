@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from tasd import backbones
 from tasd.backbones import weights
+from tasd.backbones.base import still_statistics
 from tasd.backbones.temporal import TemporalEncoder
-from tasd.config import Config, DistillOptions, NetworkOptions
+from tasd.config import Config, DataOptions, DistillOptions, NetworkOptions
 from tasd.device import PrecisionChoice, outside_autocast, resolve_precision, widened
 from tasd.errors import UserError
 from tasd.losses.distill import ProjectionHead
@@ -86,6 +87,22 @@ class Model(nn.Module):
             wide = tuple(map(widened, features.levels))
             return self.matcher.condense(replace(features, levels=wide))
 
+    def encode(
+        self, pixels: Float[Tensor, "videos time 3 rows columns"]
+    ) -> Float[Tensor, "videos channels steps height width"]:
+        """Compute A of normalised pixels, changed ones as a rule, in `precision`.
+
+        Live BatchNorm normalises by these videos' own statistics and does not move the running
+        ones, which stay those of unchanged videos. It costs as much as `forward`.
+        """
+        half = resolve_precision(self.precision, pixels.device) == "bf16"
+        with (
+            torch.autocast(pixels.device.type, dtype=torch.bfloat16, enabled=half),
+            still_statistics(self.backbone),
+        ):
+            maps: Tensor = self.backbone(pixels)
+            return maps
+
     def normalised(
         self, frames: UInt8[Tensor, "videos time height width 3"]
     ) -> Float[Tensor, "videos time height width 3"]:
@@ -123,7 +140,7 @@ def build_model(config: Config, *, classes: int, initialise: bool = True) -> Mod
     network, distill = config.network, config.distill
     backbone, normalisation = _backbone(network, dataset=config.dataset, initialise=initialise)
     backbone.check_crop(config.data.crop)
-    channels = backbone.channels
+    channels, steps = backbone.channels, backbone.steps(config.data.frames)
     encoder = TemporalEncoder(
         channels,
         depth=network.depth,
@@ -136,18 +153,18 @@ def build_model(config: Config, *, classes: int, initialise: bool = True) -> Mod
         config.matcher.name,
         channels,
         classes=classes,
-        frames=config.data.frames,
+        frames=steps,
         level_channels=backbone.level_channels,
         **config.matcher.options,
     )
     if network.backbone == backbones.CACHED and (matcher.needs_maps or matcher.needs_pixels):
-        raise _on_features(config.matcher.name)
+        raise _on_features(config.matcher.name, matcher.without_maps)
     return Model(
         backbone,
         encoder,
         matcher,
         projection=_projection(distill, channels) if distill.ce else None,
-        relation=_relation(distill, backbone, crop=config.data.crop) if distill.pr else None,
+        relation=_relation(distill, backbone, data=config.data) if distill.pr else None,
         normalisation=normalisation,
         precision=config.training.precision,
         channels_last=config.training.channels_last,
@@ -170,10 +187,11 @@ def _check_levels(config: Config, backbone: backbones.Backbone) -> None:
     )
 
 
-def _on_features(matcher: str) -> UserError:
+def _on_features(matcher: str, without_maps: str = "") -> UserError:
     return UserError(
         f"--matcher {matcher} reads feature maps or pixels, and --features trains on pooled "
-        "features; choose another matcher, or train on frames"
+        f"features; choose another matcher{without_maps and f', or {without_maps}'}, or train on "
+        "frames"
     )
 
 
@@ -208,11 +226,13 @@ def _projection(distill: DistillOptions, channels: int) -> ProjectionHead:
     )
 
 
-def _relation(distill: DistillOptions, backbone: backbones.Backbone, *, crop: int) -> GloRe:
+def _relation(distill: DistillOptions, backbone: backbones.Backbone, *, data: DataOptions) -> GloRe:
     positions = None
     if distill.projection == "fixed":  # the matrix M has a row for every position of the map
         with torch.no_grad():
-            maps = copy.deepcopy(backbone).eval()(torch.zeros(1, 1, 3, crop, crop))
+            frames = data.frames if backbone.clips else 1
+            clip = torch.zeros(1, frames, 3, data.crop, data.crop)
+            maps = copy.deepcopy(backbone).eval()(clip)
         positions = maps.shape[-2] * maps.shape[-1]
     return GloRe(
         backbone.channels,

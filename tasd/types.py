@@ -5,6 +5,7 @@ a video (8 in the paper), ``channels`` (2048 for ResNet-50), ``height`` and ``wi
 of feature maps, ``episodes`` in a batch of equally shaped episodes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from jaxtyping import Float, Int64, UInt8
@@ -14,6 +15,12 @@ from tasd.episodes import Episode
 
 # The input of a network: pixels of some videos, or the pooled features of a frozen backbone.
 Clips = UInt8[Tensor, "videos time height width 3"] | Float[Tensor, "videos time channels"]
+
+# From normalised pixels to the maps A, by the very backbone of the episode's other videos.
+Encode = Callable[
+    [Float[Tensor, "videos time 3 rows columns"]],
+    Float[Tensor, "videos channels steps height width"],
+]
 
 # Of RGB pixels in 0..1.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -71,6 +78,8 @@ class Task:
     support_pixels, query_pixels: the normalised frames that the backbone reads; only in
         training, where a matcher's own loss needs them.
     support_levels, query_levels: as in `Features`; empty where they are condensed already.
+    encode: the backbone, for losses that compare a changed clip with the clip; only in training,
+        where such a loss has a weight.
     support_norms, query_norms: Euclidean norm of every frame, where it is already known.
     """
 
@@ -85,8 +94,9 @@ class Task:
     query_labels: Int64[Tensor, "episodes query"] | None = None
     support_classes: Int64[Tensor, "episodes support"] | None = None
     query_classes: Int64[Tensor, "episodes query"] | None = None
-    support_pixels: Float[Tensor, "episodes support time 3 rows columns"] | None = None
-    query_pixels: Float[Tensor, "episodes query time 3 rows columns"] | None = None
+    support_pixels: Float[Tensor, "episodes support frames 3 rows columns"] | None = None
+    query_pixels: Float[Tensor, "episodes query frames 3 rows columns"] | None = None
+    encode: Encode | None = None
     support_norms: Float[Tensor, "episodes support time"] | None = None
     query_norms: Float[Tensor, "episodes query time"] | None = None
 

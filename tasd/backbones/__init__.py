@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 
 from tasd.backbones.base import Backbone
+from tasd.backbones.c3d64 import c3d64
 from tasd.backbones.efficientnet_lite import efficientnet_lite0, efficientnet_lite2
 from tasd.backbones.mobilenet import mobilenet_v2
 from tasd.backbones.r2plus1d import r2plus1d_18
@@ -26,6 +27,7 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
     "efficientnet_lite0": efficientnet_lite0,
     "efficientnet_lite2": efficientnet_lite2,
     "r2plus1d_18": r2plus1d_18,
+    "c3d64": c3d64,
 }
 DEFAULT_BACKBONE = "efficientnet_lite0"  # where nothing was trained: pip alone brings its weights
 CACHED = "features"  # no backbone: features of a frozen one come from a file

@@ -60,7 +60,8 @@ class Backbone(nn.Module):
     without pool and classifier.
     channels: C of the feature map A.
     pretrained: published weights, by the name that ``network.weights`` uses.
-    size: side of the pictures, in pixels, that the published weights were trained on.
+    size: side of the pictures, in pixels, that the published weights were trained on; of a network
+    without any, that its authors train on.
     taps: stages or blocks, by name, and the channels of their maps: the last ones at stride 4, 8
     and 16 that come before A. Matchers may ask for these maps. Empty where there are none.
 
@@ -117,7 +118,7 @@ class Backbone(nn.Module):
 
     def forward(
         self, frames: Float[Tensor, "videos time 3 height width"]
-    ) -> Float[Tensor, "videos channels time rows columns"]:
+    ) -> Float[Tensor, "videos channels steps rows columns"]:
         """Compute the feature map A of some clips of normalised frames."""
         videos, time = frames.shape[:2]
         if self.clips:
@@ -159,6 +160,10 @@ class Backbone(nn.Module):
     def adapt(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Bring a published state dict, or one of a file, into the layout of ``pretrained``."""
         return state
+
+    def steps(self, frames: int) -> int:
+        """Return the length in time of A for clips of ``frames`` frames. Raises `UserError`."""
+        return frames
 
     def check_crop(self, crop: int) -> None:
         """Raise `UserError` where pictures of ``crop`` pixels a side cannot be read."""
@@ -233,11 +238,11 @@ def _checkpoint_contexts(
     block: nn.Module,
 ) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
     """Return the contexts of a checkpointed block's forward pass and of its repetition."""
-    return contextlib.nullcontext(), _still_statistics(block)
+    return contextlib.nullcontext(), still_statistics(block)
 
 
 @contextlib.contextmanager
-def _still_statistics(block: nn.Module) -> Iterator[None]:
+def still_statistics(block: nn.Module) -> Iterator[None]:
     """Let BatchNorm normalise as before without moving its running statistics a second time."""
     live = [
         (module, module.momentum, module.num_batches_tracked)

@@ -1,9 +1,13 @@
 """``tasd matchers``: the matchers, which compare videos."""
 
 import json
-from typing import Annotated
+import textwrap
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def matchers(
@@ -18,6 +22,8 @@ def matchers(
             name: {
                 "paper": matcher.PUBLISHED.paper,
                 "published": matcher.PUBLISHED.accuracy,
+                "other_protocol": matcher.PUBLISHED.other_protocol,
+                "note": matcher.PUBLISHED.note,
                 "recipe": of_matcher(name),
                 "reads_maps": matcher.needs_maps,
                 "reads_stages": matcher.levels,
@@ -28,12 +34,25 @@ def matchers(
         return
     width = max(map(len, MATCHERS))
     for name, matcher in MATCHERS.items():
-        scores = ", ".join(
-            f"{data} {one} / {five}" for data, (one, five) in matcher.PUBLISHED.accuracy.items()
-        )
-        typer.echo(f"{name:<{width}} {matcher.PUBLISHED.paper}")
-        typer.echo(f"{'':<{width}} 5-way 1-shot / 5-shot: {scores or 'none published'}")
-        typer.echo(f"{'':<{width}} tasd train --recipe {of_matcher(name)}")
+        published = matcher.PUBLISHED
+        indent = " " * width
+        typer.echo(f"{name:<{width}} {published.paper}")
+        scores = _scores(published.accuracy) or "none published"
+        typer.echo(f"{indent} 5-way 1-shot / 5-shot: {scores}")
+        if published.other_protocol:
+            typer.echo(f"{indent} of another protocol: {_scores(published.other_protocol)}")
+        if published.note:
+            lead = f"{indent} "
+            typer.echo(
+                textwrap.fill(
+                    f"note: {published.note}", 100, initial_indent=lead, subsequent_indent=lead
+                )
+            )
+        typer.echo(f"{indent} tasd train --recipe {of_matcher(name)}")
     typer.echo(
         "for the distillation of this paper add --set distill=tasd; the recipe tasd has it on"
     )
+
+
+def _scores(accuracy: "Mapping[str, tuple[float, float]]") -> str:
+    return ", ".join(f"{data} {one} / {five}" for data, (one, five) in accuracy.items())

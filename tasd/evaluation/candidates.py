@@ -101,7 +101,10 @@ def of_backbone(
     tested_classes(store, split)
     model = plain_model(how, dataset=store.dataset)
     compare = untrained_matcher(
-        matcher, model.backbone.channels, frames=how.frames, options=options
+        matcher,
+        model.backbone.channels,
+        frames=model.backbone.steps(how.frames),
+        options=options,
     )
     features = cached_pooled(model, store, how, split=split, maps=compare.needs_maps)
     names = ("backbone", "weights", "weights_sha256", "frames", "crop", "precision")
@@ -139,7 +142,7 @@ def of_run(
     for name in names:
         model = models[name]
         model.precision = precision_of(saved, how)
-        channels, frames = model.backbone.channels, saved.config.data.frames
+        channels, frames = model.backbone.channels, model.backbone.steps(saved.config.data.frames)
         compare[name] = (
             model.matcher
             if how.matcher in (None, saved.config.matcher.name)  # with the run's own options

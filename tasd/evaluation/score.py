@@ -81,6 +81,7 @@ def score(
         raise UserError(
             f"the matcher {type(matcher).__name__} reads feature maps and {features.path} has "
             "none; write it with tasd features --maps, or choose a matcher that reads none"
+            f"{matcher.without_maps and f', or {matcher.without_maps}'}"
         )
     matcher = matcher.to(device).eval()
     with torch.inference_mode(), torch.autocast(torch.device(device).type, enabled=False):

@@ -14,7 +14,8 @@ from tasd.model import Model
 class Attention:
     """Spatial attention of one network in one video, scaled to 0..1.
 
-    video: Eq. 4, the mean over channels and time. frames: the same for each frame alone.
+    video: Eq. 4, the mean over channels and time. frames: the same for each frame alone; of a
+    backbone that shortens time, that of the step which the frame belongs to.
     """
 
     label: str
@@ -31,6 +32,8 @@ def attention(
         assert maps is not None
         # Each frame as a video of its own: (1, channels, time, ...) -> (time, channels, 1, ...).
         each = maps[0].transpose(0, 1)[:, :, None]
+        time, steps = frames.shape[1], len(each)
+        each = each[torch.arange(time) * steps // time]
         return Attention(
             label, _scaled(spatial_attention(maps))[0], _scaled(spatial_attention(each))
         )

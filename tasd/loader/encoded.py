@@ -66,6 +66,29 @@ def _jpegs(store: Store, view: View, video: Video) -> list[tuple[int, NDArray[np
     return list(zip(indices, store.jpegs(view.video, indices), strict=True))
 
 
+def misfits(store: Store, *, frames: int, size: int) -> list[str]:
+    """Return a sentence for each way in which frames are read that a person may not expect.
+
+    A video with fewer frames than are asked for repeats some. A crop of half the side or less
+    sees a quarter of the picture: a network for small pictures wants small frames in the store.
+    """
+    found, videos = [], list(store.videos.values())
+    short = [video.frames for video in videos if video.frames < frames]
+    if short:
+        found.append(
+            f"{len(short):,} of {len(videos):,} videos of {store.path} hold fewer frames than "
+            f"data.frames = {frames} (the shortest {min(short)}), and some are repeated; prepare "
+            f"the store with tasd prep --frames {frames} or more, where the videos have them"
+        )
+    sides = [min(video.size) for video in videos]
+    if sides and min(sides) >= 2 * size:
+        found.append(
+            f"a crop of {size} pixels sees a quarter or less of frames stored at {min(sides)}; the "
+            f"whole picture is in a store of tasd prep --size {size}"
+        )
+    return found
+
+
 def check_crop(store: Store, size: int) -> None:
     """Raise `UserError` where a stored video is smaller than the crop."""
     for name, video in store.videos.items():

@@ -6,11 +6,13 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from tasd.errors import UserError
+from tasd.matchers.arn import ARN
 from tasd.matchers.base import Matcher, Published
 from tasd.matchers.bimhm import BiMHM
 from tasd.matchers.chamfer import Chamfer
 from tasd.matchers.hcl import HCL
 from tasd.matchers.hyrsm import HyRSM
+from tasd.matchers.itanet import ITANet
 from tasd.matchers.molo import MoLo
 from tasd.matchers.otam import OTAM
 from tasd.matchers.prototype import Prototype
@@ -33,6 +35,8 @@ MATCHERS: dict[str, type[Matcher]] = {
     "hcl": HCL,
     "sloshnet": SloshNet,
     "sloshnet-temporal": SloshNetTemporal,
+    "arn": ARN,
+    "itanet": ITANet,
 }
 
 # Arguments that some matchers take from the run; they are no options.
@@ -54,7 +58,7 @@ def build(
 
     classes: number of training classes, for the heads of matchers that classify; None builds
         no such heads.
-    frames: number of frames of a video, for matchers whose weights depend on it.
+    frames: number of frames of a video in its features, for matchers whose weights depend on it.
     level_channels: those of the maps of the backbone's stages, the last one's last; None for four
         stages that double them, as in a ResNet.
     options: as the matcher's class documents them.
@@ -71,8 +75,9 @@ def build(
     built = matcher(channels, **options)
     if frames < built.fewest_frames:
         raise UserError(
-            f"matcher {name!r} needs videos of {built.fewest_frames} frames or more, and "
-            f"data.frames is {frames}; raise it, or choose another matcher or cardinalities"
+            f"matcher {name!r} needs videos of {built.fewest_frames} frames or more, and the "
+            f"backbone gives it {frames}; raise data.frames, or choose another matcher or "
+            "cardinalities"
         )
     return built
 

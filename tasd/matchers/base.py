@@ -26,11 +26,15 @@ class Published:
     """The accuracy that a matcher's authors report; their settings are in `tasd.recipes`.
 
     accuracy: 5-way accuracy in percent, data set -> (1-shot, 5-shot), with an ImageNet
-        ResNet-50 on 8 RGB frames.
+        ResNet-50 on 8 RGB frames where ``note`` names no other network.
+    other_protocol: as accuracy, figures that are often quoted beside it and are of other classes.
+    note: what a reader of these figures must know, a sentence or two.
     """
 
     paper: str
     accuracy: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    other_protocol: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    note: str = ""
 
 
 class Matcher(nn.Module):
@@ -45,24 +49,31 @@ class Matcher(nn.Module):
     levels: number of the backbone's last stages whose maps `condense` reads; on a backbone with
         fewer it reads those that there are. 0 for almost all.
     needs_maps: true where the matcher reads the feature maps, not only the frames.
+    without_maps: the settings with which it needs none, for messages; empty where there are none.
     needs_pixels: true where one of its losses reads the frames' pixels in training.
     task_level: true where a class's score depends on the other classes of the episode.
     transductive: true where a query's scores depend on the other queries.
     reads_norms: true where it uses known norms of prepared frames (`Task.query_norms`).
     pairwise: true where a class's score is minus the mean of `pair_distances` over its shots.
     loss_names: names of the losses that `Scores.losses` may hold in training.
+    metric_loss: the one that trains its scores: "metric" is their cross-entropy, any other is its
+        own and stands in place of that.
+    encoder_losses: those that pass changed pixels through the backbone (`Task.encode`).
     fewest_frames: the smallest number of frames of a video that the matcher can compare.
     """
 
     PUBLISHED: ClassVar[Published]
     levels: int = 0
-    needs_maps: ClassVar[bool] = False
+    needs_maps: bool = False
+    without_maps: ClassVar[str] = ""
     needs_pixels: bool = False
     task_level: ClassVar[bool] = False
     transductive: ClassVar[bool] = False
     reads_norms: ClassVar[bool] = False
     pairwise: bool = False
     loss_names: tuple[str, ...] = ()
+    metric_loss: str = "metric"
+    encoder_losses: tuple[str, ...] = ()
     fewest_frames: int = 1
 
     def __init__(self, channels: int) -> None:
@@ -148,6 +159,7 @@ def prepared(matcher: Matcher, task: Task) -> Task:
         query_maps=None if query.maps is None else _of_episodes(query.maps, task.query),
         support_pixels=None,
         query_pixels=None,
+        encode=None,
         support_norms=None,
         query_norms=None,
     )

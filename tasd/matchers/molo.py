@@ -1,7 +1,5 @@
 """MoLo: set matching of frames and of motion, with class tokens that summarise a video."""
 
-from typing import ClassVar
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -79,7 +77,7 @@ class MoLo(Matcher):
         paper="Wang et al., MoLo: Motion-augmented Long-short Contrastive Learning, CVPR 2023",
         accuracy={"kinetics": (74.0, 85.6), "ucf101": (86.0, 95.5), "hmdb51": (60.8, 77.4)},
     )
-    needs_maps: ClassVar[bool] = True
+    needs_maps = True
     fewest_frames = 2
 
     def __init__(

@@ -1,7 +1,6 @@
 """STRM: attention among patches and a mixer over frames, before TRX compares tuples."""
 
 from dataclasses import replace
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -136,7 +135,7 @@ class STRM(Matcher):
         paper="Thatipelli et al., Spatio-temporal Relation Modeling, CVPR 2022",
         accuracy={"kinetics": (62.9, 86.7), "ucf101": (80.5, 96.9), "hmdb51": (52.3, 77.3)},
     )
-    needs_maps: ClassVar[bool] = True
+    needs_maps = True
     loss_names = ("post_patch",)
 
     def __init__(

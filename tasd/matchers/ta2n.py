@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -64,7 +64,7 @@ class TA2N(Matcher):
         paper="Li et al., TA2N: Two-Stage Action Alignment Network, AAAI 2022",
         accuracy={"kinetics": (72.8, 85.8), "ucf101": (81.9, 95.1), "hmdb51": (59.7, 73.9)},
     )
-    needs_maps: ClassVar[bool] = True
+    needs_maps = True
 
     def __init__(
         self, channels: int, *, reference: Reference = "mean", dropout: Rate = 0.5

@@ -76,7 +76,8 @@ class ClipEstimator(BaseEstimator):  # type: ignore[misc]
     def _frames(self, paths: Sequence[Path]) -> torch.Tensor:
         """The frame features of clips, NaN where a clip cannot be read."""
         network = self.network_
-        shape = network.config.data.frames, network.model.matcher.channels
+        steps = network.model.backbone.steps(network.config.data.frames)
+        shape = steps, network.model.matcher.channels
         found: dict[Path, torch.Tensor] = {}
         for clip in self.features_of(list(dict.fromkeys(paths)), keep=True):
             if clip.features is None:

@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tasd.config import Config, DistillOptions, replace
+from tasd.recipes.arn import arn
 from tasd.recipes.baseline import baseline
 from tasd.recipes.chamfer import chamfer
 from tasd.recipes.demo import demo
 from tasd.recipes.hcl import hcl
 from tasd.recipes.hyrsm import hyrsm
+from tasd.recipes.itanet import itanet
 from tasd.recipes.molo import molo
 from tasd.recipes.otam import otam
 from tasd.recipes.paper import paper
@@ -39,6 +41,8 @@ RECIPES: dict[str, Recipe] = {
     "hcl": hcl,
     "sloshnet": sloshnet,
     "sloshnet-temporal": sloshnet_temporal,
+    "arn": arn,
+    "itanet": itanet,
 }
 
 # Data sets with classes that are mirror images: "from left to right" and "from right to left".

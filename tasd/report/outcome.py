@@ -42,7 +42,7 @@ class Outcome:
         if self.config.recipe == "paper":
             return "TASD, letter of the paper"
         if matcher != "bimhm":
-            return NAMES.get(matcher, matcher) + (" + distillation" if self.terms else "")
+            return title(self.config) + (" + distillation" if self.terms else "")
         return ABLATIONS.get(self.terms, "Baseline + " + " + ".join(sorted(self.terms)))
 
     @property
@@ -105,7 +105,19 @@ NAMES = {
     "sloshnet": "SloshNet",
     "sloshnet-temporal": "sloshnet-temporal",
     "chamfer": "Chamfer",
+    "arn": "ARN",
+    "itanet": "ITANet",
 }
+
+
+def title(config: Config) -> str:
+    """Return the name of a run's matcher, with what a reader of the published row must know."""
+    matcher, backbone = config.matcher.name, config.network.backbone
+    if matcher == "arn" and backbone != "c3d64":
+        return f"ARN head on {backbone} (new result)"
+    if matcher == "itanet":
+        return "ITANet (our reading)"
+    return NAMES.get(matcher, matcher)
 
 
 def read_outcome(folder: Path) -> Outcome:

@@ -100,7 +100,7 @@ def table1(outcomes: Sequence[Outcome]) -> Table | None:
     if not own & {*DATASETS}:  # without published rows, only columns with results of ours
         columns = sorted({(o.config.dataset, o.shot) for o in tested})
     rows = [
-        (f"{row.method} ({row.source})", *(_published(row.accuracy, *c) for c in columns))
+        (f"{row.method} ({row.source})", *(row.text(*c) for c in columns))
         for row in TABLE1
         if own & {*DATASETS}
     ]
@@ -109,18 +109,14 @@ def table1(outcomes: Sequence[Outcome]) -> Table | None:
         mine = [outcome for outcome in tested if outcome.method == method]
         rows.append((f"{method}, ours", *(_ours(mine, _is(*column)) for column in columns)))
     header = ("method", *(f"{TITLES.get(name, name)} {shot}-shot" for name, shot in columns))
-    return Table("table1", CAPTION1, header, tuple(rows), len(methods))
+    notes = [row.note for row in TABLE1 if row.note and own & {*DATASETS}]
+    return Table("table1", " ".join([CAPTION1, *notes]), header, tuple(rows), len(methods))
 
 
 CAPTION1 = (
     "5-way accuracy in percent. Published results as printed. Ours with the 95 % interval of the "
     "sampling of episodes, or over training seeds where the number of seeds is given."
 )
-
-
-def _published(accuracy: object, name: str, shot: int) -> str:
-    pair = accuracy.get(name) if isinstance(accuracy, dict) else None
-    return "-" if pair is None or shot not in (1, 5) else f"{pair[shot == 5]:.1f}"
 
 
 def _is(dataset: str, shot: int) -> Callable[[Outcome], bool]:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from tasd.evaluation.metrics import Interval, over_seeds, paired_difference
-from tasd.report.outcome import NAMES, Outcome, cell
+from tasd.report.outcome import NAMES, Outcome, cell, title
 from tasd.report.published import DATASETS, TABLE1, TITLES
 from tasd.report.tables import Row, Table, table2, table3
 from tasd.reproduce.rows import DISTILLED
@@ -87,7 +87,7 @@ def matchers_table(runs: Sequence[FinishedRun]) -> Table:
         without = by_row.get(matcher, []) if distilled else []
         rows.append(
             (
-                NAMES[matcher],
+                title(mine[0].plan.config),
                 "yes" if distilled else "",
                 _mean([run.untrained for run in mine]),
                 _mean([run.best[0] for run in mine]),
@@ -105,7 +105,9 @@ def matchers_table(runs: Sequence[FinishedRun]) -> Table:
         "gain",
         *(f"published, {TITLES[dataset]}" for dataset in DATASETS),
     )
-    return Table("table1", CAPTION1, header, tuple(rows), len(rows))
+    shown = {NAMES[name.removesuffix(DISTILLED)] for name in by_row}
+    notes = [row.note for row in TABLE1 if row.note and row.method in shown]
+    return Table("table1", " ".join([CAPTION1, *notes]), header, tuple(rows), len(rows))
 
 
 CAPTION1 = (
@@ -154,10 +156,8 @@ def _gain(without: Sequence[FinishedRun], distilled: Sequence[FinishedRun]) -> s
 def _published(matcher: str, *, distilled: bool, shot: int) -> list[str]:
     """Return the published accuracies of a row; with distillation only BiMHM has some, as TASD."""
     method = NAMES[matcher] if not distilled else "TASD" if matcher == "bimhm" else None
-    rows = {row.method: row.accuracy for row in TABLE1}
-    found = rows.get(method or "", {})
-    pairs = [found.get(dataset) for dataset in DATASETS]
-    return ["-" if p is None or shot not in (1, 5) else f"{p[shot == 5]:.1f}" for p in pairs]
+    found = next((row for row in TABLE1 if row.method == method), None)
+    return ["-" if found is None else found.text(dataset, shot) for dataset in DATASETS]
 
 
 def runs_table(runs: Sequence[FinishedRun]) -> Table:

@@ -28,8 +28,9 @@ class Learner(nn.Module):
     """The student's forward pass on one episode and the total loss.
 
     L = L_M + w_CE L_CE + w_AT L_AT + w_AM L_AM + w_PR L_PR, plus the auxiliary classifier's loss
-    and the matcher's own losses where the recipe gives them a weight. The student reads support
-    and query. The adaptive convolution f of Eq. 11 and the classifier have no copy in the teacher.
+    and the matcher's own losses where the recipe gives them a weight. L_M is the cross-entropy of
+    the scores, or the loss that `Matcher.metric_loss` names. The student reads support and query.
+    The adaptive convolution f of Eq. 11 and the classifier have no copy in the teacher.
     `build_learner` makes one from a config.
     """
 
@@ -54,11 +55,11 @@ class Learner(nn.Module):
         self.options = distill
         self.class_index = {name: index for index, name in enumerate(classes)}
         self.student = student
-        channels = student.backbone.channels
+        channels, self.metric = student.backbone.channels, student.matcher.metric_loss
         self.adaptive = AdaptiveConvolution(channels) if distill.pr else None
         self.classifier = AuxiliaryClassifier(channels, len(classes)) if auxiliary else None
         self.weights = {
-            "metric": metric,
+            self.metric: metric,
             **distill.weights,
             **({"auxiliary": auxiliary} if auxiliary else {}),
             **matcher_losses,
@@ -78,7 +79,10 @@ class Learner(nn.Module):
         with torch.autocast(batch.frames.device.type, enabled=False):
             scores = self._match(features, batch, classes)
             labels = batch.query_labels[None]
-            terms = {"metric": metric_cross_entropy(scores.logits, labels)}
+            metric = scores.losses.get(self.metric)
+            if metric is None:
+                metric = metric_cross_entropy(scores.logits, labels)
+            terms = {self.metric: metric}
             distilled = (
                 self._distil(features, batch, targets, classmates) if targets else _Distilled({})
             )
@@ -101,7 +105,8 @@ class Learner(nn.Module):
         if self.student.matcher.needs_maps and features.maps is not None:
             maps = features.maps[None]
         levels = tuple(each[None] for each in features.levels)
-        pixels = self._pixels(batch) if self.student.matcher.needs_pixels else None
+        encodes = any(self.weights.get(loss) for loss in self.student.matcher.encoder_losses)
+        pixels = self._pixels(batch) if self.student.matcher.needs_pixels or encodes else None
         scores: Scores = self.student.matcher(
             Task(
                 way=batch.episode.way,
@@ -117,12 +122,13 @@ class Learner(nn.Module):
                 query_labels=batch.query_labels[None],
                 support_classes=classes[None, :shots],
                 query_classes=classes[None, shots:],
+                encode=self.student.encode if encodes else None,
             )
         )
         return scores
 
     def _pixels(self, batch: EpisodeBatch) -> Tensor:
-        """Normalised frames, for matchers that reconstruct them."""
+        """Normalised frames, for matchers that reconstruct or change them."""
         pixels: Tensor = self.student.normalised(batch.frames)
         pixels = pixels.permute(0, 1, 4, 2, 3)
         return pixels[None]

@@ -14,7 +14,7 @@ from tasd.config import Config
 from tasd.errors import UserError
 from tasd.features.store import FeatureStore
 from tasd.loader import EpisodeLoader
-from tasd.loader.encoded import check_crop
+from tasd.loader.encoded import check_crop, misfits
 from tasd.runs.checkpoint import Best, Progress, load
 from tasd.runs.folder import Run
 from tasd.runs.lock import RunLock
@@ -163,6 +163,9 @@ def _train(
     ):
         if mended:
             log.say(mended)
+        if isinstance(store, Store):
+            for misfit in misfits(store, frames=config.data.frames, size=config.data.crop):
+                log.say(misfit)
         log.say(state.sizes(run, kept=plan.kept))
         batches = iter(loader)
         if now.episode < plan.episodes:

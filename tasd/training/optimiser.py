@@ -40,8 +40,8 @@ def build(learner: Learner, options: OptimiserOptions, *, pretrained: bool) -> O
     ]
     if options.name == "sgd":
         return SGD(trained, lr=options.lr, momentum=options.momentum, foreach=True)
-    kind = AdamW if options.name == "adamw" else Adam
-    return kind(trained, lr=options.lr, foreach=True)
+    kinds: dict[str, type[Adam]] = {"adam": Adam, "adamw": AdamW}
+    return kinds[options.name](trained, lr=options.lr, foreach=True)
 
 
 def _scales(backbone: Backbone, options: OptimiserOptions, *, pretrained: bool) -> dict[int, float]:

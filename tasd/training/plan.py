@@ -70,6 +70,12 @@ class TrainingPlan:
         """Factor of the learning rate in the step after ``now``."""
         if self.optimiser.schedule == "constant":
             return 1.0
+        if self.optimiser.schedule == "step":
+            warmup = math.ceil((self.optimiser.warmup or 0) / self.per_step)
+            at, factor = self.optimiser.step_at, self.optimiser.step_factor
+            return schedule.steps_down(
+                now.step, steps=self.steps, warmup=warmup, at=at, factor=factor
+            )
         episodes = self.optimiser.warmup
         if episodes is None:
             episodes = min(500, self.episodes // 10)

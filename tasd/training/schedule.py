@@ -1,6 +1,7 @@
 """Learning rate and EMA coefficient as functions of the step, so that nothing has to be saved."""
 
 import math
+from collections.abc import Sequence
 
 
 def warmup_cosine(step: int, *, steps: int, warmup: int) -> float:
@@ -9,6 +10,15 @@ def warmup_cosine(step: int, *, steps: int, warmup: int) -> float:
         return (step + 1) / warmup
     progress = (step - warmup) / max(1, steps - warmup)
     return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def steps_down(step: int, *, steps: int, warmup: int, at: Sequence[float], factor: float) -> float:
+    """Return the factor of the learning rate: ``factor`` at each fraction of ``at`` passed.
+
+    The rise over the first ``warmup`` steps is linear.
+    """
+    rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
+    return rise * factor ** sum(step >= fraction * steps for fraction in at)
 
 
 def ema_start(episodes: int) -> float:

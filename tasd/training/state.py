@@ -71,7 +71,8 @@ class State:
         networks = sum(_bytes(network) for network in self.networks.values())
         trained = sum(p.numel() * p.element_size() for p in self.learner.parameters()
                       if p.requires_grad)  # fmt: skip
-        moments = 0 if self.config.optimiser.name == "sgd" else 2 * trained
+        options = self.config.optimiser
+        moments = (int(options.momentum > 0) if options.name == "sgd" else 2) * trained
         heads = sum(_bytes(n.projection) + _bytes(n.relation) for n in self.networks.values())
         best = networks - heads
         last = networks + _bytes(self.learner) - _bytes(self.learner.student) + moments

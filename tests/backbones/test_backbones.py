@@ -20,19 +20,22 @@ CHANNELS = {
     "efficientnet_lite0": 1280,
     "efficientnet_lite2": 1280,
     "r2plus1d_18": 512,
+    "c3d64": 64,
 }
-SIZES = {"efficientnet_lite2": 260, "r2plus1d_18": 112}
+SIZES = {"efficientnet_lite2": 260, "r2plus1d_18": 112, "c3d64": 128}
+SIDES = {"r2plus1d_18": 4, "resnet8": 4, "c3d64": 16}  # of the map of 64 pixels; others 2
 
 
 @pytest.mark.parametrize("name", backbones.BACKBONES)
-def test_a_map_keeps_every_frame_and_has_the_channels_it_says(name):
+def test_a_map_has_the_steps_and_the_channels_it_says(name):
     backbone = backbones.build(name).eval()
     with torch.no_grad():
         maps = backbone(torch.randn(2, 8, 3, 64, 64))
-    side = 4 if name in ("r2plus1d_18", "resnet8") else 2
+    side, steps = SIDES.get(name, 2), backbone.steps(8)
+    assert steps == (2 if name == "c3d64" else 8)
     assert backbone.channels == CHANNELS[name]
     assert backbone.size == SIZES.get(name, 224)
-    assert maps.shape == (2, CHANNELS[name], 8, side, side)
+    assert maps.shape == (2, CHANNELS[name], steps, side, side)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "efficientnet_lite0"])

@@ -17,6 +17,9 @@ from tasd import loader
 from tasd.episodes import View
 from tasd.errors import UserError
 from tasd.loader import LOADERS, open_views, views
+from tasd.loader.encoded import misfits
+from tasd.store import Store
+from tests.stores import write_store
 
 KINDS = sorted(LOADERS)
 VIEW = View("b/tall", (0.1, 0.3, 0.5, 0.7, 0.9))
@@ -30,6 +33,17 @@ def test_a_crop_larger_than_the_stored_frames_is_one_clear_line(make_store):
     assert "\n" not in message
     assert "crop of 56 pixels does not fit video 'a/wide'" in message
     assert "83x48; crop 48 or less" in message
+
+
+def test_what_a_store_lacks_for_the_frames_and_the_crop_is_told(tmp_path):
+    store = Store(write_store(tmp_path / "store", videos=1, frames=8, side=72))
+    assert misfits(store, frames=8, size=40) == []
+    (short,) = misfits(store, frames=20, size=40)
+    for part in ("hold fewer frames than data.frames = 20", "the shortest 8", "--frames 20"):
+        assert part in short
+    (small,) = misfits(store, frames=8, size=36)
+    assert "a crop of 36 pixels sees a quarter or less of frames stored at 72" in small
+    assert "tasd prep --size 36" in small
 
 
 def test_an_unknown_loader_is_answered_with_the_known_ones(store):

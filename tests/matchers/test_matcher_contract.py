@@ -12,7 +12,7 @@ from torch.nn import functional
 from tasd.matchers import MATCHERS, Matcher, build
 from tasd.matchers.arithmetic import frame_norms, shot_means
 from tasd.matchers.base import condensed, prepared
-from tasd.types import Scores, Task
+from tasd.types import Encode, Scores, Task
 
 CHANNELS, FRAMES, CLASSES = 16, 4, 9
 # Smaller than published, and the options that take another path through the code.
@@ -32,6 +32,19 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     ],
     "sloshnet": [{"width": 12}, {"width": 12, "cardinalities": (1, 2), "positions": True}],
     "sloshnet-temporal": [{"width": 12}],
+    "arn": [
+        {"variant": "none", "loss": "ce"},
+        {"variant": "ta_sa"},
+        {"variant": "tsa", "margin": 0.1},
+        {"variant": "ssa_jigsaw"},
+        {},
+    ],
+    "itanet": [
+        {"width": 16, "groups": 4, "heads": 2},
+        {"width": 12, "spatial": False, "groups": 3, "heads": 2},
+        {"width": None, "channel": False, "temporal": False, "pairs": "all"},
+        {"spatial": False, "channel": False, "heads": 4},
+    ],
 }
 FORMS = [(name, options) for name in MATCHERS for options in OPTIONS.get(name, [{}])]
 SHOTS = (2, 1, 3)
@@ -74,8 +87,21 @@ def task(
         kinds |= {"query_labels": answers, "query_classes": answers + 3}
         kinds |= {"support_classes": labels + 3}
         for part, videos in (("support", supports), ("query", queries)):
-            kinds[f"{part}_pixels"] = random(episodes, videos, FRAMES, 3, 20, 30)
+            kinds[f"{part}_pixels"] = random(episodes, videos, FRAMES, 3, 24, 24)
+        kinds["encode"] = encoder()
     return Task(way, support_labels=labels, **kinds)
+
+
+def encoder() -> Encode:
+    """Return a backbone for changed pixels: maps of the size of all others here."""
+    weights = torch.linspace(-1, 1, 3 * CHANNELS, dtype=torch.float64).view(CHANNELS, 3)
+
+    def encode(pixels: Tensor) -> Tensor:
+        cells = functional.adaptive_avg_pool2d(pixels.flatten(0, 1), (2, 3))
+        maps = torch.einsum("cp,tphw->tchw", weights.to(cells), cells)
+        return maps.unflatten(0, (-1, FRAMES)).transpose(1, 2)
+
+    return encode
 
 
 def select(task: Task, part: str, index: Any) -> Task:
@@ -198,6 +224,7 @@ def test_norms_are_used_where_declared_and_change_nothing(matcher: Matcher, shot
         ("otam", {}),
         ("chamfer", {"shots": "single"}),
         ("hcl", {"width": 12, "heads": 2}),
+        ("itanet", {"width": 8, "groups": 2}),
     ],
 )
 def test_scores_are_means_of_pair_distances_where_declared(name: str, options: Mapping[str, Any]):
@@ -210,7 +237,7 @@ def test_scores_are_means_of_pair_distances_where_declared(name: str, options: M
 
 
 def test_all_others_do_not_declare_pairs(matcher: Matcher):
-    forms = {"BiMHM", "Prototype", "OTAM", "Chamfer", "HCL"}
+    forms = {"BiMHM", "Prototype", "OTAM", "Chamfer", "HCL", "ITANet"}
     assert not matcher.pairwise or type(matcher).__name__ in forms
 
 
@@ -277,6 +304,9 @@ def test_losses_have_the_declared_names_and_come_in_training_only(matcher: Match
     assert set(losses) == set(matcher.loss_names)
     assert all(loss.shape == () and loss.isfinite() for loss in losses.values())
     assert matcher.needs_pixels == ("reconstruction" in losses)
+    assert matcher.metric_loss == "metric" or matcher.metric_loss in losses
+    without = matcher(replace(task(training=True), encode=None)).losses
+    assert set(losses) - set(without) == set(matcher.encoder_losses)
 
 
 def test_every_weight_gets_a_finite_gradient(matcher: Matcher):

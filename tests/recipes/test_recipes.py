@@ -13,13 +13,17 @@ from tasd.episodes import EpisodeSampler
 from tasd.errors import UserError
 from tasd.loader import EpisodeLoader
 from tasd.matchers import MATCHERS, build, option_names
+from tasd.runs.checkpoint import Progress
 from tasd.store import Store
 from tasd.training import optimiser
+from tasd.training.distributed import World
 from tasd.training.learner import build_learner
+from tasd.training.plan import resolve, training_plan
 from tasd.training.teacher import Teacher
 from tests.runs import DISTILL, small_config, small_run
 from tests.stores import write_store
 
+ALONE = World(0, 1, torch.device("cpu"))
 DATASETS = ("kinetics", "ucf101", "hmdb51", "folder")
 # The smallest network, and the smallest heads where they are wide.
 TINY = (
@@ -34,6 +38,7 @@ TINY = (
     ("training.validation_episodes", 8),
     ("optimiser.lr", 1e-4),
 )
+METRIC = {"arn": "mse"}  # in place of the cross-entropy of the scores
 WIDE = ("trx", "strm", "hcl", "sloshnet", "sloshnet-temporal")
 NARROW = {name: [("matcher.options.width", 16)] for name in WIDE}
 # The methods that do not give all weights one rate, and the factors on it.
@@ -94,7 +99,7 @@ def test_a_published_method_trains_its_weights_at_the_published_rates_without_ex
     groups = optimiser.build(learner, config.optimiser, pretrained=pretrained).param_groups
     rates = {factor * config.optimiser.lr for factor in RATES.get(name, {1})}
     assert sorted({group["lr"] for group in groups}) == pytest.approx(sorted(rates))
-    assert set(learner.weights) == {"metric", *config.matcher.losses}
+    assert set(learner.weights) == {METRIC.get(name, "metric"), *config.matcher.losses}
     pretrained = recipes.make(name, dataset="ucf101", shot=1)
     assert pretrained.optimiser.backbone_scale == BACKBONE_RATES.get(name, 1)
 
@@ -106,6 +111,25 @@ def test_sgd_is_plain_descent():
     built = optimiser.build(learner, config.optimiser, pretrained=True)
     assert isinstance(built, torch.optim.SGD)
     assert {(g["momentum"], g["weight_decay"]) for g in built.param_groups} == {(0, 0)}
+
+
+def test_sgd_has_momentum_where_asked():
+    config = recipes.change(
+        recipes.make("itanet", dataset="kinetics", shot=1), [("network.backbone", "resnet8")]
+    )
+    learner = build_learner(config, classes=("a",), initialise=False)
+    built = optimiser.build(learner, config.optimiser, pretrained=True)
+    assert {(g["momentum"], g["lr"]) for g in built.param_groups} == {(0.9, 1e-3)}
+
+
+def test_arn_has_its_own_network_frames_and_steps():
+    config = recipes.make("arn", dataset="ucf101", shot=1)
+    assert (config.network.backbone, config.network.weights) == ("c3d64", "none")
+    assert (config.data.frames, config.data.crop) == (20, 128)
+    assert config.matcher.options == {"variant": "ssa_rotation", "a_s": 1.5}
+    plan = training_plan(resolve(config, ALONE), ALONE)
+    rates = [plan.rate(Progress(step=n, episode=n)) for n in (0, 24_999, 25_000, 75_000, 99_999)]
+    assert rates == [1, 1, 0.5, 0.125, 0.125]
 
 
 @pytest.mark.parametrize("base", ["baseline", "otam", "hyrsm", "demo"])
@@ -129,6 +153,12 @@ def test_the_distillation_of_a_recipe_is_taken_over_whole_and_taken_away(base):
         ),
         ([("network.dropout", 0.2)], "no effect while network.depth is 0"),
         ([("optimiser.warmup", 5)], "no effect while optimiser.schedule is 'constant'"),
+        ([("optimiser.step_at", [0.5])], "no effect unless optimiser.schedule is 'step'"),
+        ([("optimiser.step_factor", 0.5)], "no effect unless optimiser.schedule is 'step'"),
+        (
+            [("optimiser.name", "adam"), ("optimiser.momentum", 0.5)],
+            "no effect unless optimiser.name is 'sgd'",
+        ),
         ([("network.weights", "none"), ("optimiser.backbone_scale", 0.1)], "'none'"),
     ],
 )
@@ -147,7 +177,8 @@ def test_every_recipe_trains(tiny_store: Path, tmp_path: Path, name: str, distil
     assert [line["episode"] for line in steps] == [1, 2]
     own = {"auxiliary"} if name == "bimhm" else set()
     distilled = set() if distill == "none" else {"ce", "at", "am", "pr"}
-    assert set(steps[0]["terms"]) == {"metric", *config.matcher.losses} | own | distilled
+    metric = {METRIC.get(name, "metric")}
+    assert set(steps[0]["terms"]) == metric | {*config.matcher.losses} | own | distilled
     assert run.best.exists()
 
 

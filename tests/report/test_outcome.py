@@ -18,6 +18,10 @@ from tests.report.written import config_of, write_run
         ("tasd", {"distill__ce": 0, "distill__pr": 0}, "Baseline + am + at"),
         ("baseline", {"matcher__name": "otam"}, "OTAM"),
         ("tasd", {"matcher__name": "otam"}, "OTAM + distillation"),
+        ("arn", {}, "ARN"),
+        ("arn", {"network__backbone": "resnet50"}, "ARN head on resnet50 (new result)"),
+        ("tasd", {"matcher__name": "arn"}, "ARN head on resnet50 (new result) + distillation"),
+        ("itanet", {}, "ITANet (our reading)"),
     ],
 )
 def test_a_method_is_named_by_what_was_trained(tmp_path, recipe, settings, method):

@@ -37,10 +37,20 @@ def test_every_published_row_of_table_1_stands_above_ours(made):
     assert ours[1:] == ("-",) * 5
 
 
+def test_figures_of_another_protocol_stand_in_brackets_with_the_reason(made):
+    table = made(config_of())["table1"]
+    arn = next(row for row in table.rows if row[0] == "ARN (Zhang et al. 2020)")
+    assert arn[1:3] == ("63.7", "82.4")
+    assert arn[3:] == ("66.3 (62.1)", "83.1 (84.8)", "45.5 (44.6)", "59.0 (59.1)")
+    for part in ("Tables 3 and 4", "in brackets", "five random splits of the classes in halves"):
+        assert part in table.caption
+
+
 def test_runs_on_a_folder_of_ones_own_have_nothing_published_beside_them(made):
     table = made(config_of(dataset="folder"))["table1"]
     assert table.header == ("method", "folder 1-shot")
     assert [row[0] for row in table.rows] == ["TASD, ours"]
+    assert "random splits" not in table.caption
 
 
 def test_table_2_switches_the_terms(made):

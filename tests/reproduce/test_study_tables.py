@@ -52,6 +52,20 @@ def test_table_1_shows_each_matcher_without_and_with_the_distillation(pair):
     assert [row[0] for row in runs.rows] == ["otam-seed0", "otam+distillation-seed0"]
 
 
+def test_arn_is_named_by_its_network_and_has_both_its_figures(tmp_path, pair):
+    own = rows_of("table1", RowRequest("ucf101", only=("arn",)))
+    head = rows_of("table1", RowRequest("ucf101", recipe="tasd", only=("arn", "itanet")))
+    table = tables_of("table1", [finished(tmp_path / "own", row) for row in own])[0]
+    assert table.rows[0][0] == "ARN"
+    assert table.rows[0][6:] == ("63.7", "66.3 (62.1)", "45.5 (44.6)")
+    assert "random splits of the classes in halves" in table.caption
+    table = tables_of("table1", [finished(tmp_path / "head", row) for row in head])[0]
+    names = [row[0] for row in table.rows]
+    assert names == ["ARN head on resnet50 (new result)", "ITANet (our reading)"]
+    assert table.rows[1][6:] == ("73.6", "-", "-")
+    assert "random splits" not in tables_of("table1", pair)[0].caption
+
+
 def test_the_gain_is_that_of_the_same_episodes(pair):
     found = gain(pair[:1], pair[1:])
     assert found is not None

@@ -6,10 +6,15 @@ import torch
 from tasd import recipes
 from tasd.config import Config, replace
 from tasd.episodes import EpisodeSampler
+from tasd.runs.checkpoint import Progress
+from tasd.training.distributed import World
 from tasd.training.learner import Learner, build_learner
-from tasd.training.schedule import ema_coefficient, ema_start, warmup_cosine
+from tasd.training.plan import resolve, training_plan
+from tasd.training.schedule import ema_coefficient, ema_start, steps_down, warmup_cosine
 from tasd.training.teacher import Teacher
 from tasd.types import EpisodeBatch
+
+ALONE = World(0, 1, torch.device("cpu"))
 
 VIDEOS = {f"class {c}": [f"class {c}/v{v}" for v in range(4)] for c in range(6)}
 
@@ -201,3 +206,22 @@ def test_the_rate_rises_to_one_and_falls_to_zero():
     assert factors[9] == factors[10] == 1.0
     assert factors[10:] == sorted(factors[10:], reverse=True)
     assert factors[-1] < 0.001
+
+
+def test_the_rate_falls_in_steps_after_parts_of_the_run():
+    at = {"steps": 100, "at": (0.25, 0.5, 0.75), "factor": 0.5}
+    factors = [steps_down(step, warmup=0, **at) for step in range(100)]
+    assert factors == [1.0] * 25 + [0.5] * 25 + [0.25] * 25 + [0.125] * 25
+    rising = [steps_down(step, warmup=10, **at) for step in range(100)]
+    assert rising[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert rising[10:] == factors[10:]
+
+
+def test_a_run_with_steps_has_their_rates_and_no_rise_unless_asked():
+    steps = ("optimiser.schedule", "step")
+    chosen = [steps, ("optimiser.step_at", [0.5]), ("optimiser.step_factor", 0.2)]
+    plan = training_plan(resolve(config(*chosen, ("training.episodes", 10)), ALONE), ALONE)
+    rates = [plan.rate(Progress(step=step, episode=step)) for step in range(10)]
+    assert rates == pytest.approx([1.0] * 5 + [0.2] * 5)
+    plan = training_plan(resolve(config(*chosen, ("optimiser.warmup", 4)), ALONE), ALONE)
+    assert plan.rate(Progress()) == 0.25
