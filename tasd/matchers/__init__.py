@@ -11,11 +11,14 @@ from tasd.matchers.bimhm import BiMHM
 from tasd.matchers.chamfer import Chamfer
 from tasd.matchers.hyrsm import HyRSM
 from tasd.matchers.molo import MoLo
+from tasd.matchers.mpl import MPL
 from tasd.matchers.otam import OTAM
 from tasd.matchers.prototype import Prototype
 from tasd.matchers.strm import STRM
 from tasd.matchers.ta2n import TA2N
+from tasd.matchers.team import TEAM
 from tasd.matchers.trx import TRX
+from tasd.matchers.tsdcm import TSDCM
 from tasd.registry import pick
 
 MATCHERS: dict[str, type[Matcher]] = {
@@ -28,6 +31,9 @@ MATCHERS: dict[str, type[Matcher]] = {
     "hyrsm": HyRSM,
     "molo": MoLo,
     "chamfer": Chamfer,
+    "team": TEAM,
+    "mpl": MPL,
+    "tsdcm": TSDCM,
 }
 
 # Arguments that some matchers take from the run; they are no options.

@@ -17,7 +17,11 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Width = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
 Cardinalities = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+
+# Published accuracies in percent, (1-shot, 5-shot).
+Accuracies = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,15 @@ class Published:
     """The accuracy that a matcher's authors report; their settings are in `tasd.recipes`.
 
     accuracy: 5-way accuracy in percent, data set -> (1-shot, 5-shot), with an ImageNet
-        ResNet-50 on 8 RGB frames.
+        ResNet-50 on 8 RGB frames; None for a number that is not published.
+    apart: the same for another setting, which is not compared with these, and apart_because: that
+        setting in words.
     """
 
     paper: str
-    accuracy: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    accuracy: Mapping[str, Accuracies] = field(default_factory=dict)
+    apart: Mapping[str, Accuracies] = field(default_factory=dict)
+    apart_because: str = ""
 
 
 class Matcher(nn.Module):
@@ -53,7 +61,7 @@ class Matcher(nn.Module):
     needs_maps: ClassVar[bool] = False
     needs_pixels: bool = False
     task_level: ClassVar[bool] = False
-    transductive: ClassVar[bool] = False
+    transductive: bool = False
     reads_norms: ClassVar[bool] = False
     pairwise: bool = False
     loss_names: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from tasd.recipes.chamfer import chamfer
 from tasd.recipes.demo import demo
 from tasd.recipes.hyrsm import hyrsm
 from tasd.recipes.molo import molo
+from tasd.recipes.mpl import mpl
 from tasd.recipes.otam import otam
 from tasd.recipes.paper import paper
 from tasd.recipes.prototype import prototype
@@ -16,7 +17,9 @@ from tasd.recipes.published import NO_DISTILLATION
 from tasd.recipes.strm import strm
 from tasd.recipes.ta2n import ta2n
 from tasd.recipes.tasd import tasd
+from tasd.recipes.team import team
 from tasd.recipes.trx import trx
+from tasd.recipes.tsdcm import tsdcm
 from tasd.registry import pick
 
 Recipe = Callable[[str, int], Config]
@@ -34,6 +37,9 @@ RECIPES: dict[str, Recipe] = {
     "hyrsm": hyrsm,
     "molo": molo,
     "chamfer": chamfer,
+    "team": team,
+    "mpl": mpl,
+    "tsdcm": tsdcm,
 }
 
 # Data sets with classes that are mirror images: "from left to right" and "from right to left".

@@ -102,6 +102,9 @@ NAMES = {
     "molo": "MoLo",
     "prototype": "ProtoNet",
     "chamfer": "Chamfer",
+    "team": "TEAM",
+    "mpl": "MPL",
+    "tsdcm": "TS-DCM",
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tasd.foreign import clean
 from tasd.report.outcome import NAMES, Outcome, cell
-from tasd.report.published import DATASETS, TABLE1, TABLE2, TABLE3, TITLES
+from tasd.report.published import DATASETS, LATER, TABLE1, TABLE2, TABLE3, TITLES
 
 Row = tuple[str, ...]
 
@@ -101,7 +101,7 @@ def table1(outcomes: Sequence[Outcome]) -> Table | None:
         columns = sorted({(o.config.dataset, o.shot) for o in tested})
     rows = [
         (f"{row.method} ({row.source})", *(_published(row.accuracy, *c) for c in columns))
-        for row in TABLE1
+        for row in (*TABLE1, *LATER)
         if own & {*DATASETS}
     ]
     methods = list(dict.fromkeys(outcome.method for outcome in tested))
@@ -120,7 +120,8 @@ CAPTION1 = (
 
 def _published(accuracy: object, name: str, shot: int) -> str:
     pair = accuracy.get(name) if isinstance(accuracy, dict) else None
-    return "-" if pair is None or shot not in (1, 5) else f"{pair[shot == 5]:.1f}"
+    value = None if pair is None or shot not in (1, 5) else pair[shot == 5]
+    return "-" if value is None else f"{value:.1f}"
 
 
 def _is(dataset: str, shot: int) -> Callable[[Outcome], bool]:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from tasd.evaluation.metrics import Interval, over_seeds, paired_difference
 from tasd.report.outcome import NAMES, Outcome, cell
-from tasd.report.published import DATASETS, TABLE1, TITLES
+from tasd.report.published import DATASETS, LATER, TABLE1, TITLES
 from tasd.report.tables import Row, Table, table2, table3
 from tasd.reproduce.rows import DISTILLED
 from tasd.reproduce.runs import PlannedRun, validations
@@ -154,10 +154,11 @@ def _gain(without: Sequence[FinishedRun], distilled: Sequence[FinishedRun]) -> s
 def _published(matcher: str, *, distilled: bool, shot: int) -> list[str]:
     """Return the published accuracies of a row; with distillation only BiMHM has some, as TASD."""
     method = NAMES[matcher] if not distilled else "TASD" if matcher == "bimhm" else None
-    rows = {row.method: row.accuracy for row in TABLE1}
+    rows = {row.method: row.accuracy for row in (*TABLE1, *LATER)}
     found = rows.get(method or "", {})
     pairs = [found.get(dataset) for dataset in DATASETS]
-    return ["-" if p is None or shot not in (1, 5) else f"{p[shot == 5]:.1f}" for p in pairs]
+    values = [None if p is None or shot not in (1, 5) else p[shot == 5] for p in pairs]
+    return ["-" if value is None else f"{value:.1f}" for value in values]
 
 
 def runs_table(runs: Sequence[FinishedRun]) -> Table:

@@ -26,6 +26,9 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "hyrsm": [{}, {"shots": "mean", "heads": 2}],
     "molo": [{"heads": 2}],
     "chamfer": [{}, {"shots": "single"}, {"direction": "query"}, {"direction": "support"}],
+    "team": [{"patterns": 5}],
+    "mpl": [{"heads": 2}, {"heads": 2, "transductive": True, "nearest": 2}],
+    "tsdcm": [{"width": 6}, {"width": None}],
 }
 FORMS = [(name, options) for name in MATCHERS for options in OPTIONS.get(name, [{}])]
 SHOTS = (2, 1, 3)
