@@ -1,7 +1,8 @@
 """``tasd matchers``: the matchers, which compare videos."""
 
 import json
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -11,27 +12,56 @@ def matchers(
 ) -> None:
     """List the matchers: papers, published accuracies, recipes."""
     from tasd.matchers import MATCHERS
-    from tasd.recipes import of_matcher
 
     if as_json:
-        document = {
-            name: {
-                "paper": matcher.PUBLISHED.paper,
-                "published": matcher.PUBLISHED.accuracy,
-                "recipe": of_matcher(name),
-                "reads_maps": matcher.needs_maps,
-            }
-            for name, matcher in MATCHERS.items()
-        }
+        document = {name: _described(name) for name in MATCHERS}
         typer.echo(json.dumps(document, indent=2))
         return
-    for name, matcher in MATCHERS.items():
-        scores = ", ".join(
-            f"{data} {one} / {five}" for data, (one, five) in matcher.PUBLISHED.accuracy.items()
-        )
-        typer.echo(f"{name:<10} {matcher.PUBLISHED.paper}")
-        typer.echo(f"{'':<10} 5-way 1-shot / 5-shot: {scores or 'none published'}")
-        typer.echo(f"{'':<10} tasd train --recipe {of_matcher(name)}")
+    for name in MATCHERS:
+        typer.echo("\n".join(_lines(name, _described(name))))
     typer.echo(
         "for the distillation of this paper add --set distill=tasd; the recipe tasd has it on"
+    )
+
+
+def _described(name: str) -> dict[str, Any]:
+    """Return what is known of a matcher, as plain data."""
+    from tasd.matchers import MATCHERS, option_names
+    from tasd.recipes import of_matcher
+
+    matcher = MATCHERS[name]
+    return {
+        "paper": matcher.PUBLISHED.paper,
+        "published": dict(matcher.PUBLISHED.accuracy),
+        "other_protocol": dict(matcher.PUBLISHED.other_protocol),
+        "note": matcher.PUBLISHED.note,
+        "recipe": of_matcher(name),
+        "reads_maps": matcher.needs_maps,
+        "transductive": matcher.transductive,
+        "transductive_option": "transductive" in option_names(name),
+    }
+
+
+def _lines(name: str, of: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a matcher for the terminal."""
+    published = _scores(of["published"]) or "none published"
+    lines = [of["paper"], f"5-way 1-shot / 5-shot: {published}"]
+    if of["other_protocol"]:
+        lines.append(f"of another setting: {_scores(of['other_protocol'])}")
+    if of["note"]:
+        lines.append(of["note"])
+    if of["transductive"]:
+        lines.append("transductive: the queries of an episode see each other")
+    if of["transductive_option"]:
+        lines.append("each query alone; with --set matcher.options.transductive=true all together")
+    lines.append(f"tasd train --recipe {of['recipe']}")
+    names = [name, *[""] * len(lines)]
+    return [f"{start:<10} {line}" for start, line in zip(names, lines, strict=False)]
+
+
+def _scores(accuracy: Mapping[str, tuple[float | None, float | None]]) -> str:
+    """Return the accuracies in one line; what is not published is a dash."""
+    return ", ".join(
+        f"{data} {' / '.join('-' if value is None else f'{value}' for value in pair)}"
+        for data, pair in accuracy.items()
     )

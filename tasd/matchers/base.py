@@ -30,14 +30,14 @@ class Published:
 
     accuracy: 5-way accuracy in percent, data set -> (1-shot, 5-shot), with an ImageNet
         ResNet-50 on 8 RGB frames; None for a number that is not published.
-    apart: the same for another setting, which is not compared with these, and apart_because: that
-        setting in words.
+    other_protocol: as accuracy, figures of another setting, which are not compared with these.
+    note: what a reader of these figures must know, a sentence or two.
     """
 
     paper: str
     accuracy: Mapping[str, Accuracies] = field(default_factory=dict)
-    apart: Mapping[str, Accuracies] = field(default_factory=dict)
-    apart_because: str = ""
+    other_protocol: Mapping[str, Accuracies] = field(default_factory=dict)
+    note: str = ""
 
 
 class Matcher(nn.Module):

@@ -103,6 +103,7 @@ class MPL(Matcher):
     PUBLISHED = Published(
         paper="MPL: Match-guided Prototype Learning, CVPR 2026",
         accuracy={"kinetics": (77.1, 89.5), "ucf101": (90.1, 97.1), "hmdb51": (63.3, 79.3)},
+        note="The published code lets the queries of an episode see each other.",
     )
     task_level = True
 

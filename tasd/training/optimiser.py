@@ -18,7 +18,7 @@ def build(learner: Learner, options: OptimiserOptions, *, pretrained: bool) -> O
     With ``layer_decay`` below 1 that is the rate of its last layer, and each layer before learns
     at ``layer_decay`` times the rate of the next (Clark et al., ELECTRA, ICLR 2020): a group each.
     Norms and biases are not decayed, nor what `Backbone.undecayed` names. The schedule scales each
-    group's ``initial_lr``.
+    group's ``initial_lr``. Raises `UserError` where no weight is trained.
     """
     scales = _scales(learner.student.backbone, options, pretrained=pretrained)
     spared = learner.student.backbone.undecayed()
@@ -35,6 +35,11 @@ def build(learner: Learner, options: OptimiserOptions, *, pretrained: bool) -> O
         for (rate, decay), parameters in groups.items()
         if rate > 0
     ]
+    if not trained:
+        raise UserError(
+            "there is nothing to train: the backbone is frozen, the matcher has no weights of its "
+            "own, and network.depth is 0; set network.depth, or take a matcher with weights"
+        )
     kinds: dict[str, type[Adam] | type[SGD]] = {"adam": Adam, "adamw": AdamW, "sgd": SGD}
     return kinds[options.name](trained, lr=options.lr, foreach=True)
 

@@ -121,11 +121,16 @@ def test_a_table_that_is_turned_is_told_apart(shared: Path, monkeypatch: pytest.
         golden.assert_match({"scores_kn": matcher(episode(golden, "kn")).logits[0]})
 
 
-def test_an_untrained_table_ranks_by_similarity():
+@pytest.mark.parametrize("width", [None, 8])
+def test_a_table_begins_even_and_positive(width: int | None):
     torch.manual_seed(0)
-    matcher = build("tsdcm", 16, frames=4, width=8).eval()
-    assert isinstance(matcher, TSDCM)
-    assert (matcher.generator.weight > 0).all()
+    matcher = TSDCM(16, frames=4, width=width)
+    frames = torch.ones(1, 2, 4, 16)
+    maps = torch.rand(1, 2, 16, 4, 2, 2)
+    task = Task(2, frames, frames, torch.tensor([[0, 1]]), support_maps=maps, query_maps=maps)
+    with torch.no_grad():
+        tables = matcher.tables(prepared(matcher, task))
+    torch.testing.assert_close(tables, torch.full_like(tables, 2 / 4))
 
 
 def test_other_numbers_of_frames_are_a_mistake_of_ours():
