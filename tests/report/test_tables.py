@@ -32,6 +32,8 @@ def test_every_published_row_of_table_1_stands_above_ours(made):
     by_method = {row[0]: row[1:] for row in table.rows}
     assert by_method["TASD (Zhang et al. 2024)"] == ("76.5", "87.4", "88.2", "96.1", "61.1", "77.4")
     assert by_method["ITANet (Zhang et al. 2021)"][2:] == ("-",) * 4
+    assert by_method["TEAM (Lee et al. 2025)"] == ("75.1", "88.2", "87.2", "-", "62.8", "-")
+    assert "TS-FSAR" in table.caption
     ours = by_method["TASD, ours"]
     assert re.fullmatch(r"\d\d\.\d ±\d\.\d", ours[0])
     assert ours[1:] == ("-",) * 5
