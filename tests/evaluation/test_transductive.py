@@ -18,7 +18,7 @@ def evaluated(store: Path, folder: Path, *, together: bool) -> str:
     made = recipes.make("mpl", dataset="folder", shot=1)
     own = [("matcher.options.transductive", together), ("training.episodes", 1)]
     small_run(store, folder, replace(made, [*TINY, *own, ("episode.queries", 1)]))
-    words = ["evaluate", folder, "--store", store, "--queries", 1, "--episodes", 4]
+    words = ["evaluate", "--run", folder, "--store", store, "--episodes", 4]
     said = CliRunner().invoke(app, [str(word) for word in words])
     assert said.exit_code == 0, said.output
     return said.output
