@@ -115,7 +115,8 @@ class TEAM(Matcher):
     ) -> Float[Tensor, "*videos patterns time"]:
         """Compute the share of each frame in each pattern."""
         scale = math.sqrt(self.channels / SCALE_HEADS)
-        return (self.norm(self.patterns) @ keys.mT / scale).softmax(dim=-1)
+        products: Tensor = self.norm(self.patterns) @ keys.mT
+        return (products / scale).softmax(dim=-1)
 
     def attend(
         self, frames: Float[Tensor, "*videos time channels"]

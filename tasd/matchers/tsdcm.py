@@ -126,4 +126,4 @@ class TSDCM(Matcher):
         of_support = task.support[..., -self.width :].mean(dim=(1, 2))
         of_query = task.query[..., -self.width :].mean(dim=2)
         table: Tensor = self.generator(of_query + of_support[:, None])
-        return table.unflatten(2, (self.time, self.time))
+        return table.reshape(*table.shape[:2], self.time, self.time)
