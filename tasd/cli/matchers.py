@@ -2,12 +2,10 @@
 
 import json
 import textwrap
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 def matchers(
@@ -15,44 +13,58 @@ def matchers(
 ) -> None:
     """List the matchers: papers, published accuracies, recipes."""
     from tasd.matchers import MATCHERS
-    from tasd.recipes import of_matcher
 
     if as_json:
-        document = {
-            name: {
-                "paper": matcher.PUBLISHED.paper,
-                "published": matcher.PUBLISHED.accuracy,
-                "other_protocol": matcher.PUBLISHED.other_protocol,
-                "note": matcher.PUBLISHED.note,
-                "recipe": of_matcher(name),
-                "reads_maps": matcher.needs_maps,
-                "reads_stages": matcher.levels,
-            }
-            for name, matcher in MATCHERS.items()
-        }
+        document = {name: _described(name) for name in MATCHERS}
         typer.echo(json.dumps(document, indent=2))
         return
     width = max(map(len, MATCHERS))
-    for name, matcher in MATCHERS.items():
-        published = matcher.PUBLISHED
-        indent = " " * width
-        typer.echo(f"{name:<{width}} {published.paper}")
-        scores = _scores(published.accuracy) or "none published"
-        typer.echo(f"{indent} 5-way 1-shot / 5-shot: {scores}")
-        if published.other_protocol:
-            typer.echo(f"{indent} of another protocol: {_scores(published.other_protocol)}")
-        if published.note:
-            lead = f"{indent} "
-            typer.echo(
-                textwrap.fill(
-                    f"note: {published.note}", 100, initial_indent=lead, subsequent_indent=lead
-                )
-            )
-        typer.echo(f"{indent} tasd train --recipe {of_matcher(name)}")
+    for name in MATCHERS:
+        typer.echo("\n".join(_lines(name, _described(name), width=width)))
     typer.echo(
         "for the distillation of this paper add --set distill=tasd; the recipe tasd has it on"
     )
 
 
-def _scores(accuracy: "Mapping[str, tuple[float, float]]") -> str:
-    return ", ".join(f"{data} {one} / {five}" for data, (one, five) in accuracy.items())
+def _described(name: str) -> dict[str, Any]:
+    """Return what is known of a matcher, as plain data."""
+    from tasd.matchers import MATCHERS, option_names
+    from tasd.recipes import of_matcher
+
+    matcher = MATCHERS[name]
+    return {
+        "paper": matcher.PUBLISHED.paper,
+        "published": dict(matcher.PUBLISHED.accuracy),
+        "other_protocol": dict(matcher.PUBLISHED.other_protocol),
+        "note": matcher.PUBLISHED.note,
+        "recipe": of_matcher(name),
+        "reads_maps": matcher.needs_maps,
+        "reads_stages": matcher.levels,
+        "transductive": matcher.transductive,
+        "transductive_option": "transductive" in option_names(name),
+    }
+
+
+def _lines(name: str, of: Mapping[str, Any], *, width: int) -> list[str]:
+    """Return the lines of a matcher for the terminal."""
+    published = _scores(of["published"]) or "none published"
+    lines = [of["paper"], f"5-way 1-shot / 5-shot: {published}"]
+    if of["other_protocol"]:
+        lines.append(f"of another protocol: {_scores(of['other_protocol'])}")
+    if of["note"]:
+        lines += textwrap.wrap(f"note: {of['note']}", 100 - width - 1)
+    if of["transductive"]:
+        lines.append("transductive: the queries of an episode see each other")
+    if of["transductive_option"]:
+        lines.append("each query alone; with --set matcher.options.transductive=true all together")
+    lines.append(f"tasd train --recipe {of['recipe']}")
+    names = [name, *[""] * len(lines)]
+    return [f"{start:<{width}} {line}" for start, line in zip(names, lines, strict=False)]
+
+
+def _scores(accuracy: Mapping[str, tuple[float | None, float | None]]) -> str:
+    """Return the accuracies in one line; what is not published is a dash."""
+    return ", ".join(
+        f"{data} {' / '.join('-' if value is None else f'{value}' for value in pair)}"
+        for data, pair in accuracy.items()
+    )

@@ -112,6 +112,8 @@ def predict(
     chosen = choose(run=run, backbone=backbone, weights=weights, matcher=matcher, store=store)
     if chosen.reason:
         _say(chosen.reason)
+    if chosen.network.model.matcher.transductive:
+        _say("the matcher was trained transductive; here each clip is scored alone")
     recognizer = FewShotRecognizer.on_network(
         on_device(chosen.network, pick_device(device)),
         **chosen.parameters(),

@@ -192,6 +192,7 @@ def provenance(candidate: Candidate, episodes: EpisodeTable) -> dict[str, Any]:
             "numpy": np.__version__,
         },
         "variant": candidate.variant,
+        "transductive": candidate.matchers[candidate.chosen].transductive,
         "dataset": features.about.get("dataset"),
         "store_sha256": features.about.get("store"),
         "features": {name: _features(store) for name, store in candidate.features.items()},

@@ -98,6 +98,11 @@ def _remarks(result: Evaluated) -> list[str]:
     origin, lines = result.content["provenance"], []
     if seen := origin["trained_and_tested"]:
         lines.append(f"NOT few-shot: the network was trained on {len(seen)} of these classes")
+    if origin["transductive"]:
+        lines.append(
+            "transductive: the queries of an episode see each other; not to be compared with "
+            "results of queries that are scored alone"
+        )
     if "backbone" in origin:
         lines.append(f"no training: the backbone alone, weights {origin['weights']}")
     config = origin.get("config", {})

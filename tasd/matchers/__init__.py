@@ -14,12 +14,15 @@ from tasd.matchers.hcl import HCL
 from tasd.matchers.hyrsm import HyRSM
 from tasd.matchers.itanet import ITANet
 from tasd.matchers.molo import MoLo
+from tasd.matchers.mpl import MPL
 from tasd.matchers.otam import OTAM
 from tasd.matchers.prototype import Prototype
 from tasd.matchers.sloshnet import SloshNet, SloshNetTemporal
 from tasd.matchers.strm import STRM
 from tasd.matchers.ta2n import TA2N
+from tasd.matchers.team import TEAM
 from tasd.matchers.trx import TRX
+from tasd.matchers.tsdcm import TSDCM
 from tasd.registry import pick
 
 MATCHERS: dict[str, type[Matcher]] = {
@@ -37,6 +40,9 @@ MATCHERS: dict[str, type[Matcher]] = {
     "sloshnet-temporal": SloshNetTemporal,
     "arn": ARN,
     "itanet": ITANet,
+    "team": TEAM,
+    "mpl": MPL,
+    "tsdcm": TSDCM,
 }
 
 # Arguments that some matchers take from the run; they are no options.

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -85,13 +85,17 @@ def multi_head(
     *,
     heads: int,
     dropout: float = 0.0,
+    mask: Bool[Tensor, "..."] | None = None,
 ) -> Float[Tensor, "*batch queries channels"]:
-    """Compute scaled dot-product attention; a head is a contiguous block of channels."""
+    """Compute scaled dot-product attention; a head is a contiguous block of channels.
+
+    mask: true where a query may attend to a key; it broadcasts to (*batch, heads, queries, keys).
+    """
 
     def split(x: Tensor) -> Tensor:
         return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads).transpose(-2, -3)
 
     mixed = functional.scaled_dot_product_attention(
-        split(query), split(key), split(value), dropout_p=dropout
+        split(query), split(key), split(value), attn_mask=mask, dropout_p=dropout
     )
     return mixed.transpose(-2, -3).flatten(-2)

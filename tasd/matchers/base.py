@@ -18,7 +18,11 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Width = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
 Cardinalities = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+
+# Published accuracies in percent, (1-shot, 5-shot).
+Accuracies = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)
@@ -26,14 +30,16 @@ class Published:
     """The accuracy that a matcher's authors report; their settings are in `tasd.recipes`.
 
     accuracy: 5-way accuracy in percent, data set -> (1-shot, 5-shot), with an ImageNet
-        ResNet-50 on 8 RGB frames where ``note`` names no other network.
-    other_protocol: as accuracy, figures that are often quoted beside it and are of other classes.
+        ResNet-50 on 8 RGB frames where ``note`` names no other network; None for a number that
+        is not published.
+    other_protocol: as accuracy, figures of another protocol or setting, which are often quoted
+        beside it and are not compared with it.
     note: what a reader of these figures must know, a sentence or two.
     """
 
     paper: str
-    accuracy: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    other_protocol: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    accuracy: Mapping[str, Accuracies] = field(default_factory=dict)
+    other_protocol: Mapping[str, Accuracies] = field(default_factory=dict)
     note: str = ""
 
 
@@ -68,7 +74,7 @@ class Matcher(nn.Module):
     without_maps: ClassVar[str] = ""
     needs_pixels: bool = False
     task_level: ClassVar[bool] = False
-    transductive: ClassVar[bool] = False
+    transductive: bool = False
     reads_norms: ClassVar[bool] = False
     pairwise: bool = False
     loss_names: tuple[str, ...] = ()

@@ -36,8 +36,14 @@ def threshold_for(
     written into the run. Where these classes cannot fill such episodes, way or shot is smaller.
     An export has no store: of its thresholds the nearest in way and shot is taken.
 
-    Raises `UserError`.
+    Raises `UserError`, also where a query's scores depend on the other queries of its episode: a
+    clip alone has other scores than those that the threshold would be found on.
     """
+    if trained.model.matcher.transductive:
+        raise UserError(
+            f"{trained.path} was trained transductive, and a threshold on episodes means nothing "
+            "for a clip that is scored alone; leave out --reject, or export with --no-reject"
+        )
     if not Run(trained.path).best.is_file():
         return trained, _nearest(trained, way, shot)
     for known in trained.thresholds:

@@ -12,6 +12,7 @@ from tasd.recipes.hcl import hcl
 from tasd.recipes.hyrsm import hyrsm
 from tasd.recipes.itanet import itanet
 from tasd.recipes.molo import molo
+from tasd.recipes.mpl import mpl
 from tasd.recipes.otam import otam
 from tasd.recipes.paper import paper
 from tasd.recipes.prototype import prototype
@@ -20,7 +21,9 @@ from tasd.recipes.sloshnet import sloshnet, sloshnet_temporal
 from tasd.recipes.strm import strm
 from tasd.recipes.ta2n import ta2n
 from tasd.recipes.tasd import tasd
+from tasd.recipes.team import team
 from tasd.recipes.trx import trx
+from tasd.recipes.tsdcm import tsdcm
 from tasd.registry import pick
 
 Recipe = Callable[[str, int], Config]
@@ -43,6 +46,9 @@ RECIPES: dict[str, Recipe] = {
     "sloshnet-temporal": sloshnet_temporal,
     "arn": arn,
     "itanet": itanet,
+    "team": team,
+    "mpl": mpl,
+    "tsdcm": tsdcm,
 }
 
 # Data sets with classes that are mirror images: "from left to right" and "from right to left".

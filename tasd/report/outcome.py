@@ -34,7 +34,8 @@ class Outcome:
     def method(self) -> str:
         """The name of the method, as in "TASD", "Baseline + SD" or "OTAM + distillation"."""
         frozen = ", frozen backbone" if self.config.data.features is not None else ""
-        return self._method + frozen
+        origin = (self.result or {}).get("provenance", {})
+        return self._method + (", transductive" if origin.get("transductive") else "") + frozen
 
     @property
     def _method(self) -> str:
@@ -107,6 +108,9 @@ NAMES = {
     "chamfer": "Chamfer",
     "arn": "ARN",
     "itanet": "ITANet",
+    "team": "TEAM",
+    "mpl": "MPL",
+    "tsdcm": "TS-DCM",
 }
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from tasd.evaluation.metrics import Interval, over_seeds, paired_difference
 from tasd.report.outcome import NAMES, Outcome, cell, title
-from tasd.report.published import DATASETS, TABLE1, TITLES
+from tasd.report.published import DATASETS, LATER, TABLE1, TITLES
 from tasd.report.tables import Row, Table, table2, table3
 from tasd.reproduce.rows import DISTILLED
 from tasd.reproduce.runs import PlannedRun, validations
@@ -156,7 +156,7 @@ def _gain(without: Sequence[FinishedRun], distilled: Sequence[FinishedRun]) -> s
 def _published(matcher: str, *, distilled: bool, shot: int) -> list[str]:
     """Return the published accuracies of a row; with distillation only BiMHM has some, as TASD."""
     method = NAMES[matcher] if not distilled else "TASD" if matcher == "bimhm" else None
-    found = next((row for row in TABLE1 if row.method == method), None)
+    found = next((row for row in (*TABLE1, *LATER) if row.method == method), None)
     return ["-" if found is None else found.text(dataset, shot) for dataset in DATASETS]
 
 

@@ -253,11 +253,13 @@ def _paired(
 def _gradient_norms(terms: dict[str, Tensor], features: Features) -> dict[str, dict[str, float]]:
     """Norm of each term's gradient at A ("maps") and F ("frames"), to see what drives training.
 
-    At A and F and not over all parameters, so that it costs no pass through the backbone.
+    At A and F and not over all parameters, so that it costs no pass through the backbone. There are
+    none where nothing before A and F is trained.
     """
-    at = {"frames": features.frames}
-    if features.maps is not None:
-        at["maps"] = features.maps
+    places = {"frames": features.frames, "maps": features.maps}
+    at = {place: x for place, x in places.items() if x is not None and x.requires_grad}
+    if not at:
+        return {}
     found: dict[str, dict[str, float]] = {}
     for name, term in terms.items():
         gradients = torch.autograd.grad(

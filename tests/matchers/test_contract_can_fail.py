@@ -8,6 +8,7 @@ from tasd.matchers.arithmetic import class_means
 from tasd.matchers.base import Matcher, Published
 from tasd.types import Features, Scores, Task
 from tests.matchers import test_matcher_contract as contract
+from tests.matchers import test_matcher_promises as promises
 
 
 class Honest(Matcher):
@@ -96,7 +97,63 @@ class LosesALoss(Honest):
     loss_names = ("own",)
 
 
+class PrefersLaterQueries(Honest):
+    def judge(self, query: Tensor, classes: Tensor) -> Tensor:
+        return super().judge(query, classes) * (1 + torch.arange(query.shape[1]))[:, None]
+
+
+class KnowsFiveClasses(Honest):
+    def judge(self, query: Tensor, classes: Tensor) -> Tensor:
+        return super().judge(query, classes)[:, :, :5]
+
+
+class StaysInHalf(Honest):
+    def forward(self, task: Task) -> Scores:
+        half = task.query.dtype
+        return Scores(super().forward(task).logits.to(half))
+
+
+class Counts(Honest):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(1))
+
+    def judge(self, query: Tensor, classes: Tensor) -> Tensor:
+        self.calls += 1
+        return super().judge(query, classes)
+
+
+class PreparesTogether(Honest):
+    def prepare(self, features: Features) -> Features:
+        frames = super().prepare(features).frames
+        return Features(frames - frames.mean(dim=0, keepdim=True))
+
+
+class Near(Honest):
+    def judge(self, query: Tensor, classes: Tensor) -> Tensor:
+        return -(query[:, :, None] - classes[:, None]).square().sum(3)
+
+
+class Far(Near):
+    def judge(self, query: Tensor, classes: Tensor) -> Tensor:
+        return -super().judge(query, classes)
+
+
 BROKEN = [
+    (PrefersLaterQueries, promises.test_the_order_of_the_queries_does_not_matter, {}),
+    (PrefersLaterQueries, promises.test_a_query_may_be_asked_twice, {}),
+    (
+        KnowsFiveClasses,
+        promises.test_any_number_of_classes_with_unequal_shots_is_scored,
+        {"way": 6},
+    ),
+    (
+        StaysInHalf,
+        promises.test_half_precision_features_are_scored_in_float32,
+        {"dtype": torch.float16},
+    ),
+    (Counts, promises.test_scoring_leaves_features_and_weights_as_they_were, {}),
+    (PreparesTogether, promises.test_queries_prepared_alone_are_those_prepared_together, {}),
     (FirstShot, contract.test_the_order_of_the_support_does_not_matter, {"shots": (2, 1, 3)}),
     (
         PrefersLaterClasses,
@@ -129,3 +186,12 @@ def test_a_broken_promise_is_caught(kind, promise, given):
 @pytest.mark.parametrize(("kind", "promise", "given"), BROKEN, ids=[b[0].__name__ for b in BROKEN])
 def test_one_that_keeps_them_all_passes(kind, promise, given):
     promise(built(Honest), **given)
+
+
+def test_one_that_prefers_the_unlike_is_caught(monkeypatch: pytest.MonkeyPatch):
+    promise = promises.test_before_training_a_video_is_most_like_itself
+    monkeypatch.setattr(promises, "fresh", lambda name: built(Near))
+    promise("bimhm")
+    monkeypatch.setattr(promises, "fresh", lambda name: built(Far))
+    with pytest.raises(AssertionError):
+        promise("bimhm")

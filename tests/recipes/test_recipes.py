@@ -1,5 +1,6 @@
 """Every recipe is consistent and trains, with distillation and without."""
 
+import itertools
 import re
 from dataclasses import replace as replaced
 from pathlib import Path
@@ -86,9 +87,8 @@ def test_the_docstring_gives_command_paper_and_published_scores(name):
     text = " ".join((recipes.RECIPES[name].__doc__ or "").split())
     assert f"tasd train --recipe {name} " in text
     assert re.search(r"20(17|2\d)", text)
-    for one_shot, five_shot in MATCHERS[name].PUBLISHED.accuracy.values():
-        assert f"{one_shot}" in text
-        assert f"{five_shot}" in text
+    for value in itertools.chain(*MATCHERS[name].PUBLISHED.accuracy.values()):
+        assert value is None or f"{value}" in text
 
 
 @pytest.mark.parametrize("name", [name for name in MATCHERS if name != "bimhm"])

@@ -210,3 +210,24 @@ def test_features_of_a_run_and_of_a_backbone_do_not_mix():
         UserError, match="--maps is an option for runs, not for --backbone; leave it out"
     ):
         tasd("features", "--backbone", "resnet18", "--maps")
+
+
+def on_cached(recipe: str, cached: Path, folder: Path, *settings: str) -> str:
+    """Train a recipe without an encoder for two episodes."""
+    few = ("training.validation_every=2", "training.validation_episodes=4", *settings)
+    given = [word for text in few for word in ("--set", text)]
+    words = ("--recipe", recipe, "--features", cached, "--out", folder / "run")
+    return tasd("train", *words, "--queries", 1, "--episodes", 2, *given)
+
+
+def test_a_matcher_alone_learns_from_features_without_an_encoder(cached, tmp_path):
+    on_cached("mpl", cached, tmp_path, "training.gradients_every=1")
+    lines = Run(tmp_path / "run").read_metrics()
+    assert [line["episode"] for line in lines if line["kind"] == "train"] == [1, 2]
+    assert not [line for line in lines if line["kind"] == "gradients"]  # nothing before F learns
+
+
+def test_a_run_with_nothing_to_train_is_refused_in_one_line(cached, tmp_path):
+    with pytest.raises(UserError, match=r"nothing to train: .*set network.depth") as error:
+        on_cached("otam", cached, tmp_path)
+    assert "\n" not in str(error.value)
