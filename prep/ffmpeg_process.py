@@ -9,6 +9,7 @@ Videos are not trusted: ffmpeg may open only the file it is given, as one of the
 here, within limits of time, memory and picture size.
 """
 
+import errno
 import os
 import platform
 import shutil
@@ -21,8 +22,8 @@ from pathlib import Path
 
 import ffmpeg
 
-from prep.ffmpeg_log import FfmpegLog
-from prep.limits import Limits, limit_process, processor_seconds
+from prep.ffmpeg_log import OUT_OF_MEMORY, FfmpegLog
+from prep.limits import Limits, free_mib, limit_process, processor_seconds
 from prep.pipes import drain, pipes, widen
 from prep.select import Resize, fit_expressions, resize_expressions
 from tasd.errors import UserError
@@ -49,6 +50,11 @@ OWN_SIGNALS = (
     signal.SIGILL,
     signal.SIGXCPU,
 )
+# A process that took longer than its limit and used less of a processor had to wait.
+BUSY_SHARE = 0.8
+THREADS_MIB = 512  # with more memory than this, a thread that cannot start lacks something else
+NEVER_STARTED = (126, 127)  # exit codes of shells and of the loader of programs
+NO_PROGRAM = (errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.EISDIR)
 # A tiny job with options that older versions lack; it fails or prints nothing there.
 TRIAL = (
     "-loglevel quiet -f lavfi -i color=size=16x16:duration=0.1 -fps_mode passthrough -c:v mjpeg "
@@ -150,9 +156,19 @@ def ffmpeg_here(tool: Ffmpeg) -> Ffmpeg:
 
 
 def run_ffmpeg(
-    requests: Sequence[Request], *, tool: Ffmpeg, resize: Resize, size: int, limits: Limits
+    requests: Sequence[Request],
+    *,
+    tool: Ffmpeg,
+    resize: Resize,
+    size: int,
+    limits: Limits,
+    patience: float = 1.0,
 ) -> FfmpegRun:
-    """Decode some videos in one process; errors are reported in the `FfmpegRun`."""
+    """Decode some videos in one process; errors are reported in the `FfmpegRun`.
+
+    patience: factor of the waiting time, for a machine that is busy. Raises `OSError` where no
+    process can be started now, and `UserError` where the program is gone.
+    """
     run = FfmpegRun([bytearray() for _ in requests], [bytearray() for _ in requests])
     with pipes(1 + 2 * len(requests)) as (reads, writes):
         log, *frames = writes
@@ -163,22 +179,34 @@ def run_ffmpeg(
             _output(request, stream, line, resize=resize, size=size, limits=limits)
             for request, stream, line in zip(requests, streams, lines, strict=True)
         ]
-        process = subprocess.Popen(
-            _command(tool, outputs),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            pass_fds=frames,
-            env=_environment(),
-        )
+        process = _start(_command(tool, outputs), log, frames)
         while writes:
             os.close(writes.pop())
         try:
-            _collect(process, run, reads, requests, limits)
+            _collect(process, run, reads, requests, limits, patience)
         finally:
             process.kill()
             process.wait()
     return run
+
+
+def _start(command: list[str], log: int, passed: Sequence[int]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            pass_fds=passed,
+            env=_environment(),
+        )
+    except OSError as error:
+        if error.errno not in NO_PROGRAM:
+            raise
+        raise UserError(
+            f"{command[0]!r} cannot be started any more ({error.strerror}); finished shards are "
+            "kept: run the same command again, or name another program with --ffmpeg"
+        ) from None
 
 
 def _output(
@@ -248,12 +276,13 @@ def _collect(
     reads: Sequence[int],
     requests: Sequence[Request],
     limits: Limits,
+    patience: float,
 ) -> None:
     """Read all output of a process until it ends or reaches a limit."""
     sizes = [path.stat().st_size for path in (r.path for r in requests) if path.is_file()]
     mib = sum(sizes) / 2**20
     seconds = limits.seconds + mib * limits.seconds_per_mib
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * patience
     takers = [run.log.feed, *(into.extend for into in [*run.streams, *run.lines])]
 
     def full() -> bool:
@@ -267,13 +296,35 @@ def _collect(
             return
         code = process.wait(max(deadline - time.monotonic(), 0.1))
     except (TimeoutError, subprocess.TimeoutExpired):
-        run.failure = f"decoding it took more than {seconds:.0f} seconds; see --seconds"
-        # A process that had less than half of a processor was waiting for a busy machine or disk.
-        busy = processor_seconds(process.pid) < seconds / 2
+        run.failure = f"decoding it took more than {seconds * patience:.0f} seconds; see --seconds"
+        # A process that used less processor time was waiting for a busy machine or disk.
+        busy = processor_seconds(process.pid) < BUSY_SHARE * seconds
         run.stopped, run.code = True, "busy" if busy else "time_limit"
         return
     if code:
-        run.failure = f"ffmpeg ended with {f'signal {-code}' if code < 0 else f'code {code}'}"
-        run.stopped = code < 0
-        killed = code < 0 and -code not in OWN_SIGNALS
-        run.code = "time_limit" if -code == signal.SIGXCPU else "killed" if killed else ""
+        _explain_end(run, code)
+    if run.log.code in ("memory_limit", "no_thread"):
+        _explain_memory(run.log, limits)
+
+
+def _explain_end(run: FfmpegRun, code: int) -> None:
+    """Note why a process failed: its exit code, negative for a signal."""
+    by_signal = -code if code < 0 else run.log.signal
+    run.failure = f"ffmpeg ended with {f'signal {by_signal}' if by_signal else f'code {code}'}"
+    run.stopped = by_signal > 0
+    if by_signal == signal.SIGXCPU:
+        run.code = "time_limit"
+    elif by_signal and by_signal not in OWN_SIGNALS:
+        run.code = "killed"
+    elif code in NEVER_STARTED:
+        run.code = "no_resources"
+
+
+def _explain_memory(log: FfmpegLog, limits: Limits) -> None:
+    """Tell a limit of memory that was reached from a machine that had no more to give."""
+    threads = log.code == "no_thread" and limits.memory_mib >= THREADS_MIB
+    if threads or free_mib() < limits.memory_mib:
+        what = "threads" if threads else "memory"
+        log.code, log.cause = "no_resources", f"this machine ran short of {what}"
+    else:
+        log.code, log.cause = "memory_limit", OUT_OF_MEMORY

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prep import decode as decoding
+from prep import attempts
 from prep.clip import Clip, FrameSettings, UnreadableVideo
 from prep.decode import Decoder
 from prep.ffmpeg_process import Ffmpeg
@@ -91,7 +91,7 @@ def test_a_picture_too_narrow_for_a_jpeg_is_told(decode: Decode, tmp_path: Path)
 def test_an_ffmpeg_killed_from_outside_is_started_again(
     tool: Ffmpeg, clips: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "PAUSES", (0.0,))
+    monkeypatch.setattr(attempts, "PAUSES", (0.0, 0.0))
     mark = tmp_path / "killed once"
     script = tmp_path / "ffmpeg"
     script.write_text(
