@@ -17,12 +17,14 @@ from prep.attempts import RETRIED, with_attempts
 from prep.clip import Clip, FrameSettings, UnreadableVideo
 from prep.explain import explained, is_plain, other_track, remarks_of, unreadable
 from prep.ffmpeg_log import frame_lines
-from prep.ffmpeg_process import FIRST_TRACK, Ffmpeg, FfmpegRun, Request, run_ffmpeg
+from prep.ffmpeg_process import Ffmpeg, FfmpegRun, run_ffmpeg
+from prep.filters import FIRST_TRACK, Request
 from prep.header import HeaderCount, header_count
 from prep.jpeg import BrokenJpeg, check_decodes, jpeg_size, split_stream
 from prep.limits import Limits
 from prep.select import even_enough, rate_expression, resized, select_expression, select_frames
 from prep.timeline import in_order, numbers_expression, select_in_time, shown_seconds, steady
+from prep.tracks import best_track
 
 
 class Decoder:
@@ -142,13 +144,26 @@ class Decoder:
             _, high, shape = shapes[0]
             across = high * shape  # of square pixels
             fit = resized(across, high, resize=self.settings.resize, size=self.settings.size)
-            run = self._ffmpeg([replace(request, fit=(*fit, shape))])
+            request = replace(request, fit=(*fit, shape))
+            run = self._ffmpeg([request])
+        run, mapped = self._tone_mapped(run, request)
         count = header.frames if header and chosen is None and self._needs_count else None
         try:
             clip = self._clip(run, 0, header, count=count, chosen=chosen, seconds=seconds)
         except UnreadableVideo as reason:
             raise explained(reason, run, path) from None
-        return replace(clip, remarks=remarks_of(run, shapes, chosen, clip))
+        remarks = remarks_of(run, shapes, chosen, clip, tone_mapped=mapped)
+        return replace(clip, remarks=remarks)
+
+    def _tone_mapped(self, run: FfmpegRun, request: Request) -> tuple[FfmpegRun, bool]:
+        """Decode HDR again with its tones mapped; the run as it was where ffmpeg cannot do that."""
+        best = best_track(run.log.tracks.get(0, []))
+        if run.failure or best is None or not best.transfer:
+            return run, False
+        mapped = self._ffmpeg([replace(request, tone_map=True, assumed=best.assumed)])
+        outside = (mapped.code or mapped.log.code) in RETRIED
+        taken = outside or (not mapped.failure and bool(mapped.streams[0]))
+        return (mapped, True) if taken else (run, False)
 
     def _good(self, run: FfmpegRun, number: int, count: int | None) -> bool:
         """True where the frames that were chosen for a count are evenly spaced in time."""

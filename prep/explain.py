@@ -60,6 +60,8 @@ def remarks_of(
     shapes: Sequence[tuple[int, int, float]],
     chosen: Sequence[int] | None,
     clip: Clip,
+    *,
+    tone_mapped: bool,
 ) -> tuple[tuple[str, str], ...]:
     """Return further remarks on a video that was decoded alone, each with its code."""
     remarks: list[tuple[str, str]] = []
@@ -72,7 +74,9 @@ def remarks_of(
         remarks.append(("sizes", f"its pictures change size, {sizes}; later ones keep their shape"))
     if best and best.transfer:
         name = TRANSFERS[best.transfer]
-        remarks.append(("hdr", f"its {name} colours (HDR) are not tone-mapped and look pale"))
+        text = "tone-mapped" if tone_mapped else "not tone-mapped by this ffmpeg, and look pale"
+        code = "tone_mapped" if tone_mapped else "hdr"
+        remarks.append((code, f"its {name} colours (HDR) are {text}"))
     if chosen is not None and len({*chosen}) < min(len(chosen), clip.decoded):
         text = f"{len({*chosen})} different frames, evenly spaced in time; its rate is not constant"
         remarks.append(("variable_rate", text))

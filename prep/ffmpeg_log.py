@@ -23,6 +23,7 @@ LONGEST_LINE = 2000
 NO_TIME = 2**62  # ticks beyond this are no time
 # Logged where ffmpeg was asked to end, and ended in order.
 SIGNAL = re.compile(rb"^\[info\] Exiting normally, received signal (\d+)")
+THREADS_MIB = 512  # with more memory than this, a thread that cannot start lacks something else
 OUT_OF_MEMORY = "decoding it takes more memory than prep allows; see --memory-mib"
 # A known cause explains more than the last of several error messages: code and reason.
 CAUSES = {
@@ -80,6 +81,17 @@ class FfmpegLog:
     def outside(self) -> str:
         """Code of a cause that may lie outside the file; empty where there is none."""
         return self.code if self.code in RETRIED else ""
+
+    def explain_memory(self, memory_mib: float, free_mib: float) -> None:
+        """Tell a limit of memory that was reached from a machine that had no more to give."""
+        if self.code not in ("memory_limit", "no_thread"):
+            return
+        threads = self.code == "no_thread" and memory_mib >= THREADS_MIB
+        if threads or free_mib < memory_mib:
+            what = "threads" if threads else "memory"
+            self.code, self.cause = "no_resources", f"this machine ran short of {what}"
+        else:
+            self.code, self.cause = "memory_limit", OUT_OF_MEMORY
 
     def _parse(self, line: bytes) -> None:
         if error := ERROR.match(line):

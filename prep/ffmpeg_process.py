@@ -18,14 +18,14 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import ffmpeg
 
-from prep.ffmpeg_log import OUT_OF_MEMORY, FfmpegLog
+from prep.ffmpeg_log import FfmpegLog
+from prep.filters import FORWARD, Request, filters
 from prep.limits import Limits, free_mib, limit_process, processor_seconds
 from prep.pipes import drain, pipes, widen
-from prep.select import Resize, fit_expressions, resize_expressions
+from prep.select import Resize
 from tasd.errors import UserError
 
 # Containers of a single file. Left out are devices, and formats that name further files, such as
@@ -35,12 +35,9 @@ CONTAINERS = (
     "mpegts,mpegvideo,mxf,nsv,nut,nuv,obu,ogg,rm,roq,vc1,webm,wtv"
 )
 JPEG_QUALITY = 2  # of ffmpeg's 2 to 31; about 95 of libjpeg's 100
-FIRST_TRACK = "V:0"  # the first video track that is not cover art
 # For each chosen frame: its number among the decoded ones, its time in ticks, and a tick in
 # seconds; then both as the file has them.
 FRAME_LINE = "{ni} {pts} {tb} {ptsi} {tbi}"
-# The encoder refuses times that are equal or go back, so such a frame comes a tick later.
-FORWARD = "setpts='if(isnan(PREV_OUTPTS),PTS,max(PTS,PREV_OUTPTS+1))'"
 # Signals that the video itself may cause, by a fault of the decoder or the limit of its time.
 OWN_SIGNALS = (
     signal.SIGSEGV,
@@ -52,7 +49,6 @@ OWN_SIGNALS = (
 )
 # A process that took longer than its limit and used less of a processor had to wait.
 BUSY_SHARE = 0.8
-THREADS_MIB = 512  # with more memory than this, a thread that cannot start lacks something else
 NEVER_STARTED = (126, 127)  # exit codes of shells and of the loader of programs
 NO_PROGRAM = (errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.EISDIR)
 # A tiny job with options that older versions lack; it fails or prints nothing there.
@@ -69,22 +65,6 @@ class Ffmpeg:
 
     program: str
     version: str
-
-
-@dataclass(frozen=True)
-class Request:
-    """One video, and the ``select`` expression of its frames; without one, all frames.
-
-    stream: ffmpeg's name of the track. times_only: frames are timed and not encoded.
-    fit: width and height, and the shape (width over height) that pictures of other sizes are
-    fitted into; None where all pictures have one size.
-    """
-
-    path: Path
-    select: str = ""
-    stream: str = FIRST_TRACK
-    times_only: bool = False
-    fit: tuple[int, int, float] | None = None
 
 
 @dataclass
@@ -237,28 +217,13 @@ def _output(
     return ffmpeg.output(
         source[request.stream],
         f"pipe:{stream}",
-        vf=_filters(request, resize=resize, size=size),
+        vf=filters(request, resize=resize, size=size),
         format="mjpeg",
         huffman="default",  # saves 12 % of the encoding time for 4 % more bytes
         **{"q:v": JPEG_QUALITY},
         **passed,
         **lines,
     )
-
-
-def _filters(request: Request, *, resize: Resize, size: int) -> str:
-    # JPEG readers assume BT.601 colours in full range.
-    colours = "out_range=pc:out_color_matrix=bt601"
-    chosen = [f"select='{request.select}'"] if request.select else []
-    if request.fit:
-        wide, high, shape = request.fit
-        width, height = fit_expressions(wide, high, shape)
-        pad = f"pad={wide}:{high}:(ow-iw)/2:(oh-ih)/2:eval=frame"
-        scale = [f"scale=w='{width}':h='{height}':eval=frame:{colours}", "format=yuvj420p", pad]
-    else:
-        width, height = resize_expressions(resize, size)
-        scale = [f"scale=w='{width}':h='{height}':{colours}"]
-    return ",".join([*chosen, *scale, "setsar=1", "format=yuvj420p", FORWARD])
 
 
 def _command(tool: Ffmpeg, outputs: Sequence[ffmpeg.nodes.OutputStream]) -> list[str]:
@@ -303,8 +268,7 @@ def _collect(
         return
     if code:
         _explain_end(run, code)
-    if run.log.code in ("memory_limit", "no_thread"):
-        _explain_memory(run.log, limits)
+    run.log.explain_memory(limits.memory_mib, free_mib())
 
 
 def _explain_end(run: FfmpegRun, code: int) -> None:
@@ -318,13 +282,3 @@ def _explain_end(run: FfmpegRun, code: int) -> None:
         run.code = "killed"
     elif code in NEVER_STARTED:
         run.code = "no_resources"
-
-
-def _explain_memory(log: FfmpegLog, limits: Limits) -> None:
-    """Tell a limit of memory that was reached from a machine that had no more to give."""
-    threads = log.code == "no_thread" and limits.memory_mib >= THREADS_MIB
-    if threads or free_mib() < limits.memory_mib:
-        what = "threads" if threads else "memory"
-        log.code, log.cause = "no_resources", f"this machine ran short of {what}"
-    else:
-        log.code, log.cause = "memory_limit", OUT_OF_MEMORY
