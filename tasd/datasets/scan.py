@@ -17,6 +17,7 @@ from tasd.datasets.base import (
     normal,
 )
 from tasd.datasets.content import file_head, not_a_video
+from tasd.datasets.doubles import without_doubles
 from tasd.datasets.layout import UNFINISHED, Entry, Folders, Layout, find_layout, suffix
 from tasd.errors import UserError
 from tasd.foreign import clean
@@ -40,8 +41,10 @@ def scan(
     for entry in _class_folders(dataset, layout, folders, every_class=every_class):
         found += _class_folder(entry.path, dataset.class_name(entry.name), folders)
     beside = _beside(dataset, layout.loose, folders)
-    videos = _distinct([*found, *(video for video in beside if video.class_name)], folders)
-    loose = tuple(video for video in beside if not video.class_name)
+    once, doubles = without_doubles(dataset, [*found, *beside])
+    folders.problems += doubles
+    videos = _distinct([video for video in once if video.class_name], folders)
+    loose = tuple(video for video in once if not video.class_name)
     if not videos and not loose:
         raise UserError(_nothing(dataset, folders))
     folders.problems += [*_absent_classes(dataset, videos), *folders.groups()]
