@@ -77,7 +77,13 @@ def chosen_remark(tracks: Sequence[Track], chosen: Track) -> str:
     if sum(not track.attached for track in tracks) < 2:
         return ""
     others = ", ".join(_named(track) for track in tracks if track.index != chosen.index)
-    why = "the default" if chosen.default and not all(t.default for t in tracks) else "the largest"
+    sizes = [track.width * track.height for track in tracks if track.index != chosen.index]
+    larger = chosen.width * chosen.height > max(sizes)
+    why = "the largest" if larger else "the first"
+    if not all(t.moving == chosen.moving for t in tracks):
+        why = "the moving one"
+    elif chosen.default and not all(t.default for t in tracks):
+        why = "the default"
     return f"of {len(tracks)} video tracks {why} is taken, {_named(chosen)}; not {others}"
 
 

@@ -149,7 +149,7 @@ def test_a_limit_of_memory_that_was_reached_is_the_videos_own(
 def test_the_second_attempt_waits_longer_where_the_machine_is_busy(
     disturbed: Disturbed, clips: dict[str, Path]
 ) -> None:
-    disturbed.fails(2, "sleep 1.5; real;")
+    disturbed.fails(3, "sleep 1.5; real;")
     assert isinstance(decoded(disturbed.tool, clips["h264.mp4"], seconds=1)[0], Clip)
 
 
