@@ -108,7 +108,9 @@ def is_encrypted(path: Path) -> bool:
         with path.open("rb") as file:
             head = file.read(EDGE_BYTES)
             file.seek(max(0, file.seek(0, 2) - EDGE_BYTES))
-            return head[4:8] == b"ftyp" and any(b"encv" in part for part in (head, file.read()))
+            edges = (head, file.read()) if head[4:8] == b"ftyp" else ()
+            # The box of an encrypted track, and within it the one that names the scheme.
+            return any(0 < edge.find(b"encv") < edge.find(b"sinf") for edge in edges)
     except OSError:
         return False
 
