@@ -121,13 +121,13 @@ def test_usual_colours_are_not_tone_mapped(decode: Decode, tmp_path: Path) -> No
 
 RANGES = {
     "yuv420p tv": ((16, 0), (126, 128), (235, 255)),
-    "yuv420p pc": ((0, 0), (128, 128), (255, 255)),
+    "yuv420p pc": ((32, 32), (128, 128), (220, 220)),
     "yuv420p unknown": ((16, 0), (126, 128), (235, 255)),
-    "yuvj420p pc": ((0, 0), (128, 128), (255, 255)),
-    "yuv444p pc": ((0, 0), (128, 128), (255, 255)),
+    "yuvj420p pc": ((32, 32), (128, 128), (220, 220)),
+    "yuv444p pc": ((32, 32), (128, 128), (220, 220)),
     "yuv444p tv": ((16, 0), (126, 128), (235, 255)),
     "yuv420p10le tv": ((64, 0), (502, 128), (940, 255)),
-    "yuv420p10le pc": ((0, 0), (512, 128), (1023, 255)),
+    "yuv420p10le pc": ((128, 32), (512, 128), (880, 219)),
 }
 
 
@@ -144,7 +144,7 @@ def test_grey_levels_of_full_and_limited_range(
 
 @pytest.mark.parametrize("span", ["pc", "tv"])
 def test_grey_levels_of_motion_jpeg(decode: Decode, tmp_path: Path, span: str) -> None:
-    codes = {"pc": ((0, 0), (128, 128), (255, 255)), "tv": ((16, 0), (126, 128), (235, 255))}
+    codes = {"pc": ((32, 32), (128, 128), (220, 220)), "tv": ((16, 0), (126, 128), (235, 255))}
     for code, expected in codes[span]:
         quality = ("-c:v", "mjpeg", "-q:v", "2", "-strict", "unofficial")
         pixel = "yuvj420p" if span == "pc" else "yuv420p"
