@@ -47,7 +47,7 @@ def explained(reason: UnreadableVideo, run: FfmpegRun, path: Path) -> Unreadable
     head = file_head(path)
     if found := not_a_video(head):
         return UnreadableVideo(found[1], code=found[0])
-    if reason.code != "no_frames" and is_encrypted(path):
+    if is_encrypted(path):
         return UnreadableVideo("it is encrypted (DRM), and prep has no key", code="encrypted")
     if "resolutions above" in run.log.complaint and run.log.shapes:
         wide, high, _ = run.log.shapes[0]

@@ -110,7 +110,9 @@ def is_encrypted(path: Path) -> bool:
             file.seek(max(0, file.seek(0, 2) - EDGE_BYTES))
             edges = (head, file.read()) if head[4:8] == b"ftyp" else ()
             # The box of an encrypted track, and within it the one that names the scheme.
-            return any(0 < edge.find(b"encv") < edge.find(b"sinf") for edge in edges)
+            named = any(0 < edge.find(b"encv") < edge.find(b"sinf") for edge in edges)
+            # Without media data it is only the beginning of a stream.
+            return named and any(b"mdat" in edge for edge in edges)
     except OSError:
         return False
 
