@@ -65,7 +65,8 @@ class Clip:
     decoded: how many frames the video has. header_frames: how many its header counts; 0 where
     that is unknown. complaint: the first error of the decoder; empty where there was none.
     seconds, header_seconds: its length as decoded and by its header, where they were compared;
-    else 0. remarks: more that a person should know, by the code of each.
+    else 0. remarks: more that a person should know, by the code of each. doubt: code of a cause
+    outside the file for which part of it may be missing; empty where there is none.
     """
 
     jpegs: tuple[bytes, ...]
@@ -77,6 +78,7 @@ class Clip:
     seconds: float = 0.0
     header_seconds: float = 0.0
     remarks: tuple[tuple[str, str], ...] = ()
+    doubt: str = ""
 
 
 class UnreadableVideo(Exception):

@@ -9,38 +9,52 @@ depends on its neighbours.
 """
 
 import contextlib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from prep.clip import PASSING, Clip, FrameSettings, UnreadableVideo
+from prep.attempts import RETRIED, with_attempts
+from prep.clip import Clip, FrameSettings, UnreadableVideo
 from prep.explain import explained, is_plain, other_track, remarks_of, unreadable
 from prep.ffmpeg_log import frame_lines
-from prep.ffmpeg_process import FIRST_TRACK, Ffmpeg, FfmpegRun, Request, run_ffmpeg
+from prep.ffmpeg_process import Ffmpeg, FfmpegRun, run_ffmpeg
+from prep.filters import FIRST_TRACK, Request
 from prep.header import HeaderCount, header_count
 from prep.jpeg import BrokenJpeg, check_decodes, jpeg_size, split_stream
 from prep.limits import Limits
 from prep.select import even_enough, rate_expression, resized, select_expression, select_frames
 from prep.timeline import in_order, numbers_expression, select_in_time, shown_seconds, steady
-
-PAUSES = (0.2, 1.0)  # seconds before another attempt, where the cause lies outside the file
+from prep.tracks import best_track
 
 
 class Decoder:
-    """Decoder of videos with one ffmpeg, one choice of frames and one set of limits."""
+    """Decoder of videos with one ffmpeg, one choice of frames and one set of limits.
 
-    def __init__(self, tool: Ffmpeg, settings: FrameSettings, limits: Limits | None = None) -> None:
+    patience: factor of the waiting time, for a machine that is busy.
+    """
+
+    def __init__(
+        self,
+        tool: Ffmpeg,
+        settings: FrameSettings,
+        limits: Limits | None = None,
+        *,
+        patience: float = 1.0,
+    ) -> None:
         self.tool = tool
         self.settings = settings
         self.limits = limits or Limits()
+        self.patience = patience
 
     def decode(self, paths: Sequence[Path]) -> list[Clip | UnreadableVideo]:
         """Return the clip of each video, or the reason that there is none. Paths must differ."""
-        headers = {path: header_count(path) for path in paths}
-        group = [path for path in paths if self._may_share(headers[path])]
+        headers: dict[Path, HeaderCount | None] = {}
+        for path in paths:
+            with contextlib.suppress(OSError):
+                headers[path] = header_count(path)
+        group = [path for path in headers if self._may_share(headers[path])]
         clips = self._decode_together(group, headers) if len(group) > 1 else {}
-        return [clips.get(path) or self._decode_alone(path, headers[path]) for path in paths]
+        return [clips.get(path) or self._decode_alone(path) for path in paths]
 
     def _may_share(self, header: HeaderCount | None) -> bool:
         return not self._needs_count or (header is not None and header.steady)
@@ -55,8 +69,11 @@ class Decoder:
     ) -> dict[Path, Clip]:
         """Decode videos in one process; return no clips where ffmpeg reports any error."""
         counts = [header.frames if (header := headers[path]) else None for path in paths]
-        run = self._run(paths, counts)
         clips: dict[Path, Clip] = {}
+        try:
+            run = self._run(paths, counts)
+        except (OSError, MemoryError):
+            return clips
         if not run.failure and not run.log.complaints and len(run.log.shapes) == len(paths):
             for number, path in enumerate(paths):
                 if is_plain(run.log, number) and self._good(run, number, counts[number]):
@@ -64,16 +81,14 @@ class Decoder:
                         clips[path] = self._clip(run, number, headers[path], count=counts[number])
         return clips
 
-    def _decode_alone(self, path: Path, header: HeaderCount | None) -> Clip | UnreadableVideo:
+    def _decode_alone(self, path: Path) -> Clip | UnreadableVideo:
         """Decode one video, again where the cause of a failure lies outside the file."""
-        for pause in (*PAUSES, None):
-            try:
-                return self._decode_once(path, header)
-            except UnreadableVideo as reason:
-                if pause is None or reason.code not in PASSING:
-                    return reason
-                time.sleep(pause)
-        raise AssertionError
+
+        def attempt(number: int) -> Clip:
+            patient = Decoder(self.tool, self.settings, self.limits, patience=2.0**number)
+            return patient._decode_once(path, header_count(path))
+
+        return with_attempts(attempt, [path])
 
     def _decode_once(self, path: Path, header: HeaderCount | None) -> Clip:
         if path.is_file() and not path.stat().st_size:
@@ -81,6 +96,8 @@ class Decoder:
         count = header.frames if header and header.steady and self._needs_count else None
         if count or not self._needs_count:
             run = self._run([path], [count])
+            if run.failure and (run.code or run.log.code) in RETRIED:
+                raise unreadable(run, path)
             other = other_track(run.log, 0)
             if other is None and self._good(run, 0, count):
                 return self._checked(path, run, header, request=self._request(path, count))
@@ -91,21 +108,22 @@ class Decoder:
 
     def _decode_timed(self, path: Path, header: HeaderCount | None) -> Clip:
         """Time all frames first, then decode those that are evenly spaced in time."""
-        run = self._ffmpeg([Request(path, times_only=True)])
-        other, stream = other_track(run.log, 0), FIRST_TRACK
+        timing = self._ffmpeg([Request(path, times_only=True)])
+        other, stream = other_track(timing.log, 0), FIRST_TRACK
         if other is not None:
             header, stream = None, str(other.index)
-            run = self._ffmpeg([Request(path, stream=stream, times_only=True)])
-        _, times = frame_lines(bytes(run.lines[0]))
-        if run.failure or not times:
-            raise unreadable(run, path)
+            timing = self._ffmpeg([Request(path, stream=stream, times_only=True)])
+        _, times = frame_lines(bytes(timing.lines[0]))
+        if timing.failure or not times:
+            raise unreadable(timing, path)
         assert self.settings.frames
         chosen = select_in_time(times, self.settings.frames)
         request = Request(path, self._numbers(len(times), chosen), stream=stream)
         run = self._ffmpeg([request])
         seconds = shown_seconds(times)
         clip = self._checked(path, run, header, request=request, chosen=chosen, seconds=seconds)
-        return replace(clip, times=tuple(in_order([times[n] for n in chosen])))
+        shown = tuple(in_order([times[n] for n in chosen]))
+        return replace(clip, times=shown, doubt=clip.doubt or timing.log.outside)
 
     def _checked(
         self,
@@ -126,13 +144,26 @@ class Decoder:
             _, high, shape = shapes[0]
             across = high * shape  # of square pixels
             fit = resized(across, high, resize=self.settings.resize, size=self.settings.size)
-            run = self._ffmpeg([replace(request, fit=(*fit, shape))])
+            request = replace(request, fit=(*fit, shape))
+            run = self._ffmpeg([request])
+        run, mapped = self._tone_mapped(run, request)
         count = header.frames if header and chosen is None and self._needs_count else None
         try:
             clip = self._clip(run, 0, header, count=count, chosen=chosen, seconds=seconds)
         except UnreadableVideo as reason:
             raise explained(reason, run, path) from None
-        return replace(clip, remarks=remarks_of(run, shapes, chosen, clip))
+        remarks = remarks_of(run, shapes, chosen, clip, tone_mapped=mapped)
+        return replace(clip, remarks=remarks)
+
+    def _tone_mapped(self, run: FfmpegRun, request: Request) -> tuple[FfmpegRun, bool]:
+        """Decode HDR again with its tones mapped; the run as it was where ffmpeg cannot do that."""
+        best = best_track(run.log.tracks.get(0, []))
+        if run.failure or best is None or not best.transfer:
+            return run, False
+        mapped = self._ffmpeg([replace(request, tone_map=True, assumed=best.assumed)])
+        outside = (mapped.code or mapped.log.code) in RETRIED
+        taken = outside or (not mapped.failure and bool(mapped.streams[0]))
+        return (mapped, True) if taken else (run, False)
 
     def _good(self, run: FfmpegRun, number: int, count: int | None) -> bool:
         """True where the frames that were chosen for a count are evenly spaced in time."""
@@ -165,6 +196,7 @@ class Decoder:
             resize=settings.resize,
             size=settings.size,
             limits=self.limits,
+            patience=self.patience,
         )
 
     def _expression(self, count: int | None) -> str:
@@ -217,6 +249,7 @@ class Decoder:
             complaint=run.log.complaint,
             seconds=seconds,
             header_seconds=header.seconds if header and seconds else 0.0,
+            doubt=run.log.outside,
         )
 
 

@@ -7,7 +7,7 @@ from prep.clip import Clip, UnreadableVideo
 from prep.ffmpeg_log import FfmpegLog
 from prep.ffmpeg_process import FfmpegRun
 from prep.tracks import Track, best_track, chosen_remark
-from tasd.datasets.content import file_head, not_a_video
+from tasd.datasets.content import file_head, is_encrypted, looks_like_video, not_a_video
 
 LONGEST_SIDE = 65_500  # pixels of a JPEG
 TRANSFERS = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
@@ -44,12 +44,18 @@ def explained(reason: UnreadableVideo, run: FfmpegRun, path: Path) -> Unreadable
     """Return a better reason where the content of the file, or the size of its pictures, is one."""
     if reason.code not in ("undecodable", "no_video_stream", "container", "no_frames"):
         return reason
-    if found := not_a_video(file_head(path)):
+    head = file_head(path)
+    if found := not_a_video(head):
         return UnreadableVideo(found[1], code=found[0])
+    if is_encrypted(path):
+        return UnreadableVideo("it is encrypted (DRM), and prep has no key", code="encrypted")
     if "resolutions above" in run.log.complaint and run.log.shapes:
         wide, high, _ = run.log.shapes[0]
         text = f"its pictures of {wide} x {high} pixels are too narrow for --resize short-side"
         return UnreadableVideo(f"{text}: a JPEG has at most {LONGEST_SIDE:,}", code="shape")
+    # ffmpeg goes by the name of a file whose content it does not know.
+    if "moov atom not found" in reason.args[0] and not looks_like_video(head):
+        return UnreadableVideo("its content is of no known kind, not a video", code="unknown")
     if "moov atom not found" in reason.args[0]:
         return UnreadableVideo("moov atom not found: its end is missing", code="no_moov")
     return reason
@@ -60,6 +66,8 @@ def remarks_of(
     shapes: Sequence[tuple[int, int, float]],
     chosen: Sequence[int] | None,
     clip: Clip,
+    *,
+    tone_mapped: bool,
 ) -> tuple[tuple[str, str], ...]:
     """Return further remarks on a video that was decoded alone, each with its code."""
     remarks: list[tuple[str, str]] = []
@@ -72,7 +80,9 @@ def remarks_of(
         remarks.append(("sizes", f"its pictures change size, {sizes}; later ones keep their shape"))
     if best and best.transfer:
         name = TRANSFERS[best.transfer]
-        remarks.append(("hdr", f"its {name} colours (HDR) are not tone-mapped and look pale"))
+        text = "tone-mapped" if tone_mapped else "not tone-mapped by this ffmpeg, and look pale"
+        code = "tone_mapped" if tone_mapped else "hdr"
+        remarks.append((code, f"its {name} colours (HDR) are {text}"))
     if chosen is not None and len({*chosen}) < min(len(chosen), clip.decoded):
         text = f"{len({*chosen})} different frames, evenly spaced in time; its rate is not constant"
         remarks.append(("variable_rate", text))

@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import dataclass, field
 
+from prep.attempts import RETRIED
 from prep.tracks import Track, parse_track
 
 # A message follows its sender, as in "[h264 @ 0x55d0c8a3b400] ", and its level, as in "[error] ".
@@ -20,6 +21,9 @@ PICTURES = re.compile(
 )
 LONGEST_LINE = 2000
 NO_TIME = 2**62  # ticks beyond this are no time
+# Logged where ffmpeg was asked to end, and ended in order.
+SIGNAL = re.compile(rb"^\[info\] Exiting normally, received signal (\d+)")
+THREADS_MIB = 512  # with more memory than this, a thread that cannot start lacks something else
 OUT_OF_MEMORY = "decoding it takes more memory than prep allows; see --memory-mib"
 # A known cause explains more than the last of several error messages: code and reason.
 CAUSES = {
@@ -28,7 +32,7 @@ CAUSES = {
     "not on whitelist": ("names_other_file", "it names another file, and prep follows none"),
     "received no packets": ("no_frames", "it has no frame that decodes"),
     "Cannot allocate memory": ("memory_limit", OUT_OF_MEMORY),
-    "Resource temporarily unavailable": ("memory_limit", OUT_OF_MEMORY),  # for another thread
+    "Resource temporarily unavailable": ("no_thread", OUT_OF_MEMORY),
     "No such file or directory": ("vanished", "No such file or directory"),
     "Input/output error": ("read_error", "the disk reports a read error (Input/output error)"),
     "Stale file handle": ("read_error", "the disk reports a read error (Stale file handle)"),
@@ -51,7 +55,7 @@ class FfmpegLog:
     decoded: frames of each video, by its number. tracks: the video tracks of each. shapes: width,
     height and display ratio of the pictures, one more whenever they change. complaints: number
     of error messages. complaint: the first of them that has a cause of its own. cause, code:
-    their common cause, and its code, where it is known.
+    their common cause, and its code, where it is known. signal: that ended it in order; 0 for none.
     """
 
     decoded: dict[int, int] = field(default_factory=dict)
@@ -61,6 +65,7 @@ class FfmpegLog:
     complaint: str = ""
     cause: str = ""
     code: str = ""
+    signal: int = 0
     _unfinished: bytes = b""
     _inputs_end: bool = False
 
@@ -72,19 +77,36 @@ class FfmpegLog:
         for line in lines:
             self._parse(line[:LONGEST_LINE])
 
+    @property
+    def outside(self) -> str:
+        """Code of a cause that may lie outside the file; empty where there is none."""
+        return self.code if self.code in RETRIED else ""
+
+    def explain_memory(self, memory_mib: float, free_mib: float) -> None:
+        """Tell a limit of memory that was reached from a machine that had no more to give."""
+        if self.code not in ("memory_limit", "no_thread"):
+            return
+        threads = self.code == "no_thread" and memory_mib >= THREADS_MIB
+        if threads or free_mib < memory_mib:
+            what = "threads" if threads else "memory"
+            self.code, self.cause = "no_resources", f"this machine ran short of {what}"
+        else:
+            self.code, self.cause = "memory_limit", OUT_OF_MEMORY
+
     def _parse(self, line: bytes) -> None:
         if error := ERROR.match(line):
             self._add_error(error[1].decode(errors="replace").strip())
         elif count := FRAME_COUNT.match(line):
             video = int(count[1])
             self.decoded[video] = max(self.decoded.get(video, 0), int(count[2]))
-
         elif track := parse_track(line):
             if not self._inputs_end:
                 self.tracks.setdefault(track[0], []).append(track[1])
         elif pictures := PICTURES.match(line):
             width, height, over, under = map(int, pictures.groups())
             self.shapes.append((width, height, width * (over or 1) / (height * (under or 1))))
+        elif asked := SIGNAL.match(line):
+            self.signal = int(asked[1])
         self._inputs_end |= line.startswith(b"[info] Stream mapping")
 
     def _add_error(self, text: str) -> None:
@@ -92,7 +114,7 @@ class FfmpegLog:
         if text and (not self.complaint or (GENERAL.match(self.complaint) and not _general(text))):
             self.complaint = text
         for words, (code, cause) in CAUSES.items():
-            if words in text and not self.cause:
+            if words in text and self.code in ("", "no_thread"):
                 self.code, self.cause = code, cause
 
 

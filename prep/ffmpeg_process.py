@@ -9,6 +9,7 @@ Videos are not trusted: ffmpeg may open only the file it is given, as one of the
 here, within limits of time, memory and picture size.
 """
 
+import errno
 import os
 import platform
 import shutil
@@ -17,14 +18,14 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import ffmpeg
 
 from prep.ffmpeg_log import FfmpegLog
-from prep.limits import Limits, limit_process, processor_seconds
+from prep.filters import FORWARD, Request, filters
+from prep.limits import Limits, free_mib, limit_process, processor_seconds
 from prep.pipes import drain, pipes, widen
-from prep.select import Resize, fit_expressions, resize_expressions
+from prep.select import Resize
 from tasd.errors import UserError
 
 # Containers of a single file. Left out are devices, and formats that name further files, such as
@@ -34,12 +35,9 @@ CONTAINERS = (
     "mpegts,mpegvideo,mxf,nsv,nut,nuv,obu,ogg,rm,roq,vc1,webm,wtv"
 )
 JPEG_QUALITY = 2  # of ffmpeg's 2 to 31; about 95 of libjpeg's 100
-FIRST_TRACK = "V:0"  # the first video track that is not cover art
 # For each chosen frame: its number among the decoded ones, its time in ticks, and a tick in
 # seconds; then both as the file has them.
 FRAME_LINE = "{ni} {pts} {tb} {ptsi} {tbi}"
-# The encoder refuses times that are equal or go back, so such a frame comes a tick later.
-FORWARD = "setpts='if(isnan(PREV_OUTPTS),PTS,max(PTS,PREV_OUTPTS+1))'"
 # Signals that the video itself may cause, by a fault of the decoder or the limit of its time.
 OWN_SIGNALS = (
     signal.SIGSEGV,
@@ -49,6 +47,10 @@ OWN_SIGNALS = (
     signal.SIGILL,
     signal.SIGXCPU,
 )
+# A process that took longer than its limit and used less of a processor had to wait.
+BUSY_SHARE = 0.8
+NEVER_STARTED = (126, 127)  # exit codes of shells and of the loader of programs
+NO_PROGRAM = (errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.EISDIR)
 # A tiny job with options that older versions lack; it fails or prints nothing there.
 TRIAL = (
     "-loglevel quiet -f lavfi -i color=size=16x16:duration=0.1 -fps_mode passthrough -c:v mjpeg "
@@ -63,22 +65,6 @@ class Ffmpeg:
 
     program: str
     version: str
-
-
-@dataclass(frozen=True)
-class Request:
-    """One video, and the ``select`` expression of its frames; without one, all frames.
-
-    stream: ffmpeg's name of the track. times_only: frames are timed and not encoded.
-    fit: width and height, and the shape (width over height) that pictures of other sizes are
-    fitted into; None where all pictures have one size.
-    """
-
-    path: Path
-    select: str = ""
-    stream: str = FIRST_TRACK
-    times_only: bool = False
-    fit: tuple[int, int, float] | None = None
 
 
 @dataclass
@@ -150,9 +136,19 @@ def ffmpeg_here(tool: Ffmpeg) -> Ffmpeg:
 
 
 def run_ffmpeg(
-    requests: Sequence[Request], *, tool: Ffmpeg, resize: Resize, size: int, limits: Limits
+    requests: Sequence[Request],
+    *,
+    tool: Ffmpeg,
+    resize: Resize,
+    size: int,
+    limits: Limits,
+    patience: float = 1.0,
 ) -> FfmpegRun:
-    """Decode some videos in one process; errors are reported in the `FfmpegRun`."""
+    """Decode some videos in one process; errors are reported in the `FfmpegRun`.
+
+    patience: factor of the waiting time, for a machine that is busy. Raises `OSError` where no
+    process can be started now, and `UserError` where the program is gone.
+    """
     run = FfmpegRun([bytearray() for _ in requests], [bytearray() for _ in requests])
     with pipes(1 + 2 * len(requests)) as (reads, writes):
         log, *frames = writes
@@ -163,22 +159,34 @@ def run_ffmpeg(
             _output(request, stream, line, resize=resize, size=size, limits=limits)
             for request, stream, line in zip(requests, streams, lines, strict=True)
         ]
-        process = subprocess.Popen(
-            _command(tool, outputs),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            pass_fds=frames,
-            env=_environment(),
-        )
+        process = _start(_command(tool, outputs), log, frames)
         while writes:
             os.close(writes.pop())
         try:
-            _collect(process, run, reads, requests, limits)
+            _collect(process, run, reads, requests, limits, patience)
         finally:
             process.kill()
             process.wait()
     return run
+
+
+def _start(command: list[str], log: int, passed: Sequence[int]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            pass_fds=passed,
+            env=_environment(),
+        )
+    except OSError as error:
+        if error.errno not in NO_PROGRAM:
+            raise
+        raise UserError(
+            f"{command[0]!r} cannot be started any more ({error.strerror}); finished shards are "
+            "kept: run the same command again, or name another program with --ffmpeg"
+        ) from None
 
 
 def _output(
@@ -209,28 +217,13 @@ def _output(
     return ffmpeg.output(
         source[request.stream],
         f"pipe:{stream}",
-        vf=_filters(request, resize=resize, size=size),
+        vf=filters(request, resize=resize, size=size),
         format="mjpeg",
         huffman="default",  # saves 12 % of the encoding time for 4 % more bytes
         **{"q:v": JPEG_QUALITY},
         **passed,
         **lines,
     )
-
-
-def _filters(request: Request, *, resize: Resize, size: int) -> str:
-    # JPEG readers assume BT.601 colours in full range.
-    colours = "out_range=pc:out_color_matrix=bt601"
-    chosen = [f"select='{request.select}'"] if request.select else []
-    if request.fit:
-        wide, high, shape = request.fit
-        width, height = fit_expressions(wide, high, shape)
-        pad = f"pad={wide}:{high}:(ow-iw)/2:(oh-ih)/2:eval=frame"
-        scale = [f"scale=w='{width}':h='{height}':eval=frame:{colours}", "format=yuvj420p", pad]
-    else:
-        width, height = resize_expressions(resize, size)
-        scale = [f"scale=w='{width}':h='{height}':{colours}"]
-    return ",".join([*chosen, *scale, "setsar=1", "format=yuvj420p", FORWARD])
 
 
 def _command(tool: Ffmpeg, outputs: Sequence[ffmpeg.nodes.OutputStream]) -> list[str]:
@@ -248,12 +241,13 @@ def _collect(
     reads: Sequence[int],
     requests: Sequence[Request],
     limits: Limits,
+    patience: float,
 ) -> None:
     """Read all output of a process until it ends or reaches a limit."""
     sizes = [path.stat().st_size for path in (r.path for r in requests) if path.is_file()]
     mib = sum(sizes) / 2**20
     seconds = limits.seconds + mib * limits.seconds_per_mib
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * patience
     takers = [run.log.feed, *(into.extend for into in [*run.streams, *run.lines])]
 
     def full() -> bool:
@@ -267,13 +261,24 @@ def _collect(
             return
         code = process.wait(max(deadline - time.monotonic(), 0.1))
     except (TimeoutError, subprocess.TimeoutExpired):
-        run.failure = f"decoding it took more than {seconds:.0f} seconds; see --seconds"
-        # A process that had less than half of a processor was waiting for a busy machine or disk.
-        busy = processor_seconds(process.pid) < seconds / 2
+        run.failure = f"decoding it took more than {seconds * patience:.0f} seconds; see --seconds"
+        # A process that used less processor time was waiting for a busy machine or disk.
+        busy = processor_seconds(process.pid) < BUSY_SHARE * seconds
         run.stopped, run.code = True, "busy" if busy else "time_limit"
         return
     if code:
-        run.failure = f"ffmpeg ended with {f'signal {-code}' if code < 0 else f'code {code}'}"
-        run.stopped = code < 0
-        killed = code < 0 and -code not in OWN_SIGNALS
-        run.code = "time_limit" if -code == signal.SIGXCPU else "killed" if killed else ""
+        _explain_end(run, code)
+    run.log.explain_memory(limits.memory_mib, free_mib())
+
+
+def _explain_end(run: FfmpegRun, code: int) -> None:
+    """Note why a process failed: its exit code, negative for a signal."""
+    by_signal = -code if code < 0 else run.log.signal
+    run.failure = f"ffmpeg ended with {f'signal {by_signal}' if by_signal else f'code {code}'}"
+    run.stopped = by_signal > 0
+    if by_signal == signal.SIGXCPU:
+        run.code = "time_limit"
+    elif by_signal and by_signal not in OWN_SIGNALS:
+        run.code = "killed"
+    elif code in NEVER_STARTED:
+        run.code = "no_resources"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from prep.attempts import with_attempts
 from prep.clip import Clip, FrameSettings, UnreadableVideo
 from prep.jpeg import BrokenJpeg, check_decodes, jpeg_size
 from prep.select import resized, select_frames
@@ -19,6 +20,10 @@ LARGEST_PIXELS = 8192 * 8192
 
 def read_frame_folder(folder: Path, settings: FrameSettings) -> Clip | UnreadableVideo:
     """Return the clip of a folder of frames; their times are not known."""
+    return with_attempts(lambda number: _read_once(folder, settings), [])
+
+
+def _read_once(folder: Path, settings: FrameSettings) -> Clip | UnreadableVideo:
     try:
         files = frame_files(folder)
         if settings.fps is not None:
@@ -29,10 +34,8 @@ def read_frame_folder(folder: Path, settings: FrameSettings) -> Clip | Unreadabl
         chosen = range(count) if settings.frames is None else select_frames(count, settings.frames)
         jpegs = {index: _frame(files[index], settings) for index in sorted({*chosen})}
         sizes = {jpeg_size(jpeg) for jpeg in jpegs.values()}
-    except (BrokenJpeg, OSError) as error:
+    except BrokenJpeg as error:
         return UnreadableVideo(str(error))
-    except UnreadableVideo as reason:
-        return reason
     if len(sizes) > 1:
         return UnreadableVideo("its frames differ in shape")
     frames = tuple(jpegs[index] for index in chosen)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from prep.attempts import error_code
+
 # A hostile file may nest and repeat boxes without end; real ones need a few dozen.
 MOST_BOXES = 300
 MOST_ENTRIES = 200_000
@@ -44,11 +46,16 @@ class HeaderCount:
 def header_count(path: Path) -> HeaderCount | None:
     """Read the frame count of the first video track from the header of a file.
 
-    Known are MP4, MOV, AVI, Matroska and WebM; None where the header does not give a count.
+    Known are MP4, MOV, AVI, Matroska and WebM; None where the header does not give a count. Raises
+    `OSError` where the file cannot be opened or read.
     """
     try:
         count = _read_count(path)
-    except (OSError, struct.error, ArithmeticError, ValueError, KeyError, _Unreadable):
+    except OSError as error:
+        if error_code(error):
+            raise
+        return None  # a header may point to places that no file has
+    except (struct.error, ArithmeticError, ValueError, KeyError, _Unreadable):
         return None
     return count if count and 0 < count.frames <= MOST_FRAMES else None
 

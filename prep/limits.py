@@ -57,3 +57,13 @@ def processor_seconds(process: int) -> float:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError):
         return float("inf")
+
+
+def free_mib() -> float:
+    """Return the memory that this machine could give a new process; infinite where unknown."""
+    try:
+        with open("/proc/meminfo", encoding="ascii", errors="replace") as file:
+            lines = (line.split() for line in file)
+            return next(int(words[1]) for words in lines if words[0] == "MemAvailable:") / 1024
+    except (OSError, ValueError, IndexError, StopIteration):
+        return float("inf")

@@ -9,7 +9,7 @@ from prep.clip import PASSING
 from prep.limits import Limits
 from prep.plan import FileStamp, ShardPlan
 from prep.report import Remark
-from prep.shard import PrepSettings, ShardReport, file_stamp, fingerprint
+from prep.shard import PrepSettings, ShardReport, file_stamp, seen_source
 from tasd.datasets import SourceVideo
 from tasd.errors import UserError
 from tasd.store import Shard, read_shard, shard_name
@@ -58,7 +58,8 @@ def shard_state(
         raise UserError(_would_lose(gone, difference, settings))
     if difference or not held <= {*plan.videos} <= {*sources}:
         return ShardState(plan, reason=difference or "its videos are not those of the plan")
-    stamps, changed = _compare(plan, sources, found, settings.root)
+    stamps, changed, unread = _compare(plan, sources, found, settings.root)
+    gone += [video for video in unread if video in held]
     if changed and not gone:
         return ShardState(plan, reason=f"{changed[0]}{_and_more(len(changed) - 1)} changed")
     if retry and not gone:
@@ -68,7 +69,8 @@ def shard_state(
     if moved:  # the shard stays for the sake of what is gone; these go into a new one
         plan = replace(plan, videos=tuple(v for v in plan.videos if v not in moved))
         changed = [video for video in changed if video in held]
-    note = f"{changed[0]} changed, but {gone[0]} is gone: the shard is kept" if changed else ""
+    lost = "cannot be read now" if gone and gone[0] in found else "is gone"
+    note = f"{changed[0]} changed, but {gone[0]} {lost}: the shard is kept" if changed else ""
     there = held | (found.keys() - set(moved))
     remarks = [remark for remark in remarks if remark.video in there]
     report = _report(shard, plan.number, stamps, remarks)
@@ -115,20 +117,24 @@ def _compare(
     sources: Mapping[str, list[int | str]],
     found: Mapping[str, SourceVideo],
     root: Path,
-) -> tuple[tuple[FileStamp, ...], list[str]]:
-    """Return the stamps of the source files, and the videos whose content has changed."""
+) -> tuple[tuple[FileStamp, ...], list[str], list[str]]:
+    """Return the stamps of the sources, the videos that changed, and those not readable now."""
     known = {entry[0]: entry for entry in plan.stamps}
     stamps: list[FileStamp] = []
-    changed = []
+    changed, unread = [], []
     for video in plan.videos:
         if video not in found:
             continue
         now = file_stamp(found[video], root)
         # A file is hashed again only where its stamp differs from the one in the plan.
-        if known.get(now[0]) != now and list(fingerprint(found[video], root)) != sources[video]:
-            changed.append(video)
+        if known.get(now[0]) != now:
+            now, mark = seen_source(found[video], root)
+            if not mark[1]:
+                unread.append(video)
+            elif list(mark) != sources[video]:
+                changed.append(video)
         stamps.append(now)
-    return tuple(stamps), changed
+    return tuple(stamps), changed, unread
 
 
 def _report(

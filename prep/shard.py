@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+import os
 import platform
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from prep.attempts import PAUSES
 from prep.clip import Clip, FrameSettings, UnreadableVideo
 from prep.decode import Decoder
 from prep.ffmpeg_process import JPEG_QUALITY, Ffmpeg, ffmpeg_here
@@ -95,8 +98,9 @@ def write_shard(
     )
     with writer:
         for group in groups(job.videos):
-            stamps += [file_stamp(video, settings.root) for video in group]
-            sources |= {video.id: fingerprint(video, settings.root) for video in group}
+            for video in group:
+                stamp, sources[video.id] = seen_source(video, settings.root)
+                stamps.append(stamp)
             for video, clip in zip(group, _clips(group, decoder, settings), strict=True):
                 remarks += remark_on(video, clip, settings.frame_settings)
                 if isinstance(clip, Clip):
@@ -140,6 +144,20 @@ def file_stamp(video: SourceVideo, root: Path) -> FileStamp:
     except OSError:
         return video.path, 0, 0
     return video.path, video.size_bytes, found.st_mtime_ns
+
+
+def seen_source(video: SourceVideo, root: Path) -> tuple[FileStamp, tuple[int, str]]:
+    """Return stamp and fingerprint of a source; where it cannot be read, the stamp is zeros.
+
+    So the next prep looks at it again, even if only its permissions have changed.
+    """
+    stamp = file_stamp(video, root)
+    for pause in (*PAUSES, None):
+        found = fingerprint(video, root)
+        if found[1] or pause is None or not os.access(root / video.path, os.R_OK):
+            break
+        time.sleep(pause)
+    return (stamp if found[1] else (video.path, 0, 0)), found
 
 
 def fingerprint(video: SourceVideo, root: Path) -> tuple[int, str]:

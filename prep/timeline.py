@@ -8,7 +8,7 @@ kept: ``select_in_time([0.0, 0.1, 0.2, 0.3, 1.0, 2.0], 3) == [3, 4, 5]``.
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from statistics import median
 
 from prep.select import select_frames
@@ -44,7 +44,9 @@ def timeline(times: Sequence[float]) -> list[float]:
 
 
 def _typical_step(times: Sequence[float]) -> float:
-    known = [(number, time) for number, time in enumerate(times) if math.isfinite(time)]
+    finite = [(number, time) for number, time in enumerate(times) if math.isfinite(time)]
+    # Frames that share a time share the step to the next one.
+    known = [next(group) for _, group in groupby(finite, key=lambda frame: frame[1])]
     steps = [(after - before) / (b - a) for (a, before), (b, after) in pairwise(known)]
     forward = [step for step in steps if step > 0]
     return median(forward) if forward else 0.0

@@ -9,6 +9,8 @@ TRACK = re.compile(
 )
 SIZE = re.compile(r", (\d+)x(\d+)[ ,\[]")
 RATE = re.compile(r", ([\d.]+)(k?) fps")
+# Matrix, primaries and transfer, where they differ: "yuv420p10le(tv, bt2020nc/bt2020/smpte2084, ".
+COLOURS = re.compile(r"[(\s]([\w-]+)/([\w-]+)/(smpte2084|arib-std-b67)[,)]")
 STILL = ("(attached pic)", "(timed thumbnails)", "(still image)")
 PICTURE_CODECS = ("mjpeg", "png", "bmp", "gif", "webp", "tiff", "jpeg2000")
 SLOWEST = 2.0  # frames a second; a track of pictures at this rate or less is of thumbnails
@@ -18,7 +20,9 @@ SLOWEST = 2.0  # frames a second; a track of pictures at this rate or less is of
 class Track:
     """One video track: its index among all tracks of the file, pixels, and frames a second.
 
-    moving: False for cover art and thumbnails. attached: True for cover art alone.
+    moving: False for cover art and thumbnails. attached: True for cover art alone. transfer: that
+    of HDR colours, as ffmpeg calls it; else empty. assumed: colours of HDR that the file does not
+    tell, as options of ffmpeg's ``setparams`` filter.
     """
 
     index: int
@@ -29,6 +33,7 @@ class Track:
     moving: bool
     transfer: str = ""
     attached: bool = False
+    assumed: str = ""
 
 
 def parse_track(line: bytes) -> tuple[int, Track] | None:
@@ -40,7 +45,7 @@ def parse_track(line: bytes) -> tuple[int, Track] | None:
     size, rate = SIZE.search(rest), RATE.search(rest)
     fps = float(rate[1]) * (1000 if rate[2] else 1) if rate else 0.0
     pictures = match["codec"].decode() in PICTURE_CODECS and 0 < fps <= SLOWEST
-    transfer = re.search(r"\b(smpte2084|arib-std-b67)\b", rest)
+    colours = COLOURS.search(rest)
     track = Track(
         index=int(match["index"]),
         width=int(size[1]) if size else 0,
@@ -48,10 +53,17 @@ def parse_track(line: bytes) -> tuple[int, Track] | None:
         rate=fps,
         default="(default)" in rest,
         moving=not pictures and not any(mark in rest for mark in STILL),
-        transfer=transfer[1] if transfer else "",
+        transfer=colours[3] if colours else "",
         attached=any(mark in rest for mark in STILL[:2]),
+        assumed=_assumed(colours[1], colours[2]) if colours else "",
     )
     return int(match["file"]), track
+
+
+def _assumed(matrix: str, primaries: str) -> str:
+    """Return what is assumed of HDR colours: those of BT.2020 where the file tells none."""
+    unknown = {"colorspace=bt2020nc": matrix, "color_primaries=bt2020": primaries}
+    return ":".join(option for option, value in unknown.items() if value == "unknown")
 
 
 def best_track(tracks: Sequence[Track]) -> Track | None:
@@ -65,7 +77,13 @@ def chosen_remark(tracks: Sequence[Track], chosen: Track) -> str:
     if sum(not track.attached for track in tracks) < 2:
         return ""
     others = ", ".join(_named(track) for track in tracks if track.index != chosen.index)
-    why = "the default" if chosen.default and not all(t.default for t in tracks) else "the largest"
+    sizes = [track.width * track.height for track in tracks if track.index != chosen.index]
+    larger = chosen.width * chosen.height > max(sizes)
+    why = "the largest" if larger else "the first"
+    if not all(t.moving == chosen.moving for t in tracks):
+        why = "the moving one"
+    elif chosen.default and not all(t.default for t in tracks):
+        why = "the default"
     return f"of {len(tracks)} video tracks {why} is taken, {_named(chosen)}; not {others}"
 
 

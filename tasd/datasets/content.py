@@ -3,10 +3,12 @@
 from pathlib import Path
 
 HEAD_BYTES = 4096
+EDGE_BYTES = 1 << 18  # of the beginning and the end, where headers are
 # For files that are no videos: the first bytes of each kind. (offset, bytes): code, noun.
 MAGIC = {
     (0, b"version https://git-lfs"): ("git_lfs_pointer", "a git-lfs pointer, not the file itself"),
     (0, b"PK\x03\x04"): ("archive", "an archive (zip)"),
+    (0, b"PK\x05\x06"): ("archive", "an archive (zip)"),
     (0, b"Rar!\x1a\x07"): ("archive", "an archive (rar)"),
     (0, b"7z\xbc\xaf\x27\x1c"): ("archive", "an archive (7z)"),
     (0, b"\x1f\x8b"): ("archive", "an archive (gzip)"),
@@ -21,6 +23,10 @@ MAGIC = {
     (0, b"II*\x00"): ("image", "an image (TIFF)"),
     (0, b"MM\x00*"): ("image", "an image (TIFF)"),
     (4, b"ftypheic"): ("image", "an image (HEIC)"),
+    (4, b"ftypheix"): ("image", "an image (HEIC)"),
+    (0, b"\xff\x0a"): ("image", "an image (JPEG XL)"),
+    (4, b"JXL \x0d\x0a"): ("image", "an image (JPEG XL)"),
+    (4, b"jP  \x0d\x0a"): ("image", "an image (JPEG 2000)"),
     (4, b"ftypmif1"): ("image", "an image (HEIF)"),
     (4, b"ftypavif"): ("image", "an image (AVIF)"),
     (0, b"ID3"): ("audio", "an audio file (MP3)"),
@@ -29,6 +35,9 @@ MAGIC = {
     (0, b"\xff\xf1"): ("audio", "an audio file (AAC)"),
     (0, b"\xff\xf9"): ("audio", "an audio file (AAC)"),
     (0, b"fLaC"): ("audio", "an audio file (FLAC)"),
+    (8, b"AIFF"): ("audio", "an audio file (AIFF)"),
+    (0, b"#!AMR"): ("audio", "an audio file (AMR)"),
+    (4, b"ftypM4B"): ("audio", "an audio file (M4B)"),
     (8, b"WAVE"): ("audio", "an audio file (WAV)"),
     (4, b"ftypM4A"): ("audio", "an audio file (M4A)"),
     (28, b"OpusHead"): ("audio", "an audio file (Opus)"),
@@ -36,10 +45,15 @@ MAGIC = {
     (0, b"%PDF-"): ("document", "a document (PDF)"),
     (0, b"\xd0\xcf\x11\xe0"): ("document", "an office document"),
     (0, b"\x7fELF"): ("program", "a program"),
+    (0, b"MZ"): ("program", "a program"),
+    (0, b"\xcf\xfa\xed\xfe"): ("program", "a program"),
+    (0, b"\x93NUMPY"): ("data", "a data file (NumPy)"),
+    (0, b"d8:announce"): ("data", "a torrent, not the file itself"),
+    (0, b"bplist00"): ("data", "a data file (property list)"),
     (0, b"\x89HDF"): ("data", "a data file (HDF5)"),
     (0, b"SQLite format 3"): ("data", "a database (SQLite)"),
 }
-HTML = (b"<!doctype html", b"<html", b"<head", b"<body", b"<?xml", b"<!--")
+HTML = (b"<!doctype html", b"<html", b"<head", b"<body", b"<!--")
 VIDEO = {
     (4, b"ftyp"), (4, b"moov"), (4, b"mdat"), (4, b"wide"), (4, b"free"), (4, b"skip"),
     (8, b"AVI "), (0, b"\x1a\x45\xdf\xa3"), (0, b"FLV\x01"), (0, b"\x30\x26\xb2\x75"),
@@ -60,8 +74,11 @@ def not_a_video(head: bytes) -> tuple[str, str] | None:
         if head[at:].startswith(magic):
             return found
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if text[:20].lower().startswith(HTML):
+    lower = text.lower()
+    if lower.startswith(HTML) or (lower.startswith(b"<?xml") and b"<html" in lower):
         return "html", "an HTML page, not a video"
+    if lower.startswith(b"<?xml"):
+        return "text", "a text (XML), not a video"
     return ("text", "a text, not a video") if head and _is_text(head) else None
 
 
@@ -85,11 +102,27 @@ def file_head(path: Path) -> bytes:
         return b""
 
 
+def is_encrypted(path: Path) -> bool:
+    """True where the header of an MP4 or MOV says that its video track is encrypted."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(EDGE_BYTES)
+            file.seek(max(0, file.seek(0, 2) - EDGE_BYTES))
+            edges = (head, file.read()) if head[4:8] == b"ftyp" else ()
+            # The box of an encrypted track, and within it the one that names the scheme.
+            named = any(0 < edge.find(b"encv") < edge.find(b"sinf") for edge in edges)
+            # Without media data it is only the beginning of a stream.
+            return named and any(b"mdat" in edge for edge in edges)
+    except OSError:
+        return False
+
+
 def _is_text(head: bytes) -> bool:
     if any(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in head):
         return head[:2] in (b"\xff\xfe", b"\xfe\xff") and head.count(0) * 2 >= len(head) - 4
     try:
         head[: len(head) - 3 if len(head) == HEAD_BYTES else None].decode()
     except UnicodeDecodeError:
-        return False
+        # In an older encoding most of it is plain ASCII nevertheless.
+        return sum(byte < 127 for byte in head) > 0.7 * len(head)
     return True

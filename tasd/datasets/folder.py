@@ -93,10 +93,12 @@ def _counts(classes: int, given: Mapping[str, int | None]) -> dict[str, int]:
     rest = classes - sum(fixed.values())
     if min([rest, *fixed.values()]) < 0 or rest < LEAST * len(open_splits):
         options = " ".join(f"--{split}-classes {count}" for split, count in fixed.items())
+        noun = "class" if classes == 1 else "classes"
         raise UserError(
-            f"the folder has {classes} classes, too few for train, val and test"
+            f"the folder has {classes} {noun}, too few for train, val and test"
             f"{' with ' + options if options else ''}; each needs at least {LEAST} of its own: "
-            f"add class folders{' or lower these numbers' if options else ''}"
+            f"add class folders{' or lower these numbers' if options else ''}; clips are labelled "
+            "with few classes, and without training, by: tasd predict --support FOLDER CLIPS"
         )
     return {**fixed, **_shared(rest, open_splits)}
 

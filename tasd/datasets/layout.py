@@ -10,7 +10,13 @@ from pathlib import Path
 from tasd.datasets.base import VIDEO_SUFFIXES, Dataset, Problem, ProblemKind, class_key
 from tasd.datasets.content import file_head, looks_like_video
 
-UNFINISHED = frozenset({".part", ".crdownload", ".download", ".partial", ".tmp", ".aria2", ".ytdl"})
+UNFINISHED = frozenset(
+    f".{name}"
+    for name in (
+        *("part", "crdownload", "download", "partial", "tmp", "aria2", "ytdl"),
+        *("!qb", "!ut", "bc!", "opdownload"),
+    )
+)
 # Folders between the root and the classes: root/kinetics400/train_256/<class>.
 DEEPEST = 3
 _PARENT = re.compile(

@@ -17,6 +17,7 @@ from tasd.datasets.base import (
     class_key,
     normal,
 )
+from tasd.datasets.doubles import is_replacement
 from tasd.datasets.label_maps import find_label_map, read_label_map
 from tasd.datasets.layout import is_parent
 from tasd.datasets.list_lines import Line, read_lines, unknown_format
@@ -217,19 +218,14 @@ def _keys(dataset: Dataset, line: Listed) -> list[tuple[str, str]]:
 
 
 def _index(dataset: Dataset, found: Scan) -> dict[tuple[str, str], SourceVideo]:
-    videos = sorted([*found.videos, *found.loose], key=lambda video: not _is_replacement(video))
+    videos = sorted([*found.videos, *found.loose], key=lambda video: not is_replacement(video))
     named = {(class_key(v.class_name), _stem(v.name)): v for v in reversed(videos)}
     keyed = {(place, dataset.video_key(stem)): v for (place, stem), v in named.items()}
     return {**keyed, **named}
 
 
-def _is_replacement(video: SourceVideo) -> bool:
-    """True for a copy in ``replacement/``, which mirrors give for files that are broken."""
-    return any(part.startswith("replacement") for part in video.path.lower().split("/")[:-1])
-
-
 def _replaced(videos: Sequence[SourceVideo]) -> tuple[Problem, ...]:
-    copies = [video.path for video in videos if _is_replacement(video)]
+    copies = [video.path for video in videos if is_replacement(video)]
     reason = f"{len(copies)} taken from the folder of replacements for broken files"
     return (Problem("replaced", copies[0], reason, len(copies)),) if copies else ()
 

@@ -17,9 +17,12 @@ from tasd.datasets.base import (
     normal,
 )
 from tasd.datasets.content import file_head, not_a_video
-from tasd.datasets.layout import UNFINISHED, Entry, Folders, Layout, find_layout, suffix
+from tasd.datasets.doubles import without_doubles
+from tasd.datasets.layout import DEEPEST, UNFINISHED, Entry, Folders, Layout, find_layout, suffix
 from tasd.errors import UserError
 from tasd.foreign import clean
+
+OTHER_PICTURES = frozenset({".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
 
 
 def scan(
@@ -40,8 +43,10 @@ def scan(
     for entry in _class_folders(dataset, layout, folders, every_class=every_class):
         found += _class_folder(entry.path, dataset.class_name(entry.name), folders)
     beside = _beside(dataset, layout.loose, folders)
-    videos = _distinct([*found, *(video for video in beside if video.class_name)], folders)
-    loose = tuple(video for video in beside if not video.class_name)
+    once, doubles = without_doubles(dataset, [*found, *beside])
+    folders.problems += doubles
+    videos = _distinct([video for video in once if video.class_name], folders)
+    loose = tuple(video for video in once if not video.class_name)
     if not videos and not loose:
         raise UserError(_nothing(dataset, folders))
     folders.problems += [*_absent_classes(dataset, videos), *folders.groups()]
@@ -115,13 +120,33 @@ def _stem(name: str) -> str:
 
 def _frames(entry: Entry, class_name: str, folders: Folders) -> list[SourceVideo]:
     """Return a folder of extracted JPEG frames as one video, whose size is their sum."""
-    frames = [below for below in folders.list(entry.path) if suffix(below.name) in FRAME_SUFFIXES]
+    inside = folders.list(entry.path)
+    frames = [below for below in inside if suffix(below.name) in FRAME_SUFFIXES]
     sizes = [status.st_size for frame in frames if (status := _status(frame, folders))]
+    left = _leave_out(inside, folders)
     if not sizes:
-        reason = "a folder within a class folder, without JPEG frames"
-        folders.problems.append(Problem("no videos", entry.path, reason))
+        if not left:
+            reason = "a folder within a class folder, without JPEG frames"
+            folders.problems.append(Problem("no videos", entry.path, reason))
         return []
     return [SourceVideo(class_name, normal(entry.name), entry.path, sum(sizes), "frames")]
+
+
+def _leave_out(inside: Sequence[Entry], folders: Folders, depth: int = 0) -> int:
+    """Name the videos and other pictures in a folder within a class folder; return their number."""
+    left = 0
+    for entry in inside:
+        if entry.is_folder:
+            # A link to a folder above would lead here again.
+            deeper = depth < DEEPEST and not entry.found.is_symlink()
+            left += _leave_out(folders.list(entry.path), folders, depth + 1) if deeper else 0
+        elif entry.is_video or entry.is_other_video:
+            folders.leave_out("other file", entry.path, "videos in folders within class folders")
+            left += 1
+        elif suffix(entry.name) in OTHER_PICTURES:
+            folders.leave_out("other file", entry.path, "frames that are not JPEG files")
+            left += 1
+    return left
 
 
 def _status(entry: Entry, folders: Folders) -> os.stat_result | None:

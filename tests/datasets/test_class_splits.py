@@ -171,3 +171,10 @@ def test_a_split_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
         read_split(tmp_path / "none.json", ["a"])
     with pytest.raises(UserError, match="cannot be read"):
         read_split(tmp_path, ["a"])
+
+
+@pytest.mark.parametrize("classes", [1, 2, 5])
+def test_a_folder_of_few_classes_is_shown_the_way_to_predict(classes: int) -> None:
+    words = rf"has {classes} class(es)?, too few .*tasd predict --support FOLDER CLIPS"
+    with pytest.raises(UserError, match=words):
+        split_classes([f"class {n}" for n in range(classes)], seed=0)

@@ -60,7 +60,8 @@ def test_what_is_no_video_promises_nothing(tmp_path: Path) -> None:
         path = tmp_path / name
         path.write_bytes(content)
         assert header_count(path) is None
-    assert header_count(tmp_path / "not there") is None
+    with pytest.raises(FileNotFoundError):
+        header_count(tmp_path / "not there")
     assert header_count(tmp_path) is None
 
 

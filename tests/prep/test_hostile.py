@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from prep.clip import Clip, UnreadableVideo
-from prep.ffmpeg_process import Ffmpeg, Request, run_ffmpeg
+from prep.ffmpeg_process import Ffmpeg, run_ffmpeg
+from prep.filters import Request
 from prep.limits import Limits
 from tests.videos import make_clip
 from tests.videos import run_ffmpeg as make

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prep import decode as decoding
+from prep import attempts
 from prep.clip import Clip, FrameSettings, UnreadableVideo
 from prep.decode import Decoder
 from prep.ffmpeg_process import Ffmpeg
@@ -17,7 +17,7 @@ from tasd.datasets import DATASETS, SourceVideo
 from tasd.errors import UserError
 from tasd.store import Store
 from tests.prep.conftest import Listener, pixels
-from tests.videos import make_changing, make_tree, run_ffmpeg
+from tests.videos import make_changing, make_clip, make_tree, run_ffmpeg
 
 Decode = Callable[..., Clip | UnreadableVideo]
 Run = Callable[..., Report]
@@ -36,6 +36,9 @@ CONTENT = {
     "archive": b"PK\x03\x04" + bytes(60),
     "image": png(),
     "audio": b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0" + bytes(20),
+    "program": b"MZ\x90\0" + bytes(400),
+    "data": b"\x93NUMPY\x01\0" + bytes(200),
+    "unknown": bytes(n * n * 31 % 256 for n in range(999)),
     "zeros": bytes(5000),
     "empty": b"",
 }
@@ -49,6 +52,47 @@ def test_a_file_that_is_no_video_is_called_by_its_name(
     reason = decode(tmp_path / "a.mp4")
     assert isinstance(reason, UnreadableVideo)
     assert reason.code == code
+
+
+OTHERS = {
+    "an archive (zip)": b"PK\x05\x06" + bytes(18),
+    "a text (XML), not a video": b'<?xml version="1.0"?><Error>AccessDenied</Error>',
+    "an HTML page, not a video": b'<?xml version="1.0"?><html xmlns="x"></html>',
+    "a text, not a video": "Vid\xe9o non disponible, d\xe9sol\xe9".encode("latin1"),
+    "an image (HEIC)": b"\0\0\0\x18ftypheix\0\0\0\0mif1heix" + bytes(100),
+    "an image (JPEG XL)": b"\xff\x0a" + bytes(range(200)),
+    "an audio file (AIFF)": b"FORM\0\0\1\0AIFFCOMM" + bytes(300),
+    "a torrent, not the file itself": b"d8:announce35:udp://tracker" + bytes([200, 0, 1]) * 20,
+}
+
+
+@pytest.mark.parametrize("words", OTHERS)
+def test_more_kinds_of_files_are_called_by_their_names(
+    decode: Decode, tmp_path: Path, words: str
+) -> None:
+    (tmp_path / "a.mp4").write_bytes(OTHERS[words])
+    assert str(decode(tmp_path / "a.mp4")) == words
+
+
+def test_an_encrypted_video_is_told(decode: Decode, tmp_path: Path) -> None:
+    key = ("-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb")
+    scheme = ("-encryption_scheme", "cenc-aes-ctr", "-encryption_kid", "a7e61c373e219033" * 2)
+    make_clip(tmp_path, "h264.mp4")
+    source = ("-i", tmp_path / "h264.mp4", "-c", "copy")
+    run_ffmpeg(*source, *scheme, *key, tmp_path / "drm.mp4")
+    reason = decode(tmp_path / "drm.mp4")
+    assert isinstance(reason, UnreadableVideo)
+    assert (reason.code, "encrypted" in str(reason)) == ("encrypted", True)
+
+
+def test_of_equal_tracks_the_first_is_said_to_be_taken(decode: Decode, tmp_path: Path) -> None:
+    make_clip(tmp_path, "h264.mp4")
+    source = ("-i", tmp_path / "h264.mp4", "-map", "0:v", "-map", "0:v", "-c", "copy")
+    run_ffmpeg(*source, tmp_path / "two.ts")
+    clip = decode(tmp_path / "two.ts")
+    assert isinstance(clip, Clip)
+    ((code, text),) = clip.remarks
+    assert (code, "the first is taken, number 0" in text) == ("tracks", True)
 
 
 def test_the_cause_is_told_and_not_the_last_line(decode: Decode, shared: Path) -> None:
@@ -91,7 +135,7 @@ def test_a_picture_too_narrow_for_a_jpeg_is_told(decode: Decode, tmp_path: Path)
 def test_an_ffmpeg_killed_from_outside_is_started_again(
     tool: Ffmpeg, clips: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "PAUSES", (0.0,))
+    monkeypatch.setattr(attempts, "PAUSES", (0.0, 0.0))
     mark = tmp_path / "killed once"
     script = tmp_path / "ffmpeg"
     script.write_text(

@@ -7,6 +7,7 @@ import pytest
 
 from prep.clip import Clip, FrameSettings, UnreadableVideo
 from prep.report import remark_on
+from prep.select import select_frames
 from prep.timeline import numbers_expression, select_in_time, steady, timeline
 from tasd.datasets import SourceVideo
 from tests.prep.test_select import as_ffmpeg_would
@@ -20,6 +21,12 @@ def test_unknown_equal_and_unordered_times_are_interpolated() -> None:
     assert timeline([0.0, 0.0, 1.0, 1.0, 2.0]) == pytest.approx([0, 0.5, 1, 1.5, 2])
     assert timeline([math.nan, 1.0, math.nan, 3.0]) == pytest.approx([0, 1, 2, 3])
     assert timeline([0.0, 2.0, 1.0, 3.0]) == pytest.approx([0, 2, 2.5, 3])
+
+
+def test_the_last_of_frames_that_share_a_time_lasts_no_longer_than_the_others() -> None:
+    pairs = [0.08 * (n // 2) for n in range(40)]
+    assert timeline(pairs) == pytest.approx([0.04 * n for n in range(40)])
+    assert select_in_time(pairs, 32) == select_frames(40, 32)
 
 
 def test_a_second_recording_goes_on_after_the_first() -> None:
@@ -66,6 +73,7 @@ def test_equal_and_backward_times_decode(decode: Decode, shared: Path, frames: i
         assert isinstance(clip, Clip), name
         assert clip.decoded == count
         assert list(clip.times) == sorted(clip.times)
+        assert clip.remarks == ()  # in time, their rate is constant
 
 
 def test_dropped_frames_do_not_make_a_video_too_short(decode: Decode, shared: Path) -> None:
