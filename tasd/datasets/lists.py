@@ -134,7 +134,7 @@ class _Reader:
 
     def listed(self, line: Line) -> Listed:
         parts = self._below(line).split("/")
-        folder, name = parts[-2] if len(parts) > 1 else "", _stem(normal(parts[-1]))
+        folder, name = parts[-2] if len(parts) > 1 else "", stem(normal(parts[-1]))
         if not name or (len(parts) > 1 and not folder):
             raise unknown_format(line.where, line.text)
         class_name = self._class_of.get(name) or line.class_name
@@ -205,9 +205,10 @@ class _Reader:
         return found
 
 
-def _stem(name: str) -> str:
-    stem, suffix = os.path.splitext(name)
-    return stem if suffix.lower() in VIDEO_SUFFIXES else name
+def stem(name: str) -> str:
+    """Return a name without the suffix of a video."""
+    base, ending = os.path.splitext(name)
+    return base if ending.lower() in VIDEO_SUFFIXES else name
 
 
 def _keys(dataset: Dataset, line: Listed) -> list[tuple[str, str]]:
@@ -217,15 +218,24 @@ def _keys(dataset: Dataset, line: Listed) -> list[tuple[str, str]]:
 
 
 def _index(dataset: Dataset, found: Scan) -> dict[tuple[str, str], SourceVideo]:
-    videos = sorted([*found.videos, *found.loose], key=lambda video: not _is_replacement(video))
-    named = {(class_key(v.class_name), _stem(v.name)): v for v in reversed(videos)}
+    videos = sorted([*found.videos, *found.loose], key=_preference)
+    named = {(class_key(v.class_name), stem(v.name)): v for v in reversed(videos)}
     keyed = {(place, dataset.video_key(stem)): v for (place, stem), v in named.items()}
     return {**keyed, **named}
 
 
+def _preference(video: SourceVideo) -> tuple[bool, bool]:
+    return not _is_replacement(video), video.member is not None
+
+
 def _is_replacement(video: SourceVideo) -> bool:
-    """True for a copy in ``replacement/``, which mirrors give for files that are broken."""
-    return any(part.startswith("replacement") for part in video.path.lower().split("/")[:-1])
+    archive = video.member.archive.path if video.member else ""
+    return is_replacement(video.path.rpartition("/")[0]) or is_replacement(archive)
+
+
+def is_replacement(path: str) -> bool:
+    """True below ``replacement/``, which mirrors have for copies of files that are broken."""
+    return any(part.startswith("replacement") for part in path.lower().split("/"))
 
 
 def _replaced(videos: Sequence[SourceVideo]) -> tuple[Problem, ...]:
