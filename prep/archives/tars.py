@@ -43,8 +43,9 @@ def tar_members(paths: Sequence[Path]) -> Reader:
 
     Raises `ArchiveFault`.
     """
+    with contextlib.closing(Parts(paths[:1])) as begun:
+        head = begun.read(PIECE)
     source = Parts(paths)
-    head = Parts(paths[:1]).read(PIECE)
     if not head:
         raise ArchiveFault("it is empty: download it again")
     with contextlib.closing(source):
