@@ -39,7 +39,8 @@ class ByList:
         name = stem(normal(file))
         names = {name, self.dataset.video_key(name)}
         place = class_key(folder.rpartition("/")[2]) if folder else ""
-        if place in self._classes:
+        own = folder and not self.dataset.published and self.dataset.labels is None
+        if own or place in self._classes:  # every folder of one's own videos is a class
             return any((place, name) in self._pairs for name in names)
         return not names.isdisjoint(self._names)
 

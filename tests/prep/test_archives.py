@@ -145,7 +145,7 @@ def test_files_beside_archives_count_too_and_win(run: Run, files: Path, tmp_path
     shards = lambda store: {p.name: p.read_bytes() for p in store.glob("shard*")}  # noqa: E731
     assert shards(tmp_path / "a") == shards(tmp_path / "b")
     (said,) = [problem for problem in report.problems if problem.kind == "duplicate"]
-    assert said.count == 10 + 1
+    assert said.count == 12
     assert "a file of the same name" in said.reason
 
 
