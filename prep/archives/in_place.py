@@ -16,6 +16,8 @@ from prep.shard import PrepSettings, ShardJob
 from prep.sources import Archives, Sources
 from tasd.datasets.lists import is_replacement
 from tasd.datasets.members import ArchiveFile, Member, MemberTree
+from tasd.errors import UserError
+from tasd.foreign import clean
 
 NO_ARCHIVES = Archives((), lambda path, archive: False, 0, lambda members: Sources(()))
 
@@ -105,8 +107,12 @@ class InPlace:
         for listing in sorted(listings, key=lambda one: is_replacement(one.archive.path)):
             for path, member in listing.files.items():
                 tree.add(path, member)
-        sources = self._archives.choose(tree)
         problems = [problem for listing in listings for problem in listing.problems]
+        try:
+            sources = self._archives.choose(tree)
+        except UserError as error:
+            first = [f"; {clean(p.path)}: {p.reason}" for p in problems[:1]]
+            raise UserError(f"{error}{''.join(first)}") from None
         return replace(sources, problems=(*sources.problems, *problems))
 
     def _read_members(

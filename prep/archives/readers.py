@@ -8,12 +8,13 @@ from pathlib import Path
 from prep.archives.faults import ArchiveFault, MemberFault
 from prep.archives.find import is_archive
 from prep.archives.members import RawMember, Reader, unpacked_path
-from prep.archives.rars import WAY_OUT, rar_members
+from prep.archives.rars import RAR, WAY_OUT, rar_members
 from prep.archives.spool import Content
 from prep.archives.tars import tar_members
-from prep.archives.zips import zip_members
+from prep.archives.zips import ZIP, zip_members
 from tasd.datasets import Problem
 from tasd.datasets.base import ProblemKind
+from tasd.datasets.content import file_head
 
 DEEPEST = 2  # archives in one another: HMDB51 is an archive of archives
 LEFT_OUT: dict[str, tuple[ProblemKind, str]] = {
@@ -112,12 +113,14 @@ class Walk:
 
 
 def _opened(paths: Sequence[Path], program: str) -> Reader:
-    ending = _ending(paths)
-    if ending == ".rar":
+    ending, head = _ending(paths), file_head(paths[0])
+    if head.startswith(RAR) or (ending == ".rar" and not head.startswith(ZIP)):
         if not program:
             raise ArchiveFault(WAY_OUT)
         return rar_members(paths[0], program)
-    return zip_members(paths[0]) if ending == ".zip" else tar_members(paths)
+    if head.startswith(ZIP) or ending == ".zip":
+        return zip_members(paths[0])
+    return tar_members(paths)
 
 
 def _ending(paths: Sequence[Path]) -> str:

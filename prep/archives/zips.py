@@ -9,6 +9,7 @@ from prep.archives.members import RawKind, RawMember, Reader
 from prep.archives.streams import Readable
 from tasd.datasets.content import file_head, not_a_video
 
+ZIP = b"PK"
 ENCRYPTED = 1  # bit of the flags
 
 
@@ -63,6 +64,6 @@ def _not_a_zip(path: Path, reason: str) -> str:
         return "it is empty: download it again"
     if found and found[0] != "archive":
         return f"it is {found[1].partition(',')[0]}, not an archive"
-    if head.startswith(b"PK"):
+    if head.startswith(ZIP):
         return "its index, at its end, is missing or damaged: download it again"
     return reason

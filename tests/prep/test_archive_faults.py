@@ -1,7 +1,8 @@
 """Damaged and hostile archives: one line each, nothing else is lost, nothing is written outside."""
 
-import io
 import os
+import random
+import struct
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -22,7 +23,11 @@ Run = Callable[..., Report]
 @pytest.fixture
 def members(clips: dict[str, Path]) -> list[Member]:
     content = clips["h264_forty.mp4"].read_bytes()
-    return [(f"class {c}/{number}.mp4", content) for c in range(2) for number in range(3)]
+    fill = struct.pack(">I4s", 5008, b"free")  # a box that no two of them share
+    return [
+        (f"class {n // 3}/{n % 3}.mp4", content + fill + random.Random(n).randbytes(5000))
+        for n in range(6)
+    ]
 
 
 @pytest.fixture
@@ -151,12 +156,10 @@ def test_a_huge_claimed_size_ends_the_archive_in_one_line(
 def test_a_name_without_end_takes_no_memory(run: Run, root: Path, members: list[Member]) -> None:
     header = tarfile.TarInfo("././@LongLink")
     header.type, header.size = tarfile.GNUTYPE_LONGNAME, 1 << 33
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        info = tarfile.TarInfo(members[0][0])
-        info.size = len(members[0][1])
-        archive.addfile(info, io.BytesIO(members[0][1]))
-    (root / "all.tar").write_bytes(buffer.getvalue()[:-10240] + header.tobuf() + bytes(1 << 16))
+    path = write_tar(root / "all.tar", members)
+    with path.open("r+b") as file:
+        file.seek(512 + (len(members[0][1]) + 511) // 512 * 512)
+        file.write(header.tobuf(tarfile.GNU_FORMAT))
     report = run(root)
     assert report.videos == 1
     assert "a name of" in unreadable(report)
@@ -189,7 +192,8 @@ def test_a_root_without_a_video_is_refused_and_leaves_nothing(
     run: Run, root: Path, tmp_path: Path
 ) -> None:
     write_tar(root / "all.tar", [("notes/readme.txt", b"hello")])
-    with pytest.raises(UserError, match="no video found"):
+    (root / "more.zip").write_bytes(b"")
+    with pytest.raises(UserError, match=r"no video found .*more.zip: it is empty"):
         run(root)
     assert not (tmp_path / "store").exists()
 
