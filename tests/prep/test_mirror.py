@@ -1,7 +1,7 @@
 """A made-up mirror of Kinetics: 10,000 wanted names in 12 tar.gz parts, among 300,000 others.
 
-``TASD_MIRROR_NAMES`` sets another number of names, ``TASD_MIRROR_KILLS`` another number of kills;
-the unwanted members keep their share.
+``TASD_MIRROR_NAMES`` sets another number of names, ``TASD_MIRROR_OTHERS`` one of unwanted members
+(30 for each name), and ``TASD_MIRROR_KILLS`` one of kills.
 """
 
 import os
@@ -20,7 +20,7 @@ from tests.prep.test_archives import made
 
 NAMES = int(os.environ.get("TASD_MIRROR_NAMES", "10000"))
 KILLS = int(os.environ.get("TASD_MIRROR_KILLS", "20"))
-PARTS, UNWANTED = 12, 30 * NAMES
+PARTS, UNWANTED = 12, int(os.environ.get("TASD_MIRROR_OTHERS", str(30 * NAMES)))
 CLASSES = [f"class {number:03}" for number in range(100)]
 MEASURED = """
 import resource, signal, sys, time, typer
