@@ -54,9 +54,9 @@ def write_shards(
             return
         if attempt:
             say(f"a worker process was killed; starting again: {_shard_list(left)}")
-        unfinished = _Tally(on_progress)
+        unfinished = Tally(on_progress)
         with (
-            _pool(min(workers, len(left)), unfinished) as pool,
+            worker_pool(min(workers, len(left)), unfinished) as pool,
             contextlib.suppress(BrokenProcessPool),
         ):
             for report in _reports(pool, _in_worker, list(left.values()), settings):
@@ -104,7 +104,7 @@ def _reports(
 
 
 @contextlib.contextmanager
-def _pool(workers: int, tally: "_Tally") -> Iterator[Executor]:
+def worker_pool(workers: int, tally: "Tally") -> Iterator[Executor]:
     """Run a pool of processes that report progress; end them at once on any error."""
     # Fresh interpreters, because a forked one would inherit the locks of its parent.
     context = multiprocessing.get_context("spawn")
@@ -152,7 +152,7 @@ def _in_worker(job: ShardJob, settings: PrepSettings) -> ShardReport:
     return write_shard(job, settings, on_progress=send_progress)
 
 
-class _Tally:
+class Tally:
     """Progress within unfinished shards: passed on at once, taken back where a shard is lost."""
 
     def __init__(self, on_progress: OnProgress) -> None:
@@ -161,18 +161,21 @@ class _Tally:
         self._bytes: Counter[int] = Counter()
 
     def add(self, shard: int, videos: int, size: int) -> None:
+        """Count videos of a shard."""
         self._videos[shard] += videos
         self._bytes[shard] += size
         self._on_progress(videos, size)
 
     def forget(self, shard: int) -> None:
+        """Count no longer what belongs to a finished shard."""
         self._videos[shard] = self._bytes[shard] = 0
 
     def take_back(self) -> None:
+        """Report the videos of unfinished shards as lost."""
         self._on_progress(-self._videos.total(), -self._bytes.total())
 
 
-def _receive(receiver: Connection, tally: _Tally) -> None:
+def _receive(receiver: Connection, tally: Tally) -> None:
     with contextlib.suppress(EOFError, OSError):
         while message := receiver.recv_bytes():
             shard, videos, size = map(int, message.split())

@@ -8,11 +8,14 @@ prep keeps the shards that are still valid.
 import contextlib
 import errno
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from prep.archives.in_place import Hooks, InPlace
+from prep.archives.waiting import PLACE, is_waiting
 from prep.cluster import OnProgress, write_shards
 from prep.lock import LOCK, locked
 from prep.plan import PLAN, Plan, ShardPlan, Splits, plan_shards, read_plan, write_plan
@@ -56,8 +59,11 @@ def prepare(
     """
     with _store_folder(settings.store) as store, locked(store):
         remove_leftovers(store)
-        found = {video.id: video for video in sources.videos}
         known = _known_plan(store)
+        hooks = Hooks(on_start, on_progress, say)
+        reading = InPlace(sources, settings, workers=workers, hooks=hooks)
+        sources = reading.sources()
+        found = {video.id: video for video in sources.videos}
         plans = plan_shards(
             sources.videos, known.shards, settings=settings.frame_settings, shard_mib=shard_mib
         )
@@ -74,8 +80,10 @@ def prepare(
         reports = {s.plan.number: s.report for s in states if s.report}
         jobs = [_job(shard, found) for shard in plan.shards if shard.number not in reports]
         _announce(states, found, say)
-        videos = [video for job in jobs for video in job.videos]
-        on_start(len(videos), sum(video.size_bytes for video in videos))
+        reading.fetch(jobs)
+        if not reading.started:
+            videos = [video for job in jobs for video in job.videos if video.member is None]
+            on_start(len(videos), sum(video.size_bytes for video in videos))
         if any((store / shard_name(job.number)).exists() for job in jobs):
             (store / MANIFEST).unlink(missing_ok=True)  # incomplete until these are written again
         write_plan(store, plan)
@@ -92,8 +100,11 @@ def prepare(
                 reports[report.number] = report
                 plan = plan.with_stamps(report.number, report.stamps)
                 write_plan(store, plan)
+                reading.release(report.number)
         remove_leftovers(store)  # of workers that were killed
-        return _finish(sources, settings, plan, [reports[shard.number] for shard in plan.shards])
+        finished = [reports[shard.number] for shard in plan.shards]
+        with contextlib.closing(reading):
+            return _finish(sources, settings, plan, finished)
 
 
 def _known_plan(store: Path) -> Plan:
@@ -216,7 +227,7 @@ def _store_folder(store: Path) -> Iterator[Path]:
         _remove(store, made)
         raise UserError(str(nothing)) from None
     except UserError:
-        if made and not (store / PLAN).exists():
+        if made and not (store / PLAN).exists() and not is_waiting(store):
             _remove(store, made)
         raise
     except OSError as error:
@@ -224,6 +235,7 @@ def _store_folder(store: Path) -> Iterator[Path]:
 
 
 def _remove(store: Path, made: Sequence[Path]) -> None:
+    shutil.rmtree(store / PLACE, ignore_errors=True)
     for path in [*store.glob("shard-*.h5"), store / PLAN, store / LOCK]:
         path.unlink(missing_ok=True)
     for folder in made:

@@ -34,8 +34,10 @@ class ProgressBar(ProgressLine):
         self._done_bytes += size
         seconds = time.monotonic() - self._began
         rate = rate_text(self._done_videos, self._videos, "videos", seconds)
+        if not self._videos:  # of archives without a list, nobody knows how many
+            rate = counted(self._done_videos, "video")
         text = f"{rate}  {megabytes(self._done_bytes)}"
-        self.show(text, done=self._done_videos, total=self._videos)
+        self.show(text, done=self._done_videos, total=self._videos or None)
 
 
 def counted(number: int, noun: str) -> str:

@@ -99,7 +99,8 @@ def _write_shard_remotely(job: ShardJob, settings: PrepSettings, *, mark: Path) 
             f"{host} sees another folder as {settings.store}, or none; all workers must see "
             "the same"
         )
-    if not any((settings.root / video.path).exists() for video in job.videos):
+    # The frames of members of archives wait in the store.
+    if not any(v.member or (settings.root / v.path).exists() for v in job.videos):
         raise UserError(
             f"{host} sees none of the {len(job.videos)} videos of shard {job.number} below "
             f"{settings.root}; all workers must see the same"

@@ -1,5 +1,6 @@
 """Decide which shards of an earlier prep are kept, and which must be written again."""
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from prep.plan import FileStamp, ShardPlan
 from prep.report import Remark
 from prep.shard import PrepSettings, ShardReport, file_stamp, seen_source
 from tasd.datasets import SourceVideo
+from tasd.datasets.lists import stem
 from tasd.errors import UserError
 from tasd.store import Shard, read_shard, shard_name
 
@@ -75,6 +77,21 @@ def shard_state(
     remarks = [remark for remark in remarks if remark.video in there]
     report = _report(shard, plan.number, stamps, remarks)
     return ShardState(plan, report=report, note=note, moved=tuple(moved))
+
+
+def held_sources(settings: PrepSettings) -> frozenset[tuple[str, int, str]]:
+    """Return the sources of all shards with these settings: stem, size and sha256 of each."""
+    held: set[tuple[str, int, str]] = set()
+    for path in settings.store.glob("shard-*.h5"):
+        with contextlib.suppress(UserError, KeyError, ValueError, TypeError):
+            shard = read_shard(path)
+            if not _settings_difference(shard, settings):
+                sources = json.loads(shard.index.attributes["sources"])
+                held |= {
+                    (stem(video.partition("/")[2]), int(size), str(sha256))
+                    for video, (size, sha256) in sources.items()
+                }
+    return frozenset(held)
 
 
 def plan_from_shard(path: Path) -> ShardPlan:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from prep.archives.waiting import frames_folder, read_waiting, waiting_path
 from prep.attempts import PAUSES
 from prep.clip import Clip, FrameSettings, UnreadableVideo
 from prep.decode import Decoder
@@ -43,6 +44,11 @@ class PrepSettings:
         """Return the settings that the store records and a later prep compares."""
         return {**self.frame_settings.as_json(), "jpeg_quality": JPEG_QUALITY}
 
+    @property
+    def waiting(self) -> Path:
+        """The folder in which the frames of archives wait."""
+        return frames_folder(self.store, [self.as_json(), self.tool.version])
+
 
 @dataclass(frozen=True)
 class ShardJob:
@@ -76,8 +82,8 @@ def write_shard(
 ) -> ShardReport:
     """Decode the videos of a shard and write it; it appears whole or not at all.
 
-    on_progress: called with the number of newly finished videos, and their bytes. Raises
-    `UserError`.
+    on_progress: called with the number of newly decoded videos, and their bytes; the frames of
+    members of archives wait already. Raises `UserError`.
     """
     if not settings.root.is_dir():  # without its disk, no video may be called unreadable
         raise UserError(
@@ -107,7 +113,8 @@ def write_shard(
                     _add(writer, video, clip)
                     digests[video.id] = frames_digest(clip.jpegs)
                     classes.append(video.class_name)
-            on_progress(len(group), sum(video.size_bytes for video in group))
+            fresh = [video for video in group if video.member is None]
+            on_progress(len(fresh), sum(video.size_bytes for video in fresh))
         writer.attributes["sources"] = json.dumps(sources)
         writer.attributes["digests"] = json.dumps(digests)
         writer.attributes["remarks"] = json.dumps([remark.as_json() for remark in remarks])
@@ -138,7 +145,12 @@ def groups(videos: Sequence[SourceVideo]) -> Iterator[list[SourceVideo]]:
 
 
 def file_stamp(video: SourceVideo, root: Path) -> FileStamp:
-    """Return path, bytes and time of change of a source; zeros where it is missing."""
+    """Return path, bytes and time of change of a source; zeros where it is missing.
+
+    The time of a member is that of its archive.
+    """
+    if video.member is not None:
+        return video.path, video.size_bytes, video.member.archive.mtime_ns
     try:
         found = (root / video.path).stat()
     except OSError:
@@ -152,6 +164,8 @@ def seen_source(video: SourceVideo, root: Path) -> tuple[FileStamp, tuple[int, s
     So the next prep looks at it again, even if only its permissions have changed.
     """
     stamp = file_stamp(video, root)
+    if video.member is not None:
+        return stamp, fingerprint(video, root)
     for pause in (*PAUSES, None):
         found = fingerprint(video, root)
         if found[1] or pause is None or not os.access(root / video.path, os.R_OK):
@@ -162,6 +176,8 @@ def seen_source(video: SourceVideo, root: Path) -> tuple[FileStamp, tuple[int, s
 
 def fingerprint(video: SourceVideo, root: Path) -> tuple[int, str]:
     """Return bytes and sha256 of a source; 0 and an empty sha256 where it cannot be read."""
+    if video.member is not None:
+        return video.size_bytes, video.member.sha256
     digest = hashlib.sha256()
     path = root / video.path
     size = 0
@@ -187,16 +203,17 @@ def frames_digest(jpegs: Iterable[bytes]) -> str:
 def _clips(
     group: Sequence[SourceVideo], decoder: Decoder, settings: PrepSettings
 ) -> list[Clip | UnreadableVideo]:
-    """Return the clips of a group of video files and frame folders, in order."""
-    files = [video for video in group if video.kind == "video"]
-    paths = [settings.root / video.path for video in files]
-    decoded = iter(decoder.decode(paths)) if paths else iter(())
-    return [
-        next(decoded)
-        if video.kind == "video"
-        else read_frame_folder(settings.root / video.path, settings.frame_settings)
-        for video in group
-    ]
+    """Return the clips of a group of video files, frame folders and members, in order."""
+    files = [v.path for v in group if v.kind == "video" and v.member is None]
+    decoded = decoder.decode([settings.root / path for path in files]) if files else []
+    clips = dict(zip(files, decoded, strict=True))
+    for video in group:
+        if video.member is not None:
+            clips[video.path] = read_waiting(waiting_path(settings.waiting, video.member))
+        elif video.kind == "frames":
+            folder = settings.root / video.path
+            clips[video.path] = read_frame_folder(folder, settings.frame_settings)
+    return [clips[video.path] for video in group]
 
 
 def _add(writer: ShardWriter, video: SourceVideo, clip: Clip) -> None:

@@ -4,14 +4,47 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from prep.archives.find import find_archives, root_folder
+from prep.archives.rars import check_programs
+from prep.archives.wanted import Wanted, wanted_members
 from prep.list_splits import SplitRule, split_by_lists
 from prep.progress import counted
-from tasd.datasets import Dataset, Listed, Problem, Selection, SourceVideo, read_list, scan, select
+from tasd.datasets import (
+    Dataset,
+    Listed,
+    Problem,
+    Scan,
+    Selection,
+    SourceVideo,
+    read_list,
+    scan,
+    select,
+)
 from tasd.datasets.fetch import cached_cmn_lists
 from tasd.datasets.folder import read_split, split_classes
+from tasd.datasets.lists import is_replacement
+from tasd.datasets.members import ArchiveFile, MemberTree
 from tasd.datasets.splits import SPLIT_NAMES, other_classes
 from tasd.errors import UserError
 from tasd.foreign import clean
+
+
+@dataclass(frozen=True)
+class Archives:
+    """Archives whose files belong to the videos of a prep, before they are read.
+
+    wanted: the members to decode as they pass. expected: their number, as far as a list tells.
+    choose: from the files of all archives to the videos.
+    """
+
+    found: tuple[ArchiveFile, ...]
+    wanted: Wanted
+    expected: int
+    choose: Callable[[MemberTree], "Sources"]
+
+    def rule(self, archive: str) -> Callable[[str, int], bool]:
+        """Return the rule for the members of one archive, by path and number."""
+        return lambda path, number: self.wanted(path, archive)
 
 
 @dataclass(frozen=True)
@@ -20,13 +53,15 @@ class Sources:
 
     videos: those that were found. missing: ids that a list names and that were not found.
     problems: files and folders that could not be taken as videos. split_rule: splits the classes
-    of a data set without published splits; None for the others.
+    of a data set without published splits; None for the others. archives: those to be read
+    first; then nothing else is known.
     """
 
     videos: tuple[SourceVideo, ...]
     missing: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     split_rule: SplitRule | None = None
+    archives: Archives | None = None
 
 
 def find_sources(
@@ -45,31 +80,84 @@ def find_sources(
     """
     if labels and not lists:
         raise UserError(f"--labels {labels} has no effect without --list; leave it out")
-    by_list = _listed(dataset, root, lists, labels, say)
+    archives = find_archives(root, follow_links=follow_links)
+    check_programs(archives, root)
+    by_list = _listed(dataset, root_folder(root), lists, labels, say)
     if dataset.lists and split_rule is None:
         split_rule = split_by_lists(dataset, by_list or {}, say)
     listed = None if by_list is None else [line for found in by_list.values() for line in found]
-    found = scan(dataset, root, follow_links=follow_links)
-    selection = select(dataset, found, listed)
-    if not selection.videos:
-        raise UserError(_none_found(dataset, root, lists, selection))
-    there = {video.class_name for video in selection.videos}
-    if dataset.published and not there & _classes(dataset):
-        if not there & other_classes(dataset.name):
-            raise UserError(_no_class(dataset, root, there))
-        say(
-            f"NO CLASS of the splits of {dataset.name} is below {root}, only other classes of it: "
-            "nothing can be trained on this store or tested on it"
+    search = _Search(dataset, root, tuple(lists), listed, split_rule, say, follow_links)
+    if archives and (wanted := search.wanted(archives)):
+        expected = 0 if listed is None else len(listed)
+        return Sources((), archives=Archives(archives, wanted, expected, search.sources))
+    return search.sources(MemberTree({part for a in archives for part in a.parts}))
+
+
+@dataclass(frozen=True)
+class _Search:
+    """A search for the videos of a data set, among the files below a root and in archives."""
+
+    dataset: Dataset
+    root: Path
+    lists: tuple[Path, ...]
+    listed: Sequence[Listed] | None
+    split_rule: SplitRule | None
+    say: Callable[[str], None]
+    follow_links: bool
+
+    def wanted(self, archives: Sequence[ArchiveFile]) -> Wanted | None:
+        """Return the rule for members of archives; None where no archive need be read."""
+        base = root_folder(self.root)
+        files = self._files_alone(archives)
+        whole = self.listed is not None and files is not None and not files.missing
+        if whole and not any(is_replacement(archive.path) for archive in archives):
+            there = counted(len(archives), "archive")
+            self.say(f"{there} not read: every video of the list is there as a file")
+            return None
+        return wanted_members(self.dataset, base, self.listed, files)
+
+    def sources(self, members: MemberTree) -> Sources:
+        """Return the videos, those of archives among them. Raises `UserError`."""
+        dataset, root = self.dataset, self.root
+        found = self._scan(members)
+        selection = select(dataset, found, self.listed)
+        if not selection.videos:
+            raise UserError(_none_found(dataset, root, self.lists, selection))
+        there = {video.class_name for video in selection.videos}
+        if dataset.published and not there & _classes(dataset):
+            if not there & other_classes(dataset.name):
+                raise UserError(_no_class(dataset, root, there))
+            self.say(
+                f"NO CLASS of the splits of {dataset.name} is below {root}, only other classes of "
+                "it: nothing can be trained on this store or tested on it"
+            )
+        if found.followed:
+            links = counted(len(found.followed), "link")
+            self.say(f"{links} out of {root} followed, the first {clean(found.followed[0])}")
+        return Sources(
+            videos=selection.videos,
+            missing=tuple(video.id for video in selection.missing),
+            problems=(*found.problems, *selection.problems),
+            split_rule=self.split_rule,
         )
-    if found.followed:
-        links = counted(len(found.followed), "link")
-        say(f"{links} out of {root} followed, the first {clean(found.followed[0])}")
-    return Sources(
-        videos=selection.videos,
-        missing=tuple(video.id for video in selection.missing),
-        problems=(*found.problems, *selection.problems),
-        split_rule=split_rule,
-    )
+
+    def _scan(self, members: MemberTree) -> Scan:
+        base = root_folder(self.root)
+        return scan(
+            self.dataset,
+            base,
+            follow_links=self.follow_links,
+            members=members,
+            on_disk=base == self.root,
+        )
+
+    def _files_alone(self, archives: Sequence[ArchiveFile]) -> Selection | None:
+        """Choose among the files beside archives; None where there are none."""
+        try:
+            found = self._scan(MemberTree({part for a in archives for part in a.parts}))
+        except UserError:
+            return None
+        return select(self.dataset, found, self.listed)
 
 
 def _classes(dataset: Dataset) -> set[str]:

@@ -22,7 +22,7 @@ def prep(
             help="The data set; folder: your own clips.",
         ),
     ],
-    root: Annotated[Path, typer.Option(help="Folder of the videos.")],
+    root: Annotated[Path, typer.Option(help="Folder of the videos or archives; or an archive.")],
     store: Annotated[
         Path | None, typer.Option(help="Folder to write; default: $TASD_HOME/stores/DATASET.")
     ] = None,
@@ -87,6 +87,7 @@ def prep(
     """Decode each video of a data set once; report every lost video."""
     import json
 
+    from prep.archives.find import root_folder
     from prep.clip import frame_settings
     from prep.cluster import processors
     from prep.ffmpeg_process import find_ffmpeg
@@ -105,7 +106,7 @@ def prep(
     counts = {"train": train_classes, "val": val_classes, "test": test_classes}
     rule = make_split_rule(kind, counts=counts, file=split_file, seed=split_seed)
     settings = PrepSettings(
-        root=root.absolute(),
+        root=root_folder(root).absolute(),
         store=(store or default_store(dataset)).absolute(),
         dataset=dataset,
         frame_settings=chosen,

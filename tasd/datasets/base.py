@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from tasd.datasets.members import Member
 from tasd.datasets.splits import class_splits
 
 VIDEO_SUFFIXES = frozenset(
@@ -43,6 +44,7 @@ class SourceVideo:
     class_name: in the data set's own spelling. name: the stem of the file, or the whole file
     name where stems collide. path: below the root, with forward slashes.
     kind: a video file, or a folder of extracted JPEG frames (its size is theirs together).
+    member: of a file within an archive; its path is the one that it has once unpacked.
     """
 
     class_name: str
@@ -50,6 +52,7 @@ class SourceVideo:
     path: str
     size_bytes: int
     kind: Kind = "video"
+    member: Member | None = None
 
     @property
     def id(self) -> str:

@@ -33,7 +33,9 @@ def without_doubles(
 
 def is_replacement(video: SourceVideo) -> bool:
     """True for a copy in ``replacement/``, which mirrors give for files that are broken."""
-    return any(part.startswith("replacement") for part in video.path.lower().split("/")[:-1])
+    archive = video.member.archive.path.split("/") if video.member else []
+    parts = [*video.path.split("/")[:-1], *archive]
+    return any(part.lower().startswith("replacement") for part in parts)
 
 
 def _parts(dataset: Dataset, videos: Sequence[SourceVideo]) -> dict[tuple[str, str], set[str]]:
@@ -49,8 +51,9 @@ def _parts(dataset: Dataset, videos: Sequence[SourceVideo]) -> dict[tuple[str, s
     return parts
 
 
-def _rank(video: SourceVideo) -> tuple[bool, int, list[str]]:
-    return not is_replacement(video), -video.size_bytes, video.path.split("/")
+def _rank(video: SourceVideo) -> tuple[bool, int, bool, list[str]]:
+    in_archive = video.member is not None
+    return not is_replacement(video), -video.size_bytes, in_archive, video.path.split("/")
 
 
 def _why(kept: SourceVideo, other: SourceVideo) -> str:

@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 from tasd.datasets.base import VIDEO_SUFFIXES, Dataset, Problem, ProblemKind, class_key
-from tasd.datasets.content import file_head, looks_like_video
+from tasd.datasets.content import file_head, looks_like_video, not_a_video
+from tasd.datasets.members import VIDEO_CONTENT, Member, MemberEntry, MemberTree
 
 UNFINISHED = frozenset(
     f".{name}"
@@ -19,6 +20,7 @@ UNFINISHED = frozenset(
 )
 # Folders between the root and the classes: root/kinetics400/train_256/<class>.
 DEEPEST = 3
+IN_BOTH = "in an archive, where a file of the same name lies beside it"
 _PARENT = re.compile(
     r"(train|val|valid|validate|validation|test|part|replacement)([_-].*)?", re.IGNORECASE
 )
@@ -29,7 +31,7 @@ class Entry:
     """One file or folder; ``path`` lies below the root, with forward slashes."""
 
     path: str
-    found: os.DirEntry[str]
+    found: os.DirEntry[str] | MemberEntry
 
     @property
     def name(self) -> str:
@@ -46,7 +48,26 @@ class Entry:
         """True where its content is a video under another name; reads the beginning of the file."""
         if self.is_video or suffix(self.name) in UNFINISHED or self.is_folder:
             return False
+        if self.member is not None:
+            return self.member.content == VIDEO_CONTENT
         return self.found.is_file() and looks_like_video(file_head(Path(self.found.path)))
+
+    @property
+    def member(self) -> Member | None:
+        """The member of an archive; None for a file on the disk."""
+        return self.found.member if isinstance(self.found, MemberEntry) else None
+
+    @property
+    def is_there(self) -> bool:
+        """True for a file that can be opened; False for a pipe, or a link to nothing."""
+        return self.member is not None or os.path.isfile(self.found.path)
+
+    def not_a_video(self) -> tuple[str, str]:
+        """Return code and noun of the content of a file that is no video."""
+        if self.member is not None:
+            code, _, noun = self.member.content.partition("|")
+            return code, noun
+        return not_a_video(file_head(Path(self.found.path))) or ("", "of unknown content")
 
     @property
     def is_folder(self) -> bool:
@@ -61,11 +82,14 @@ class Entry:
 class Folders:
     """Lists folders below a root, and collects problems with what could not be listed.
 
+    members: files within archives, beside those on the disk. on_disk: False to list them alone.
     followed: links out of the root. left_out: paths by kind and reason.
     """
 
     root: Path
     follow_links: bool = False
+    members: MemberTree = field(default_factory=MemberTree)
+    on_disk: bool = True
     problems: list[Problem] = field(default_factory=list)
     followed: list[str] = field(default_factory=list)
     left_out: dict[tuple[ProblemKind, str], set[str]] = field(default_factory=dict)
@@ -76,17 +100,31 @@ class Folders:
 
     def list(self, path: str) -> list[Entry]:
         """Return the entries of a folder by name, without hidden ones and names not in UTF-8."""
-        try:
-            with os.scandir(self.root / path) as entries:
-                found = sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            self.problems.append(Problem("unreadable", path or ".", reason))
-            return []
         prefix = f"{path}/" if path else ""
-        listed = [Entry(prefix + e.name, e) for e in found]
+        found: dict[str, os.DirEntry[str] | MemberEntry] = {}
+        found |= {entry.name: entry for entry in self.members.entries(path)}
+        for entry in self._on_disk(path):
+            if prefix + entry.name in self.members.archives:
+                continue
+            if entry.name in found and entry.is_file():
+                self.leave_out("duplicate", prefix + entry.name, IN_BOTH)
+            found[entry.name] = entry
+        listed = [Entry(prefix + name, found[name]) for name in sorted(found)]
         shown = [entry for entry in listed if self._is_text(entry) and not self._is_hidden(entry)]
         return [entry for entry in shown if self._is_inside(entry)]
+
+    def _on_disk(self, path: str) -> Sequence[os.DirEntry[str]]:
+        if not self.on_disk:
+            return ()
+        try:
+            with os.scandir(self.root / path) as entries:
+                return list(entries)
+        except OSError as error:
+            gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+            if not (gone and path and self.members.holds(path)):
+                reason = error.strerror or str(error)
+                self.problems.append(Problem("unreadable", path or ".", reason))
+            return ()
 
     def leave_out(self, kind: ProblemKind, path: str, reason: str) -> None:
         """Name a file once with all others that are left out for the same reason."""

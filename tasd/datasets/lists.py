@@ -135,7 +135,7 @@ class _Reader:
 
     def listed(self, line: Line) -> Listed:
         parts = self._below(line).split("/")
-        folder, name = parts[-2] if len(parts) > 1 else "", _stem(normal(parts[-1]))
+        folder, name = parts[-2] if len(parts) > 1 else "", stem(normal(parts[-1]))
         if not name or (len(parts) > 1 and not folder):
             raise unknown_format(line.where, line.text)
         class_name = self._class_of.get(name) or line.class_name
@@ -206,9 +206,10 @@ class _Reader:
         return found
 
 
-def _stem(name: str) -> str:
-    stem, suffix = os.path.splitext(name)
-    return stem if suffix.lower() in VIDEO_SUFFIXES else name
+def stem(name: str) -> str:
+    """Return a name without the suffix of a video."""
+    base, ending = os.path.splitext(name)
+    return base if ending.lower() in VIDEO_SUFFIXES else name
 
 
 def _keys(dataset: Dataset, line: Listed) -> list[tuple[str, str]]:
@@ -218,10 +219,14 @@ def _keys(dataset: Dataset, line: Listed) -> list[tuple[str, str]]:
 
 
 def _index(dataset: Dataset, found: Scan) -> dict[tuple[str, str], SourceVideo]:
-    videos = sorted([*found.videos, *found.loose], key=lambda video: not is_replacement(video))
-    named = {(class_key(v.class_name), _stem(v.name)): v for v in reversed(videos)}
+    videos = sorted([*found.videos, *found.loose], key=_preference)
+    named = {(class_key(v.class_name), stem(v.name)): v for v in reversed(videos)}
     keyed = {(place, dataset.video_key(stem)): v for (place, stem), v in named.items()}
     return {**keyed, **named}
+
+
+def _preference(video: SourceVideo) -> tuple[bool, bool]:
+    return not is_replacement(video), video.member is not None
 
 
 def _replaced(videos: Sequence[SourceVideo]) -> tuple[Problem, ...]:

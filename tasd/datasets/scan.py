@@ -16,9 +16,9 @@ from tasd.datasets.base import (
     class_key,
     normal,
 )
-from tasd.datasets.content import file_head, not_a_video
 from tasd.datasets.doubles import without_doubles
 from tasd.datasets.layout import DEEPEST, UNFINISHED, Entry, Folders, Layout, find_layout, suffix
+from tasd.datasets.members import MemberTree
 from tasd.errors import UserError
 from tasd.foreign import clean
 
@@ -26,18 +26,25 @@ OTHER_PICTURES = frozenset({".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
 
 
 def scan(
-    dataset: Dataset, root: Path, *, every_class: bool = False, follow_links: bool = False
+    dataset: Dataset,
+    root: Path,
+    *,
+    every_class: bool = False,
+    follow_links: bool = False,
+    members: MemberTree | None = None,
+    on_disk: bool = True,
 ) -> Scan:
     """Find the videos below ``root``, sorted, and the problems with the rest.
 
     Of a published data set, finds the classes of its splits. Folders with other names are
-    classes too with ``every_class``, or where no folder has the name of a class.
+    classes too with ``every_class``, or where no folder has the name of a class. members: files
+    within archives, to be found beside those on the disk; on_disk: False to find them alone.
 
     Raises `UserError` where there is no such folder or no video in it.
     """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder; {dataset.name} has the layout {dataset.layout}")
-    folders = Folders(root, follow_links)
+    folders = Folders(root, follow_links, members or MemberTree(), on_disk)
     layout = find_layout(dataset, folders)
     found: list[SourceVideo] = []
     for entry in _class_folders(dataset, layout, folders, every_class=every_class):
@@ -90,7 +97,8 @@ def _file(entry: Entry, class_name: str, folders: Folders) -> list[SourceVideo]:
     if not stat.S_ISREG(status.st_mode):
         folders.problems.append(Problem("unreadable", entry.path, "a pipe or device, not a file"))
         return []
-    return [SourceVideo(class_name, _stem(entry.name), entry.path, status.st_size)]
+    name = _stem(entry.name)
+    return [SourceVideo(class_name, name, entry.path, status.st_size, member=entry.member)]
 
 
 def _taken(entry: Entry, folders: Folders, *, beside: bool = False) -> bool:
@@ -100,14 +108,14 @@ def _taken(entry: Entry, folders: Folders, *, beside: bool = False) -> bool:
     """
     if entry.is_other_video:
         return True
-    if not os.path.isfile(entry.found.path):
+    if not entry.is_there:
         _status(entry, folders)
         return False
     ending = suffix(entry.name)
     if ending in UNFINISHED:
         folders.leave_out("hidden", entry.path, "hidden files and unfinished downloads")
         return False
-    code, noun = not_a_video(file_head(Path(entry.found.path))) or ("", "of unknown content")
+    code, noun = entry.not_a_video()
     if not (beside and code in ("text", "html", "document", "archive")):
         named = f"called *{ending}" if ending else "without an extension"
         folders.leave_out("other file", entry.path, f"{named}, {noun.partition(',')[0]}")
@@ -122,6 +130,10 @@ def _frames(entry: Entry, class_name: str, folders: Folders) -> list[SourceVideo
     """Return a folder of extracted JPEG frames as one video, whose size is their sum."""
     inside = folders.list(entry.path)
     frames = [below for below in inside if suffix(below.name) in FRAME_SUFFIXES]
+    if any(frame.member for frame in frames):
+        reason = "a folder of frames within an archive: unpack that archive"
+        folders.problems.append(Problem("unreadable", entry.path, reason))
+        return []
     sizes = [status.st_size for frame in frames if (status := _status(frame, folders))]
     left = _leave_out(inside, folders)
     if not sizes:
@@ -178,7 +190,8 @@ def _distinct(found: Sequence[SourceVideo], folders: Folders) -> tuple[SourceVid
     """Sort the videos and keep one for each id; where stems collide the suffix stays."""
     stems = Counter(video.id for video in found)
     kept: dict[str, SourceVideo] = {}
-    for video in sorted(found, key=lambda video: video.path):
+    # A file counts where an archive holds another of the same name.
+    for video in sorted(found, key=lambda video: (video.member is not None, video.path)):
         if stems[video.id] > 1:
             video = replace(video, name=normal(video.path.rsplit("/", 1)[-1]))
         if video.id in kept:

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from prep.archives.find import root_folder
 from prep.clip import Clip, FrameSettings, UnreadableVideo
 from prep.decode import Decoder
 from prep.ffmpeg_process import Ffmpeg, find_ffmpeg
@@ -80,7 +81,7 @@ def run(tool: Ffmpeg, tmp_path: Path) -> Callable[..., Report]:
     ) -> Report:
         listener = listener or Listener()
         prep_settings = PrepSettings(
-            root=root,
+            root=root_folder(root),
             store=store or tmp_path / "store",
             dataset=dataset,
             frame_settings=settings or FrameSettings(frames=4, size=32),
