@@ -1,7 +1,6 @@
 """Writing of one shard: decode its videos and write its file. The job of one worker."""
 
 import hashlib
-import json
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ from prep.plan import FileStamp
 from prep.report import Remark, remark_on
 from tasd.datasets import SourceVideo
 from tasd.errors import UserError
+from tasd.files import as_json
 from tasd.store import ShardEntry, ShardWriter, shard_name
 
 # Bounds of a group of videos that share a process. Beyond them, starting a process costs little
@@ -104,11 +104,11 @@ def write_shard(
                     digests[video.id] = frames_digest(clip.jpegs)
                     classes.append(video.class_name)
             on_progress(len(group), sum(video.size_bytes for video in group))
-        writer.attributes["sources"] = json.dumps(sources)
-        writer.attributes["digests"] = json.dumps(digests)
-        writer.attributes["remarks"] = json.dumps([remark.as_json() for remark in remarks])
+        writer.attributes["sources"] = as_json(sources, ascii=True)
+        writer.attributes["digests"] = as_json(digests, ascii=True)
+        writer.attributes["remarks"] = as_json([remark.as_json() for remark in remarks], ascii=True)
         if len(classes) < len(job.videos):  # a prep with wider limits tries the others again
-            writer.attributes["limits"] = json.dumps(asdict(settings.limits))
+            writer.attributes["limits"] = as_json(asdict(settings.limits), ascii=True)
     assert writer.entry is not None
     return ShardReport(
         number=job.number,

@@ -1,10 +1,11 @@
 """``tasd backbones``: the backbones, their sizes, and the weights that are at hand."""
 
-import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from tasd.cli.say import say_json
 
 if TYPE_CHECKING:
     from tasd.backbones import Backbone
@@ -48,7 +49,7 @@ def backbones(
         except UserError as error:  # a model of timm that is no backbone
             left_out.append(str(error))
     if as_json:
-        typer.echo(json.dumps([asdict(row) for row in rows], indent=2))
+        say_json([asdict(row) for row in rows], indent=2)
         return
     for line in _table(rows):
         typer.echo(line)

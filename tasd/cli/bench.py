@@ -1,11 +1,12 @@
 """``tasd bench``: measure this machine beside the usual ways of the field."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from tasd.cli.say import say_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -134,6 +135,6 @@ def _print(data: Any, table: "Table", *, as_json: bool) -> None:
     from rich.console import Console
 
     if as_json:
-        typer.echo(json.dumps(data))
+        say_json(data)
     else:
         Console().print(table)

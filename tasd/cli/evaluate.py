@@ -1,6 +1,5 @@
 """``tasd evaluate``: accuracy on classes that were not trained on."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,7 +27,7 @@ from tasd.cli.options import (
     refuse,
     run_called,
 )
-from tasd.cli.say import say
+from tasd.cli.say import say, say_json
 
 if TYPE_CHECKING:
     from tasd.evaluation.evaluate import Evaluated
@@ -245,6 +244,6 @@ def _write_and_print(every: "list[list[Evaluated]]", out: Path | None, *, as_jso
         if not as_json:
             say("" if path is None else f"result: {path}\n")
     if as_json:
-        typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents))
+        say_json(documents[0] if len(documents) == 1 else documents)
     elif len(every) > 1:
         say("\n".join(over_seeds(every)))

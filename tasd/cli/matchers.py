@@ -1,9 +1,10 @@
 """``tasd matchers``: the matchers, which compare videos."""
 
-import json
 from typing import Annotated
 
 import typer
+
+from tasd.cli.say import say_json
 
 
 def matchers(
@@ -23,7 +24,7 @@ def matchers(
             }
             for name, matcher in MATCHERS.items()
         }
-        typer.echo(json.dumps(document, indent=2))
+        say_json(document, indent=2)
         return
     for name, matcher in MATCHERS.items():
         scores = ", ".join(

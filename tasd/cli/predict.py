@@ -1,6 +1,5 @@
 """``tasd predict``: labels for a person's own clips, from a few examples of each class."""
 
-import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from tasd.cli.options import (
     RunStoreOption,
     WeightsOption,
 )
+from tasd.cli.say import say_json
 
 if TYPE_CHECKING:
     from tasd.predict import Answer, FewShotRecognizer
@@ -254,7 +254,7 @@ def _print(
 
     if as_json:
         document = predictions_document(recognizer, found, seconds=seconds)
-        typer.echo(json.dumps(document, indent=1))
+        say_json(document, indent=1)
     elif any(answer.span is not None for answer in found):
         typer.echo("\n".join(segment_lines(found)))
     else:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from tasd.cli.say import say_json
+
 
 class ResizeChoice(enum.StrEnum):
     """Choices of ``--resize``."""
@@ -85,8 +87,6 @@ def prep(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Decode each video of a data set once; report every lost video."""
-    import json
-
     from prep.clip import frame_settings
     from prep.cluster import processors
     from prep.ffmpeg_process import find_ffmpeg
@@ -133,7 +133,7 @@ def prep(
             shard_mib=shard_mib,
         )
     if as_json:
-        typer.echo(json.dumps({"store": str(settings.store), **report.as_json()}, indent=1))
+        say_json({"store": str(settings.store), **report.as_json()}, indent=1)
     else:
         print_report(report, settings.store)
     if strict and report.losses:

@@ -1,12 +1,11 @@
 """``tasd reproduce``: a table of the paper, run by run."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from tasd.cli.say import say
+from tasd.cli.say import say, say_json
 from tasd.cli.train import SETTINGS
 
 
@@ -102,14 +101,17 @@ def reproduce(
         )
         listing = list_runs(study)
         if dry_run:
-            typer.echo(json.dumps(listing.document) if as_json else "\n".join(listing.lines))
+            if as_json:
+                say_json(listing.document)
+            else:
+                say("\n".join(listing.lines))
             return
         console.print(
             clean_lines("\n".join(listing.lines)), highlight=False, markup=False, soft_wrap=True
         )
         result = run_study(study, console)
     if as_json:
-        typer.echo(json.dumps(result.document))
+        say_json(result.document)
     else:
         say("\n".join(map(table_text, result.tables)))
     for name, message in result.failed.items():

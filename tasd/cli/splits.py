@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tasd.cli.say import say_json
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -214,6 +216,5 @@ def _print_table(header: list[str], rows: list[list[Any]]) -> None:
 
 
 def _print_json(content: object) -> None:
-    import json
 
-    typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
+    say_json(content, indent=1)
