@@ -4,7 +4,7 @@ import sys
 
 
 def main() -> None:
-    """Run a command. A `UserError` is printed as one line, exit code 1."""
+    """Run a command. A `UserError` is printed as one line for each mistake, exit code 1."""
     from tasd.cli.app import app
     from tasd.errors import UserError
     from tasd.foreign import clean
@@ -12,7 +12,8 @@ def main() -> None:
     try:
         app(prog_name="tasd")
     except UserError as error:
-        print(f"tasd: {clean(error)}", file=sys.stderr)
+        for line in error.lines:
+            print(f"tasd: {clean(line)}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -11,12 +11,14 @@ from tasd.backbones import weights
 from tasd.backbones.temporal import TemporalEncoder
 from tasd.config import Config, DistillOptions, NetworkOptions
 from tasd.device import PrecisionChoice, resolve_precision
-from tasd.errors import UserError
+from tasd.errors import Mistakes, UserError
 from tasd.losses.distill import ProjectionHead
 from tasd.losses.relation import GloRe
 from tasd.matchers import build as build_matcher
 from tasd.matchers.base import Matcher
 from tasd.types import Clips, Features, Normalisation
+
+TRIED_CHANNELS = 64
 
 
 class Model(nn.Module):
@@ -102,9 +104,10 @@ def build_model(config: Config, *, classes: int, initialise: bool = True) -> Mod
 
     Raises `UserError`.
     """
+    if initialise:  # a checkpoint describes parts that were checked before
+        check_parts(config)
     network, distill = config.network, config.distill
     backbone, normalisation = _backbone(network, dataset=config.dataset, initialise=initialise)
-    backbone.check_crop(config.data.crop)
     channels = backbone.channels
     encoder = TemporalEncoder(
         channels,
@@ -120,11 +123,6 @@ def build_model(config: Config, *, classes: int, initialise: bool = True) -> Mod
         frames=config.data.frames,
         **config.matcher.options,
     )
-    if network.backbone == backbones.CACHED and (matcher.needs_maps or matcher.needs_pixels):
-        raise UserError(
-            f"--matcher {config.matcher.name} reads feature maps or pixels, and --features "
-            "trains on pooled features; choose another matcher, or train on frames"
-        )
     return Model(
         backbone,
         encoder,
@@ -135,6 +133,54 @@ def build_model(config: Config, *, classes: int, initialise: bool = True) -> Mod
         precision=config.training.precision,
         channels_last=config.training.channels_last,
     )
+
+
+def check_parts(config: Config) -> None:
+    """Raise `UserError` for all that is wrong with backbone, weights and matcher, told together.
+
+    Nothing is downloaded and no memory taken. What only the weights themselves show is left to
+    `build_model`.
+    """
+    network = config.network
+    channels = network.channels or TRIED_CHANNELS  # of a backbone that is not known
+    with Mistakes() as mistakes:
+        backbone = None
+        if network.backbone != backbones.CACHED:
+            backbone = mistakes.of(backbones.described, network.backbone)
+        if backbone is not None:
+            channels = backbone.channels
+            mistakes.of(weights.check, backbone, network.weights)
+            mistakes.of(_refuse_overlap, network, backbone, dataset=config.dataset)
+            mistakes.of(backbone.check_crop, config.data.crop)
+            mistakes.of(_check_heads, network, channels)
+        mistakes.of(weights.frozen, network.weights, network.batchnorm)
+        mistakes.of(_check_matcher, config, channels)
+
+
+def _check_matcher(config: Config, channels: int) -> None:
+    """Raise `UserError` for a wrong matcher, or wrong options or losses of it."""
+    name, options = config.matcher.name, config.matcher.options
+    with torch.device("meta"):
+        matcher = build_matcher(name, channels, classes=2, frames=config.data.frames, **options)
+    if config.network.backbone == backbones.CACHED and (matcher.needs_maps or matcher.needs_pixels):
+        raise UserError(
+            f"--matcher {name} reads feature maps or pixels, and --features trains on pooled "
+            "features; choose another matcher, or train on frames"
+        )
+    unknown = config.matcher.losses.keys() - set(matcher.loss_names)
+    if unknown:
+        raise UserError(
+            f"matcher {name!r} has no loss {min(unknown)!r} to weigh in matcher.losses; it has: "
+            f"{', '.join(matcher.loss_names) or 'none'}"
+        )
+
+
+def _check_heads(network: NetworkOptions, channels: int) -> None:
+    if network.depth and channels % network.heads:
+        raise UserError(
+            f"network.heads = {network.heads} does not divide the {channels} channels of "
+            f"{network.backbone}; use 8"
+        )
 
 
 def _backbone(
@@ -152,13 +198,7 @@ def _backbone(
         backbone.own_pooling = False
     normalisation = Normalisation()
     if initialise:
-        _refuse_overlap(network, backbone, dataset=dataset)
         normalisation = weights.load(backbone, network.weights, batchnorm=network.batchnorm)
-    if network.depth and backbone.channels % network.heads:
-        raise UserError(
-            f"network.heads = {network.heads} does not divide the {backbone.channels} channels of "
-            f"{network.backbone}; use 8"
-        )
     return backbone, normalisation
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tasd.cli.checks import check_backbone
 from tasd.cli.options import (
     BackboneOption,
     BareMatcherOption,
@@ -16,6 +17,7 @@ from tasd.cli.options import (
     WeightsOption,
 )
 from tasd.cli.say import say_json
+from tasd.errors import Mistakes
 
 if TYPE_CHECKING:
     from tasd.predict import Answer, FewShotRecognizer
@@ -98,22 +100,30 @@ def predict(
     from tasd.predict.answer import smallest_margins
     from tasd.predict.arrivals import find_clips
     from tasd.predict.choice import choose
+    from tasd.predict.reading import check_support
     from tasd.predict.recognizer import FewShotRecognizer
     from tasd.predict.trained import on_device
 
-    windows = _windows(window, stride, timeline, watch)
-    clips = find_clips(videos or [])
     others = {"--watch": watch, "--window": window, "--reject": reject, "--suggest": suggest}
     others |= {"--save-support": save_support, "--json": as_json, "--csv": as_csv}
-    change = check_change(learn, forget or [], clips, others)
-    if not change:
-        _check(clips, watch, as_json=as_json, as_csv=as_csv, alone=save_support is not None)
-        _check_suggest(suggest, window, watch)
+    with Mistakes() as mistakes:
+        where = mistakes.of(pick_device, device)
+        windows = mistakes.of(_windows, window, stride, timeline, watch)
+        clips = find_clips(videos or [])
+        change = mistakes.of(check_change, learn, forget or [], clips, others)
+        if change is False:
+            alone = save_support is not None or learn is not None or bool(forget)
+            mistakes.of(_check, clips, watch, as_json=as_json, as_csv=as_csv, alone=alone)
+            mistakes.of(_check_suggest, suggest, window, watch)
+            mistakes.of(check_support, support)
+        if backbone is not None:
+            mistakes.of(check_backbone, backbone, weights, matcher)
+    assert where is not None
     chosen = choose(run=run, backbone=backbone, weights=weights, matcher=matcher, store=store)
     if chosen.reason:
         _say(chosen.reason)
     recognizer = FewShotRecognizer.on_network(
-        on_device(chosen.network, pick_device(device)),
+        on_device(chosen.network, where),
         **chosen.parameters(),
         reject=reject,
         store=store,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tasd.cli.say import say_json
+from tasd.errors import Mistakes
 
 
 class ResizeChoice(enum.StrEnum):
@@ -94,22 +95,30 @@ def prep(
     from prep.prepare import prepare
     from prep.progress import ProgressBar
     from prep.shard import PrepSettings
-    from prep.sources import find_sources, make_split_rule
+    from prep.sources import check_places, find_sources, make_split_rule
     from prep.table import print_report
     from tasd.datasets import DATASETS
     from tasd.home import default_store
     from tasd.registry import pick
 
-    kind = pick(DATASETS, dataset, what="data set")
-    chosen = frame_settings(frames=frames, fps=fps, resize=resize.value, size=size)
     counts = {"train": train_classes, "val": val_classes, "test": test_classes}
-    rule = make_split_rule(kind, counts=counts, file=split_file, seed=split_seed)
+    with Mistakes() as mistakes:
+        kind = mistakes.of(pick, DATASETS, dataset, what="data set")
+        chosen = mistakes.of(frame_settings, frames=frames, fps=fps, resize=resize.value, size=size)
+        tool = mistakes.of(find_ffmpeg, ffmpeg)
+        mistakes.of(check_places, root, [*(list_ or []), *filter(None, [labels, split_file])])
+        if kind is not None:
+            split = {"counts": counts, "file": split_file, "seed": split_seed}
+            rule = mistakes.of(make_split_rule, kind, **split)
+    assert kind is not None
+    assert chosen is not None
+    assert tool is not None
     settings = PrepSettings(
         root=root.absolute(),
         store=(store or default_store(dataset)).absolute(),
         dataset=dataset,
         frame_settings=chosen,
-        tool=find_ffmpeg(ffmpeg),
+        tool=tool,
         limits=Limits(seconds=seconds, memory_mib=memory_mib),
     )
     with ProgressBar() as bar:

@@ -17,12 +17,13 @@ from prep.progress import ProgressBar
 from prep.shard import PrepSettings
 from prep.sources import find_sources, make_split_rule
 from tasd import recipes
-from tasd.config import Config, replace
+from tasd.config import Config
 from tasd.datasets import DATASETS
 from tasd.demo.folder import FULL, QUICK, DemoFolder, Scale, opened
 from tasd.demo.generate import FRAMES, SIDE, SPLIT_FILE, generate
 from tasd.demo.outcome import Outcome, read_outcome, table, test_network
 from tasd.device import pick_device
+from tasd.recipes.settings import replace
 from tasd.runs import checkpoint
 from tasd.runs.folder import Run
 from tasd.store import Store

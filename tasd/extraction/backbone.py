@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tasd import backbones, recipes
-from tasd.config import replace, weights_name
+from tasd.config import weights_name
 from tasd.device import Precision
 from tasd.episodes import evaluation_view
 from tasd.extraction.cache import cached
@@ -17,6 +17,7 @@ from tasd.files import as_json
 from tasd.foreign import path_part
 from tasd.home import home
 from tasd.model import Model, build_model
+from tasd.recipes.settings import replace
 from tasd.store import Store
 
 SPLITS = ("train", "val", "test")

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from tasd import recipes
-from tasd.config import Config, replace
+from tasd.config import Config
 from tasd.episodes import EpisodeSampler
+from tasd.recipes.settings import replace
 from tasd.training.learner import Learner, build_learner
 from tasd.training.schedule import ema_coefficient, ema_start, warmup_cosine
 from tasd.training.teacher import Teacher
