@@ -1,5 +1,7 @@
-"""The error that is shown to the user, and several of them told together."""
+"""The error that is shown to the user, several told together, and those of the system as lines."""
 
+import errno
+import os
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import ParamSpec, TypeVar
@@ -80,3 +82,61 @@ class Mistakes:
             self.add(error)
         if error is None or isinstance(error, UserError):
             self.tell()
+
+
+# What to do about an error of the system.
+_WAYS_OUT = {
+    errno.ENOSPC: "free some space there, or choose another place; what was written before stays",
+    errno.EDQUOT: "free some of your quota, or choose another place; what was written before stays",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f), or choose another place",
+    errno.EROFS: "the file system can only be read (now): mount it for writing, or choose another",
+    errno.EACCES: "change its permissions, or choose another place",
+    errno.EPERM: "change its permissions, or choose another place",
+    errno.ENOENT: "it is not there, or no longer: was it removed or renamed meanwhile?",
+    errno.EIO: "the disk cannot be read or written there; see the log of the system",
+    errno.ESTALE: "it was removed on its server while it was in use; start again",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOTDIR: "a part of the path is a file; choose another place",
+    errno.EISDIR: "it is a folder; name a file",
+    errno.EADDRINUSE: "another program has the port; choose another with --port",
+}
+_TEMPORARY = "No usable temporary directory"
+_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
+# What to lower, by the command.
+_LOWER = {
+    "train": "lower --crop, --way, --queries or --set data.frames, or add --set "
+    "network.gradient_checkpointing=true",
+    "evaluate": "lower --batch, or add --half",
+    "features": "add --half, or leave out --maps",
+    "prep": "lower --workers or --size",
+    "predict": "take a smaller --backbone, or label fewer clips at a time",
+    "reproduce": "lower --crop, --way or --queries, or add --set "
+    "network.gradient_checkpointing=true",
+}
+
+
+def told(error: BaseException, *, command: str = "") -> UserError | None:
+    """Return an error of the system or of memory as a line; None where it is neither.
+
+    command: of tasd, such as train, for what to lower where memory ends.
+    """
+    if isinstance(error, UserError):
+        return error
+    text = str(error)
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in text.lower() for words in _MEMORY)
+    ):
+        first = (text.splitlines() or [""])[0].split(". ")[0][:160]
+        device = "the GPU has" if "CUDA" in text else "this machine has"
+        lower = _LOWER.get(command, "take a smaller input")
+        return UserError(f"{device} no memory left ({first or 'MemoryError'}); {lower}")
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    if text and _TEMPORARY in text:
+        return UserError(
+            f"{error.strerror}; free some space there, or set TMPDIR to another folder"
+        )
+    place = "the output" if error.filename is None else os.fsdecode(error.filename)
+    way_out = _WAYS_OUT.get(error.errno, "correct that, and start again")
+    return UserError(f"{place}: {error.strerror}; {way_out}")

@@ -65,3 +65,13 @@ def test_one_function_alone_writes_json(path: Path):
             assert node.attr not in ("dump", "dumps"), f"{path}:{node.lineno}: use files.as_json"
         if isinstance(node, ast.ImportFrom) and node.module == "json":
             assert not {alias.name for alias in node.names} & {"dump", "dumps", "*"}, path
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tasd" / "cli").glob("*.py")), ids=lambda p: p.name)
+def test_a_command_prints_by_the_functions_that_clean_names(path: Path):
+    if path.name in ("say.py", "app.py"):  # app.py prints the version alone
+        return
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in ("print", "typer.echo", "click.echo"), f"{path}:{node.lineno}"

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from tasd.cli.say import say_json
+from tasd.cli.say import say, say_json
 from tasd.errors import UserError
 from tasd.home import home
 
@@ -35,7 +35,7 @@ def doctor(
     else:
         for finding in findings:
             mark = {"ok": "ok     ", "note": "note   ", "missing": "MISSING"}[finding.verdict]
-            typer.echo(f"{mark}  {finding.what:<12} {finding.detail}")
+            say(f"{mark}  {finding.what:<12} {finding.detail}")
     raise typer.Exit(0 if healthy(findings) else 1)
 
 

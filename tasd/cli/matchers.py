@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tasd.cli.say import say_json
+from tasd.cli.say import say, say_json
 
 
 def matchers(
@@ -30,9 +30,7 @@ def matchers(
         scores = ", ".join(
             f"{data} {one} / {five}" for data, (one, five) in matcher.PUBLISHED.accuracy.items()
         )
-        typer.echo(f"{name:<10} {matcher.PUBLISHED.paper}")
-        typer.echo(f"{'':<10} 5-way 1-shot / 5-shot: {scores or 'none published'}")
-        typer.echo(f"{'':<10} tasd train --recipe {of_matcher(name)}")
-    typer.echo(
-        "for the distillation of this paper add --set distill=tasd; the recipe tasd has it on"
-    )
+        say(f"{name:<10} {matcher.PUBLISHED.paper}")
+        say(f"{'':<10} 5-way 1-shot / 5-shot: {scores or 'none published'}")
+        say(f"{'':<10} tasd train --recipe {of_matcher(name)}")
+    say("for the distillation of this paper add --set distill=tasd; the recipe tasd has it on")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from tasd.cli.say import say
 from tasd.errors import Mistakes, UserError
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def run_called(path: Path | None) -> "Run":
     run = newest() if path is None else Run(path)
     run.config()  # raises for a folder that is not a run
     if path is None:
-        typer.echo(f"the newest run with a best checkpoint: {run.path}", err=True)
+        say(f"the newest run with a best checkpoint: {run.path}", err=True)
     return run
 
 

@@ -13,6 +13,7 @@ from tasd.cli.options import (
     RunStoreOption,
     WeightsOption,
 )
+from tasd.cli.say import say
 
 
 def serve(
@@ -51,14 +52,14 @@ def serve(
     bound, allowed = bind(host, port)
     chosen = choose(run=run, backbone=backbone, weights=weights, matcher=matcher, store=store)
     if chosen.reason:
-        typer.echo(chosen.reason, err=True)
+        say(chosen.reason, err=True)
     engine = Engine(chosen, device=device, store=store)
     session = Session(engine, SessionFolder())
     try:
         if support is not None:
             for path, problem in load_folder(session, support).items():
-                typer.echo(f"left out of the support: {path}: {problem}", err=True)
-        code = run_server(session, bound, allowed, open_page=open_page, say=typer.echo)
+                say(f"left out of the support: {path}: {problem}", err=True)
+        code = run_server(session, bound, allowed, open_page=open_page, say=say)
     finally:
         session.close()
     raise typer.Exit(code)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tasd.cli.say import say
 from tasd.errors import Mistakes
 from tasd.registry import OPTIONS, SettingName
 
@@ -67,6 +68,10 @@ def train(
     on_nonfinite: Annotated[
         str, typer.Option(help="'stop', or 'skip N': tolerate N steps whose loss is not finite.")
     ] = "stop",
+    no_verify: Annotated[
+        bool,
+        typer.Option("--no-verify", help="Do not compare the store with its digests meanwhile."),
+    ] = False,
     allow_pretrained_overlap: Annotated[
         bool,
         typer.Option(help="Accept weights whose training classes contain the test classes."),
@@ -116,6 +121,7 @@ def train(
         device=device,
         resume=checkpoint,
         numbered=resume is None and out is None,
+        verify=not no_verify,
         command=sys.argv,
     )
     raise typer.Exit(trained.exit_code)
@@ -155,7 +161,7 @@ def _config(
         config = recipes.make("tasd", dataset=dataset, shot=max(1, shot))
     if isinstance(opened, FeatureStore):
         config = on_features(config, opened)
-        typer.echo(
+        say(
             "frozen backbone: encoder and matcher learn from cached features; of the distillation "
             "only Eq. 2 is left, where the recipe has it"
         )

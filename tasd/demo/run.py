@@ -51,7 +51,9 @@ def demo(
     with opened(out, seed=seed, quick=quick, scale=scale) as folder:
         began = time.monotonic()
         if folder.outcome.exists():
-            console.print(f"{out} holds the whole of this demo:", highlight=False)
+            console.print(
+                f"{clean(out)} holds the whole of this demo:", highlight=False, markup=False
+            )
             outcome = read_outcome(folder)
         else:
             try:
@@ -61,7 +63,7 @@ def demo(
                 raise SystemExit(130) from None
         console.print(table(outcome, quick=quick))
         for name in outcome.files:
-            console.print(str(out / name), highlight=False, soft_wrap=True)
+            console.print(clean(out / name), highlight=False, markup=False, soft_wrap=True)
         minutes = (time.monotonic() - began) / 60
         console.print(f"that took {minutes:.1f} minutes", highlight=False)
     return outcome
