@@ -6,9 +6,10 @@ import sys
 def main() -> None:
     """Run a command. What a person can correct is printed as a line a mistake, exit code 1."""
     from tasd.cli.app import app
-    from tasd.errors import told
+    from tasd.errors import quiet_threads, told
     from tasd.foreign import clean
 
+    quiet_threads()
     try:
         app(prog_name="tasd")
     except Exception as error:

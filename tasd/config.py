@@ -156,7 +156,7 @@ class TrainingOptions(_Options):
 
     episodes: int = Field(30_000, ge=1)
     episodes_per_step: int | None = Field(None, ge=1, description="default: the number of ranks")
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**63)
     precision: Literal["auto", "bf16", "float32"] = Field(
         "auto", description="auto: bf16 where the device has it, else float32"
     )

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import ParamSpec, TypeVar
@@ -116,6 +117,16 @@ _LOWER = {
 }
 
 
+def quiet_threads() -> None:
+    """Let no thread print a traceback of an error that `told` makes a line of elsewhere."""
+
+    def hook(ended: threading.ExceptHookArgs) -> None:
+        if ended.exc_value is None or told(ended.exc_value) is None:
+            threading.__excepthook__(ended)
+
+    threading.excepthook = hook
+
+
 def told(error: BaseException, *, command: str = "") -> UserError | None:
     """Return an error of the system or of memory as a line; None where it is neither.
 
@@ -137,6 +148,6 @@ def told(error: BaseException, *, command: str = "") -> UserError | None:
         return UserError(
             f"{error.strerror}; free some space there, or set TMPDIR to another folder"
         )
-    place = "the output" if error.filename is None else os.fsdecode(error.filename)
+    place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
     way_out = _WAYS_OUT.get(error.errno, "correct that, and start again")
-    return UserError(f"{place}: {error.strerror}; {way_out}")
+    return UserError(f"{place}{error.strerror}; {way_out}")

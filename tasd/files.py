@@ -37,13 +37,25 @@ def replacing(path: Path, *, one_writer: bool = False) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}{unique}.writing")
     temporary.unlink(missing_ok=True)
     try:
-        yield temporary
+        with naming(path):
+            yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give an `OSError` of the block the name of its file, which a failed write does not know."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
 
 
 def sync_folder(folder: Path) -> None:

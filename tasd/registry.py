@@ -41,7 +41,7 @@ class SettingName(str):
 
 def typed_as(name: str, value: Any) -> str:
     """Return a setting and its value as a person typed them: ``--way 9``, ``--set a.b=9``."""
-    text = value if isinstance(value, str) else as_json(value)
+    text = str(value) if isinstance(value, str | float) else as_json(value)
     typed = getattr(name, "typed", None)
     return f"{typed} {text}" if typed else f"--set {name}={text}"
 

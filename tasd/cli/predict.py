@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tasd.cli.checks import check_backbone
 from tasd.cli.options import (
     BackboneOption,
     BareMatcherOption,
@@ -101,9 +100,12 @@ def predict(
     from tasd.predict.answer import smallest_margins
     from tasd.predict.arrivals import find_clips
     from tasd.predict.choice import choose
+    from tasd.predict.export import is_export
     from tasd.predict.reading import check_support
     from tasd.predict.recognizer import FewShotRecognizer
     from tasd.predict.trained import on_device
+    from tasd.predict.untrained import check_options
+    from tasd.runs.folder import Run
 
     others = {"--watch": watch, "--window": window, "--reject": reject, "--suggest": suggest}
     others |= {"--save-support": save_support, "--json": as_json, "--csv": as_csv}
@@ -118,7 +120,9 @@ def predict(
             mistakes.of(_check_suggest, suggest, window, watch)
             mistakes.of(check_support, support)
         if backbone is not None:
-            mistakes.of(check_backbone, backbone, weights, matcher)
+            mistakes.of(check_options, backbone, weights=weights or "imagenet", matcher=matcher)
+        if run is not None and not is_export(run):
+            mistakes.of(Run(run).config)
     assert where is not None
     chosen = choose(run=run, backbone=backbone, weights=weights, matcher=matcher, store=store)
     if chosen.reason:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tasd.cli.parsing import Command
 from tasd.cli.say import say, say_json
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
-@app.command()
+@app.command(cls=Command)
 def show(
     dataset: Annotated[
         str | None,
@@ -46,7 +47,7 @@ def show(
             say(f"\n{split} ({len(classes)}): {', '.join(classes)}")
 
 
-@app.command()
+@app.command(cls=Command)
 def fetch(
     dataset: Annotated[str, typer.Argument(help="kinetics, the only data set with such lists.")],
     url: Annotated[
@@ -63,7 +64,7 @@ def fetch(
         say(f"{split}: {path}")
 
 
-@app.command()
+@app.command(cls=Command)
 def check(
     dataset: Annotated[
         str,

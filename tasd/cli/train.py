@@ -190,11 +190,12 @@ def _resumed(path: Path, given: dict[str, Any], settings: list[str]) -> Any:
     from tasd.runs.checkpoint import peek
     from tasd.runs.folder import Run
 
-    named = sorted(given.keys() - {"shot"}) + [f"set {text}" for text in settings]
+    named = sorted(name.replace("_", "-") for name in given.keys() - {"shot"})
+    named += [f"set {text}" for text in settings]
     if named:
         raise UserError(
-            f"--resume {path} keeps the settings of that run; leave out --{named[0]}, or start a "
-            "new run without --resume"
+            f"--resume {path} keeps the settings of that run; leave out "
+            f"{', '.join(f'--{name}' for name in named)}, or start a new run without --resume"
         )
     if path.is_dir() or not path.exists():
         run = Run(path)

@@ -7,7 +7,7 @@ from prep.clip import FrameSettings
 from tasd import backbones, recipes
 from tasd.backbones import Backbone
 from tasd.config import weights_name
-from tasd.errors import UserError
+from tasd.errors import Mistakes, UserError
 from tasd.home import home
 from tasd.matchers import MATCHERS, has_weights
 from tasd.matchers import build as build_matcher
@@ -70,6 +70,18 @@ def untrained_network(
             size=round(crop * STORED_SIZE / CROP),
         ),
     )
+
+
+def check_options(backbone: str, *, weights: str, matcher: str | None) -> None:
+    """Raise `UserError` for all that `untrained_network` would refuse without reading weights."""
+    with Mistakes() as mistakes:
+        channels = 64
+        described = mistakes.of(backbones.described, backbone)
+        if described is not None:
+            channels = described.channels
+            mistakes.of(_check_weights, backbone, described, weights_name(backbone, weights))
+        if matcher is not None:
+            mistakes.of(_check_matcher, matcher, channels, 8)
 
 
 def bare_matcher(name: str, *, channels: int, frames: int) -> Matcher:

@@ -1,6 +1,5 @@
 """Single settings of a config, replaced and checked: the options of a command, and ``--set``."""
 
-import contextlib
 import json
 import operator
 from collections.abc import Sequence
@@ -89,10 +88,20 @@ def accepted(config: Config, settings: Sequence[tuple[str, Any]]) -> list[tuple[
     """Return the settings that are right, one after the other, so that the rest can be checked."""
     found: list[tuple[str, Any]] = []
     for setting in settings:
-        with contextlib.suppress(UserError):
-            replace(config, [*found, setting])
-            found.append(setting)
+        key = setting[0]
+        least = [(key, _LEAST[key])] if key in _LEAST else []
+        for chosen in (setting, *least):
+            try:
+                replace(config, [*found, chosen])
+            except UserError:
+                continue
+            found.append(chosen)
+            break
     return found
+
+
+# In place of a wrong value, so that no mistake is told that follows from the default.
+_LEAST = {"data.crop": 32, "episode.way": 2, "episode.queries": 1}
 
 
 def _put(tree: dict[str, Any], key: str, value: Any) -> None:

@@ -29,7 +29,7 @@ def test_a_crop_larger_than_the_stored_frames_is_one_clear_line(make_store):
     message = str(refused.value)
     assert "\n" not in message
     assert "crop of 56 pixels does not fit video 'a/wide'" in message
-    assert "83x48; crop 48 or less" in message
+    assert "83x48; give --crop 48 or less" in message
 
 
 def test_an_unknown_loader_is_answered_with_the_known_ones(store):
