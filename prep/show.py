@@ -11,6 +11,7 @@ from rich.table import Table
 
 from prep.progress import counted, megabytes
 from tasd.errors import UserError
+from tasd.foreign import clean
 from tasd.store import Store
 
 COLUMNS = 8
@@ -36,9 +37,9 @@ def show_store(path: Path, *, video: str | None = None, out: Path | None = None)
             sheet.save(target)
         except (OSError, ValueError) as error:
             raise UserError(
-                f"the sheet {target} cannot be written: {error}; name another file with --out"
+                f"the sheet {target} cannot be written: {getattr(error, 'strerror', None) or error}; name another file with --out"
             ) from None
-        print(f"{name}: {store.videos[name].frames} frames -> {target}")
+        print(clean(f"{name}: {store.videos[name].frames} frames -> {target}"))
 
 
 def find_video(store: Store, video: str) -> str:

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tasd.cli.checks import check_backbone, check_matcher
+from tasd.cli.options import device_called
 from tasd.cli.parsing import Command
 from tasd.cli.say import say_json
+from tasd.errors import Mistakes
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -59,9 +62,12 @@ def loader(
     """Compare the loader with Pillow on .jpg files and decord."""
     from tasd.bench.loader import bench_loader, loader_table
     from tasd.home import only_store
+    from tasd.loader.encoded import check_crop
     from tasd.store import Store
 
+    device_called(device)
     with Store(store or only_store()) as opened:
+        check_crop(opened, size, option="--size")
         times = bench_loader(
             opened,
             videos=videos,
@@ -94,6 +100,9 @@ def step(
     from tasd.bench.memory import bench_memory, memory_table
     from tasd.bench.step import Bench, bench_step, step_table
 
+    with Mistakes() as mistakes:
+        mistakes.of(device_called, device)
+        mistakes.of(check_backbone, backbone, "none", None)
     bench = Bench(backbone, size, way, shot, queries, precision, device, rounds)
     if memory:
         figures = bench_memory(bench)
@@ -121,6 +130,11 @@ def evaluate(
     """Compare cached features with the network in every episode."""
     from tasd.bench.evaluate import Bench, bench_evaluate, evaluate_table
 
+    with Mistakes() as mistakes:
+        mistakes.of(device_called, device)
+        mistakes.of(check_backbone, backbone, "none", None)
+        for name in matcher or ():
+            mistakes.of(check_matcher, name)
     bench = Bench(
         episodes=episodes,
         shot=shot,

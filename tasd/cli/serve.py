@@ -12,8 +12,10 @@ from tasd.cli.options import (
     DeviceOption,
     RunStoreOption,
     WeightsOption,
+    device_called,
 )
 from tasd.cli.say import say
+from tasd.errors import Mistakes
 
 
 def serve(
@@ -48,7 +50,15 @@ def serve(
     from tasd.app.serve import serve as run_server
     from tasd.app.session import Session
     from tasd.predict.choice import choose
+    from tasd.predict.reading import check_support
+    from tasd.predict.untrained import check_options
 
+    with Mistakes() as mistakes:
+        mistakes.of(device_called, device)
+        if backbone is not None:
+            mistakes.of(check_options, backbone, weights=weights or "imagenet", matcher=matcher)
+        if support is not None:
+            mistakes.of(check_support, support)
     bound, allowed = bind(host, port)
     chosen = choose(run=run, backbone=backbone, weights=weights, matcher=matcher, store=store)
     if chosen.reason:
