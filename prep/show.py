@@ -36,8 +36,9 @@ def show_store(path: Path, *, video: str | None = None, out: Path | None = None)
         try:
             sheet.save(target)
         except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise UserError(
-                f"the sheet {target} cannot be written: {getattr(error, 'strerror', None) or error}; name another file with --out"
+                f"the sheet {target} cannot be written: {reason}; name another file with --out"
             ) from None
         print(clean(f"{name}: {store.videos[name].frames} frames -> {target}"))
 
