@@ -108,8 +108,9 @@ def prep(
         tool = mistakes.of(find_ffmpeg, ffmpeg)
         mistakes.of(check_places, root, [*(list_ or []), *filter(None, [labels, split_file])])
         if kind is not None:
-            split = {"counts": counts, "file": split_file, "seed": split_seed}
-            rule = mistakes.of(make_split_rule, kind, **split)
+            rule = mistakes.of(
+                make_split_rule, kind, counts=counts, file=split_file, seed=split_seed
+            )
     assert kind is not None
     assert chosen is not None
     assert tool is not None

@@ -162,9 +162,9 @@ def _train(
         lock.take(run.path)
         run.begin(config, command=list(command), again=begin_again)
     run, now = world.from_leader((run, now))
-    verified = isinstance(store, Store) and verify and world.first_on_host
+    verified = verify and world.first_on_host
     with (
-        Verification(store.shards if verified else ()) as verification,
+        Verification(store.shards if isinstance(store, Store) and verified else ()) as verification,
         StopSignals() as stop,
         RunLog(run, plan.episodes, done=now.episode, speaks=world.leads, console=console) as log,
     ):
