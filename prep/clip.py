@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from prep.select import Resize
-from tasd.errors import UserError
+from tasd.errors import Mistakes, UserError
 
 LEAST_SIZE, MOST_SIZE = 16, 4096
 MOST_FRAMES, MOST_FPS = 10_000, 1000
@@ -38,15 +38,18 @@ def frame_settings(
     *, frames: str | None, fps: float | None, resize: Resize, size: int
 ) -> FrameSettings:
     """Check the options of a command; ``frames`` is a number or "all". Raises `UserError`."""
-    if frames is not None and fps is not None:
-        raise UserError(f"--frames {frames} and --fps {fps} both choose the frames; give one")
-    if fps is not None and not 0 < fps <= MOST_FPS:
-        raise UserError(f"--fps is {fps}; it must be above 0 and at most {MOST_FPS}")
-    if not LEAST_SIZE <= size <= MOST_SIZE:
-        raise UserError(f"--size is {size}; it must be from {LEAST_SIZE} to {MOST_SIZE}")
-    return FrameSettings(
-        frames=_count(frames or "32"), fps=fps and float(fps), resize=resize, size=size
-    )
+    with Mistakes() as mistakes:
+        if frames is not None and fps is not None:
+            told = f"--frames {frames} and --fps {fps} both choose the frames; give one"
+            mistakes.add(UserError(told))
+        if fps is not None and not 0 < fps <= MOST_FPS:
+            told = f"--fps is {fps}; it must be above 0 and at most {MOST_FPS}"
+            mistakes.add(UserError(told))
+        if not LEAST_SIZE <= size <= MOST_SIZE:
+            told = f"--size is {size}; it must be from {LEAST_SIZE} to {MOST_SIZE}"
+            mistakes.add(UserError(told))
+        count = mistakes.of(_count, frames or "32")
+    return FrameSettings(frames=count, fps=fps and float(fps), resize=resize, size=size)
 
 
 def _count(frames: str) -> int | None:

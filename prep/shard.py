@@ -1,7 +1,6 @@
 """Writing of one shard: decode its videos and write its file. The job of one worker."""
 
 import hashlib
-import json
 import os
 import platform
 import time
@@ -20,6 +19,7 @@ from prep.plan import FileStamp
 from prep.report import Remark, remark_on
 from tasd.datasets import SourceVideo
 from tasd.errors import UserError
+from tasd.files import as_json
 from tasd.store import ShardEntry, ShardWriter, shard_name
 
 # Bounds of a group of videos that share a process. Beyond them, starting a process costs little
@@ -115,11 +115,11 @@ def write_shard(
                     classes.append(video.class_name)
             fresh = [video for video in group if video.member is None]
             on_progress(len(fresh), sum(video.size_bytes for video in fresh))
-        writer.attributes["sources"] = json.dumps(sources)
-        writer.attributes["digests"] = json.dumps(digests)
-        writer.attributes["remarks"] = json.dumps([remark.as_json() for remark in remarks])
+        writer.attributes["sources"] = as_json(sources, ascii=True)
+        writer.attributes["digests"] = as_json(digests, ascii=True)
+        writer.attributes["remarks"] = as_json([remark.as_json() for remark in remarks], ascii=True)
         if len(classes) < len(job.videos):  # a prep with wider limits tries the others again
-            writer.attributes["limits"] = json.dumps(asdict(settings.limits))
+            writer.attributes["limits"] = as_json(asdict(settings.limits), ascii=True)
     assert writer.entry is not None
     return ShardReport(
         number=job.number,

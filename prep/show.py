@@ -11,6 +11,7 @@ from rich.table import Table
 
 from prep.progress import counted, megabytes
 from tasd.errors import UserError
+from tasd.foreign import clean
 from tasd.store import Store
 
 COLUMNS = 8
@@ -35,10 +36,11 @@ def show_store(path: Path, *, video: str | None = None, out: Path | None = None)
         try:
             sheet.save(target)
         except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise UserError(
-                f"the sheet {target} cannot be written: {error}; name another file with --out"
+                f"the sheet {target} cannot be written: {reason}; name another file with --out"
             ) from None
-        print(f"{name}: {store.videos[name].frames} frames -> {target}")
+        print(clean(f"{name}: {store.videos[name].frames} frames -> {target}"))
 
 
 def find_video(store: Store, video: str) -> str:

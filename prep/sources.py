@@ -25,7 +25,7 @@ from tasd.datasets.folder import read_split, split_classes
 from tasd.datasets.lists import is_replacement
 from tasd.datasets.members import ArchiveFile, MemberTree
 from tasd.datasets.splits import SPLIT_NAMES, other_classes
-from tasd.errors import UserError
+from tasd.errors import Mistakes, UserError
 from tasd.foreign import clean
 
 
@@ -62,6 +62,16 @@ class Sources:
     problems: tuple[Problem, ...] = ()
     split_rule: SplitRule | None = None
     archives: Archives | None = None
+
+
+def check_places(root: Path, files: Sequence[Path]) -> None:
+    """Raise `UserError` for a root that is no folder and for files that are not there."""
+    with Mistakes() as mistakes:
+        if not root.is_dir():
+            mistakes.add(UserError(f"--root {root} is not a folder; give the folder of the videos"))
+        for path in files:
+            if not path.exists():
+                mistakes.add(UserError(f"{path} does not exist; correct its name"))
 
 
 def find_sources(

@@ -1,18 +1,17 @@
 """The settings of a run: a frozen tree with one branch for each part that it configures.
 
 A recipe (`tasd.recipes`) makes a `Config`; command line options and ``--set a.b=c`` replace
-single settings. Unknown keys, wrong types and settings without effect are errors.
+single settings (`tasd.recipes.settings`). Unknown keys, wrong types and settings without effect
+are errors.
 """
 
-import json
-import operator
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tasd.errors import UserError
-from tasd.registry import pick
+from tasd.errors import Mistakes, UserError
+from tasd.registry import typed_as
 
 PairMode = Literal["CS", "SS", "QS"]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -165,7 +164,7 @@ class TrainingOptions(_Options):
 
     episodes: int = Field(30_000, ge=1)
     episodes_per_step: int | None = Field(None, ge=1, description="default: the number of ranks")
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**63)
     precision: Literal["auto", "bf16", "float32"] = Field(
         "auto", description="auto: bf16 where the device has it, else float32"
     )
@@ -201,130 +200,28 @@ class Config(_Options):
         return self.model_dump_json(indent=2) + "\n"
 
 
-# A setting, and the terms of which one must be on for it to have an effect.
-_NEEDS = {
-    "distill.ce_pairs": ("ce",),
-    "distill.hidden": ("ce",),
-    "distill.bottleneck": ("ce",),
-    "distill.out_dim": ("ce",),
-    "distill.student_temperature": ("ce",),
-    "distill.teacher_temperature": ("ce",),
-    "distill.centre_momentum": ("ce",),
-    "distill.mask_temperature": ("am",),
-    "distill.map_pairs": ("at", "am", "pr"),
-    "distill.form": ("at", "am", "pr"),
-    "distill.root": ("at", "am", "pr"),
-    "distill.states": ("pr",),
-    "distill.nodes": ("pr",),
-    "distill.projection": ("pr",),
-    "distill.ema": ("ce", "at", "am", "pr"),
-    "distill.ema_start": ("ce", "at", "am", "pr"),
-}
-# Settings without effect on a run that reads cached features.
-_FRAMES_ONLY = (
-    "data.crop",
-    "data.flip",
-    "data.jitter",
-    "data.loader",
-    "data.threads",
-    "network.backbone",
-    "network.weights",
-    "network.batchnorm",
-    "network.pooling",
-    "network.gradient_checkpointing",
-    "network.allow_pretrained_overlap",
-    "optimiser.backbone_scale",
-    "optimiser.layer_decay",
-    "training.channels_last",
-    "training.compile",
-)
+def validate(tree: Any, *, source: str, settings: Sequence[tuple[str, Any]] = ()) -> Config:
+    """Return a `Config` from plain data. Raises `UserError`, which names all mistakes.
 
-# A setting, and the value of another setting that leaves it without effect.
-_IDLE: dict[str, tuple[str, Any]] = {
-    "network.heads": ("network.depth", 0),
-    "network.feedforward": ("network.depth", 0),
-    "network.dropout": ("network.depth", 0),
-    "optimiser.warmup": ("optimiser.schedule", "constant"),
-    "optimiser.backbone_scale": ("network.weights", "none"),
-}
-# A setting, and the one value of another setting that gives it an effect.
-_ONLY_WITH: dict[str, tuple[str, Any]] = {
-    "optimiser.step_at": ("optimiser.schedule", "step"),
-    "optimiser.step_factor": ("optimiser.schedule", "step"),
-    "optimiser.momentum": ("optimiser.name", "sgd"),
-}
-
-
-def parse_setting(text: str) -> tuple[str, Any]:
-    """Split ``a.b=c`` into ("a.b", value); a value that is not JSON is text. Raises `UserError`."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise UserError(f"--set {text!r} is not of the form a.b=c, as in --set optimiser.lr=1e-4")
-    try:
-        return key.strip(), json.loads(value)
-    except json.JSONDecodeError:
-        return key.strip(), value.strip()
-
-
-def replace(config: Config, settings: Sequence[tuple[str, Any]]) -> Config:
-    """Return ``config`` with single settings replaced and checked. Raises `UserError`."""
-    tree = config.model_dump()
-    for key, value in settings:
-        *parents, leaf = key.split(".")
-        branch, what = tree, "setting"
-        for parent in parents:
-            branch, what = pick(branch, parent, what=what), f"setting of {parent}"
-            if not isinstance(branch, dict):
-                raise UserError(f"there is no setting {key!r}: {parent} has no parts")
-        # The options and losses of a matcher are open: the matcher itself checks their names.
-        if parents[:1] != ["matcher"]:
-            pick(branch, leaf, what=what)
-        if key == "matcher.name" and value != branch["name"]:
-            _drop_recorded(branch)
-        branch[leaf] = value
-    changed = validate(tree, source="--set")
-    for key, _ in settings:
-        needed = _NEEDS.get(key, ())
-        if needed and not any(term in changed.distill.weights for term in needed):
-            terms = " or ".join(f"distill.{term}" for term in needed)
-            raise UserError(
-                f"{key} has no effect: it needs {terms} above 0; set that too, or leave out {key}"
-            )
-        other, idle = _IDLE.get(key, ("", None))
-        if other and operator.attrgetter(other)(changed) == idle:
-            raise UserError(f"{key} has no effect while {other} is {idle!r}; leave it out")
-        other, only = _ONLY_WITH.get(key, ("", None))
-        if other and operator.attrgetter(other)(changed) != only:
-            raise UserError(f"{key} has no effect unless {other} is {only!r}; leave it out")
-    if config.data.features is not None:
-        _check_on_features(changed, settings)
-    return changed
-
-
-def _drop_recorded(matcher: dict[str, Any]) -> None:
-    """Drop the options that a config records by itself: another matcher does not have them."""
-    recorded, options = RECORDED_OPTIONS.get(matcher["name"], {}), matcher["options"]
-    if isinstance(options, dict):
-        matcher["options"] = {k: v for k, v in options.items() if (k, v) not in recorded.items()}
-
-
-def _check_on_features(config: Config, settings: Sequence[tuple[str, Any]]) -> None:
-    for key, value in settings:
-        if key in _FRAMES_ONLY:
-            raise UserError(f"{key} = {value!r} has no effect with --features; leave it out")
-    if config.distill.uses_maps:
-        raise UserError(
-            "distill.at, distill.am and distill.pr need the network's feature maps, which a file "
-            "of --features lacks; leave them out, or train on frames"
-        )
-
-
-def validate(tree: Any, *, source: str) -> Config:
-    """Return a `Config` from plain data. Raises `UserError`, which names the first mistake."""
+    source: where the data came from. settings: those among them that a person typed, which are
+    named as they were typed.
+    """
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        first = error.errors()[0]
-        reason = first["msg"][0].lower() + first["msg"][1:]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{source}: {place} = {first['input']!r} is wrong: {reason}") from None
+        typed = {str(key): key for key, _ in settings}
+        with Mistakes() as mistakes:
+            for found in error.errors():
+                place = ".".join(str(part) for part in found["loc"])
+                rule = found["msg"][0].lower() + found["msg"][1:]
+                given = _shown(found["input"])
+                told = f"{source}: {place} = {given} is wrong: {rule}"
+                if place in typed:
+                    told = f"{typed_as(typed[place], found['input'])} is wrong: {rule}"
+                mistakes.add(UserError(told))
+        raise AssertionError("an error of validation has errors") from error
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."

@@ -1,6 +1,7 @@
 """Files written whole or not at all, who writes them, and JSON documents with a version."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import math
@@ -8,8 +9,7 @@ import os
 import re
 import socket
 import uuid
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,25 @@ def replacing(path: Path, *, one_writer: bool = False) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}{unique}.writing")
     temporary.unlink(missing_ok=True)
     try:
-        yield temporary
+        with naming(path):
+            yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give an `OSError` of the block the name of its file, which a failed write does not know."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
 
 
 def sync_folder(folder: Path) -> None:
@@ -76,15 +88,43 @@ def write_text(path: Path, text: str) -> None:
         ) from None
 
 
-def as_json(content: Any, *, indent: int | None = None, ascii: bool = False) -> str:
+def as_json(
+    content: Any,
+    *,
+    indent: int | None = None,
+    ascii: bool = False,
+    sort_keys: bool = False,
+    default: Callable[[Any], Any] | None = None,
+    separators: tuple[str, str] | None = None,
+) -> str:
     """Return a JSON text; numbers that are not finite, which JSON has not, become null.
 
-    ascii: escape all other characters.
+    No other function of tasd writes JSON. ascii: escape all characters but those of ASCII; a text
+    that holds halves of characters, as of file names that are not UTF-8, always is, since no file
+    takes them. sort_keys, default, separators: as of ``json.dumps``.
     """
+    write = functools.partial(
+        json.dumps,
+        indent=indent,
+        allow_nan=False,
+        sort_keys=sort_keys,
+        default=default,
+        separators=separators,
+    )
     try:
-        return json.dumps(content, indent=indent, ensure_ascii=ascii, allow_nan=False)
+        text = write(content, ensure_ascii=ascii)
     except ValueError:
-        return json.dumps(_finite(content), indent=indent, ensure_ascii=ascii, allow_nan=False)
+        content = _finite(content)
+        text = write(content, ensure_ascii=ascii)
+    return text if _whole(text) else write(content, ensure_ascii=True)
+
+
+def _whole(text: str) -> bool:
+    """True where no half of a character stands in a text."""
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _finite(content: Any) -> Any:
@@ -134,13 +174,13 @@ def read_json(
     return content
 
 
-@lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=1)
 def host() -> str:
     """The name of this host."""
     return socket.gethostname()
 
 
-@lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=1)
 def host_tag() -> str:
     """Eight hexadecimal digits for the host, this start of it, and its process numbers.
 

@@ -29,3 +29,8 @@ def only_store() -> Path:
         f"there is no store in {folder}; prepare one with tasd prep kinetics|ucf101|hmdb51|folder "
         "--root DIR, or name one with --store"
     )
+
+
+def cache_folder() -> Path:
+    """Return the folder of this user for what can be computed again: ``~/.cache/tasd``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "tasd"

@@ -13,13 +13,14 @@ from tasd.backbones.base import still_statistics
 from tasd.backbones.temporal import TemporalEncoder
 from tasd.config import Config, DataOptions, DistillOptions, NetworkOptions
 from tasd.device import PrecisionChoice, outside_autocast, resolve_precision, widened
-from tasd.errors import UserError
+from tasd.errors import Mistakes, UserError
 from tasd.losses.distill import ProjectionHead
 from tasd.losses.relation import GloRe
-from tasd.matchers import MATCHERS
 from tasd.matchers import build as build_matcher
 from tasd.matchers.base import Matcher
 from tasd.types import Clips, Features, Normalisation
+
+TRIED_CHANNELS = 64
 
 
 class Model(nn.Module):
@@ -137,9 +138,10 @@ def build_model(config: Config, *, classes: int, initialise: bool = True) -> Mod
 
     Raises `UserError`.
     """
+    if initialise:  # a checkpoint describes parts that were checked before
+        check_parts(config)
     network, distill = config.network, config.distill
     backbone, normalisation = _backbone(network, dataset=config.dataset, initialise=initialise)
-    backbone.check_crop(config.data.crop)
     channels, steps = backbone.channels, backbone.steps(config.data.frames)
     encoder = TemporalEncoder(
         channels,
@@ -148,7 +150,6 @@ def build_model(config: Config, *, classes: int, initialise: bool = True) -> Mod
         feedforward=network.feedforward,
         dropout=network.dropout,
     )
-    _check_levels(config, backbone)
     matcher = build_matcher(
         config.matcher.name,
         channels,
@@ -157,8 +158,6 @@ def build_model(config: Config, *, classes: int, initialise: bool = True) -> Mod
         level_channels=backbone.level_channels,
         **config.matcher.options,
     )
-    if network.backbone == backbones.CACHED and (matcher.needs_maps or matcher.needs_pixels):
-        raise _on_features(config.matcher.name, matcher.without_maps)
     return Model(
         backbone,
         encoder,
@@ -171,28 +170,77 @@ def build_model(config: Config, *, classes: int, initialise: bool = True) -> Mod
     )
 
 
-def _check_levels(config: Config, backbone: backbones.Backbone) -> None:
+def check_parts(config: Config) -> None:
+    """Raise `UserError` for all that is wrong with backbone, weights and matcher, told together.
+
+    Nothing is downloaded and no memory taken. What only the weights themselves show is left to
+    `build_model`.
+    """
+    network = config.network
+    channels = network.channels or TRIED_CHANNELS  # of a backbone that is not known
+    with Mistakes() as mistakes:
+        backbone = None
+        if network.backbone != backbones.CACHED:
+            backbone = mistakes.of(backbones.described, network.backbone)
+        if backbone is not None:
+            channels = backbone.channels
+            mistakes.of(weights.check, backbone, network.weights)
+            mistakes.of(_refuse_overlap, network, backbone, dataset=config.dataset)
+            mistakes.of(backbone.check_crop, config.data.crop)
+            mistakes.of(_check_heads, network, channels)
+        mistakes.of(weights.frozen, network.weights, network.batchnorm)
+        mistakes.of(_check_matcher, config, channels, backbone)
+
+
+def _check_matcher(config: Config, channels: int, backbone: backbones.Backbone | None) -> None:
+    """Raise `UserError` for a wrong matcher, or wrong options or losses of it."""
+    name, options = config.matcher.name, config.matcher.options
+    frames = config.data.frames if backbone is None else backbone.steps(config.data.frames)
+    with torch.device("meta"):
+        matcher = build_matcher(
+            name,
+            channels,
+            classes=2,
+            frames=frames,
+            level_channels=None if backbone is None else backbone.level_channels,
+            **options,
+        )
+    if backbone is not None:
+        _check_levels(matcher, name, config.network.backbone, backbone)
+    if config.network.backbone == backbones.CACHED and (
+        matcher.needs_maps or matcher.needs_pixels or matcher.levels
+    ):
+        without = matcher.without_maps and f", or {matcher.without_maps}"
+        raise UserError(
+            f"--matcher {name} reads feature maps or pixels, and --features trains on pooled "
+            f"features; choose another matcher{without}, or train on frames"
+        )
+    unknown = config.matcher.losses.keys() - set(matcher.loss_names)
+    if unknown:
+        raise UserError(
+            f"matcher {name!r} has no loss {min(unknown)!r} to weigh in matcher.losses; it has: "
+            f"{', '.join(matcher.loss_names) or 'none'}"
+        )
+
+
+def _check_levels(matcher: Matcher, name: str, network: str, backbone: backbones.Backbone) -> None:
     """Refuse a matcher of several stages on a backbone that gives its last map alone."""
-    name, network = config.matcher.name, config.network.backbone
-    levels = MATCHERS[name].levels if name in MATCHERS else 0
-    if levels and network == backbones.CACHED:
-        raise _on_features(name)
-    if levels < 2 or backbone.taps:
+    if matcher.levels < 2 or backbone.taps:
         return
     there_are = [each for each in backbones.BACKBONES if backbones.described(each).taps]
     raise UserError(
-        f"--matcher {name} reads the maps of the backbone's last {levels} stages, and "
+        f"--matcher {name} reads the maps of the backbone's last {matcher.levels} stages, and "
         f"--backbone {network} gives the last one alone; choose one of {', '.join(there_are)}, or "
         "another matcher"
     )
 
 
-def _on_features(matcher: str, without_maps: str = "") -> UserError:
-    return UserError(
-        f"--matcher {matcher} reads feature maps or pixels, and --features trains on pooled "
-        f"features; choose another matcher{without_maps and f', or {without_maps}'}, or train on "
-        "frames"
-    )
+def _check_heads(network: NetworkOptions, channels: int) -> None:
+    if network.depth and channels % network.heads:
+        raise UserError(
+            f"network.heads = {network.heads} does not divide the {channels} channels of "
+            f"{network.backbone}; use 8"
+        )
 
 
 def _backbone(
@@ -210,13 +258,7 @@ def _backbone(
         backbone.own_pooling = False
     normalisation = Normalisation()
     if initialise:
-        _refuse_overlap(network, backbone, dataset=dataset)
         normalisation = weights.load(backbone, network.weights, batchnorm=network.batchnorm)
-    if network.depth and backbone.channels % network.heads:
-        raise UserError(
-            f"network.heads = {network.heads} does not divide the {backbone.channels} channels of "
-            f"{network.backbone}; use 8"
-        )
     return backbone, normalisation
 
 

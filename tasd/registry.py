@@ -1,10 +1,11 @@
-"""Choice among implementations by name."""
+"""Names: the choice among implementations, and settings as a person types them."""
 
 import difflib
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tasd.errors import UserError
+from tasd.files import as_json
 
 Part = TypeVar("Part")
 
@@ -21,3 +22,45 @@ def pick(table: Mapping[str, Part], name: str, *, what: str) -> Part:
     close = difflib.get_close_matches(name, table, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise UserError(f"no {what} is called {name!r}; there are: {', '.join(table)}{hint}")
+
+
+class SettingName(str):
+    """The name of a setting, with the option that a person typed for it.
+
+    typed: such as ``--episodes``; without it the setting was typed as ``--set a.b=c``.
+    """
+
+    typed: str
+
+    def __new__(cls, name: str, *, typed: str) -> "SettingName":
+        """Return the name as text that knows its option."""
+        named = super().__new__(cls, name)
+        named.typed = typed
+        return named
+
+
+def typed_as(name: str, value: Any) -> str:
+    """Return a setting and its value as a person typed them: ``--way 9``, ``--set a.b=9``."""
+    text = str(value) if isinstance(value, str | float) else as_json(value)
+    typed = getattr(name, "typed", None)
+    return f"{typed} {text}" if typed else f"--set {name}={text}"
+
+
+# Settings that options of tasd train and tasd reproduce replace, by their names in config.json.
+OPTIONS: dict[str, SettingName] = {
+    setting: SettingName(setting, typed=option)
+    for option, setting in {
+        "--way": "episode.way",
+        "--shot": "episode.shot",
+        "--queries": "episode.queries",
+        "--episodes": "training.episodes",
+        "--episodes-per-step": "training.episodes_per_step",
+        "--seed": "training.seed",
+        "--backbone": "network.backbone",
+        "--weights": "network.weights",
+        "--matcher": "matcher.name",
+        "--crop": "data.crop",
+        "--loader": "data.loader",
+        "--precision": "training.precision",
+    }.items()
+}

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from tasd import backbones, recipes
-from tasd.config import parse_setting, replace
 from tasd.recipes import RECIPES
+from tasd.recipes.settings import parse_setting, replace
 from tasd.runs.checkpoint import load
 from tasd.runs.folder import Run
 from tasd.store import Store

@@ -14,7 +14,8 @@ import torch
 from rich.console import Console
 
 from tasd import recipes
-from tasd.config import Config, replace
+from tasd.config import Config
+from tasd.recipes.settings import replace
 from tasd.runs.checkpoint import load
 from tasd.runs.folder import Run
 from tasd.store import Store
@@ -45,7 +46,7 @@ DISTILL = (
 
 def small_config(*settings: tuple[str, Any], recipe: str = "tasd", episodes: int = 8) -> Config:
     """A recipe with a small network and a few episodes."""
-    from tasd.config import parse_setting
+    from tasd.recipes.settings import parse_setting
 
     texts = SMALL + (DISTILL if recipe in ("tasd", "paper") else ())
     return replace(

@@ -53,3 +53,25 @@ def test_a_docstring_begins_with_a_noun_phrase_or_a_verb(path: Path):
             assert len(first.split()) > 1, f"{path}: {first!r} says nothing"
             begins = re.match(r"(What|Whether|How|Which|Where|Who|Why|When)\b", first)
             assert begins is None, f"{path}: {first!r}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_one_function_alone_writes_json(path: Path):
+    """It writes null where a number is not finite; json.dumps would write what is no JSON."""
+    if path == ROOT / "tasd" / "files.py":
+        return
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "json":
+            assert node.attr not in ("dump", "dumps"), f"{path}:{node.lineno}: use files.as_json"
+        if isinstance(node, ast.ImportFrom) and node.module == "json":
+            assert not {alias.name for alias in node.names} & {"dump", "dumps", "*"}, path
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tasd" / "cli").glob("*.py")), ids=lambda p: p.name)
+def test_a_command_prints_by_the_functions_that_clean_names(path: Path):
+    if path.name in ("say.py", "app.py"):  # app.py prints the version alone
+        return
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in ("print", "typer.echo", "click.echo"), f"{path}:{node.lineno}"

@@ -1,8 +1,9 @@
 import pytest
 
 from tasd import recipes
-from tasd.config import Config, parse_setting, replace, validate
+from tasd.config import Config, validate
 from tasd.errors import UserError
+from tasd.recipes.settings import parse_setting, replace
 from tasd.runs.changes import Change, changes
 
 

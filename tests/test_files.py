@@ -1,13 +1,14 @@
 """Files are written whole or not at all; JSON documents are read only as what they are."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tasd.errors import UserError
-from tasd.files import read_json, replacing, write_json, write_text
+from tasd.files import as_json, read_json, replacing, write_json, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -147,3 +148,16 @@ def test_one_writer_replaces_what_a_killed_one_left(tmp_path):
         temporary.write_bytes(b"whole")
     assert [path.name for path in tmp_path.iterdir()] == ["large.bin"]
     assert (tmp_path / "large.bin").read_bytes() == b"whole"
+
+
+def test_numbers_that_json_has_not_are_null_with_every_option():
+    content = {"b": math.nan, "a": [math.inf, {"c": -math.inf}, (1.5, math.nan)]}
+    for options in ({}, {"sort_keys": True}, {"indent": 1}, {"ascii": True}):
+        read = json.loads(as_json(content, **options), parse_constant=pytest.fail)
+        assert read == {"b": None, "a": [None, {"c": None}, [1.5, None]]}
+
+
+def test_half_of_a_character_is_escaped_since_no_file_takes_it(tmp_path):
+    write_json(tmp_path / "a.json", {"clip": "grün\udcff"})
+    assert json.loads((tmp_path / "a.json").read_text("utf-8")) == {"clip": "grün\udcff"}
+    assert as_json("grün") == '"grün"'

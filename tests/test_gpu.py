@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from tasd.bench.step import Bench, build_step, whole_step
-from tasd.config import replace
 from tasd.loader import why_no_dali
+from tasd.recipes.settings import replace
 from tasd.runs import checkpoint
 from tasd.runs.folder import Run
 from tests.runs import command, lines, small_config, small_run, state

@@ -3,9 +3,9 @@ import torch
 
 from tasd import recipes
 from tasd.backbones.temporal import TemporalEncoder, positions
-from tasd.config import replace
 from tasd.errors import UserError
 from tasd.model import build_model
+from tasd.recipes.settings import replace
 
 
 def config(*settings):

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from tasd import recipes
-from tasd.config import RECORDED_OPTIONS, Config, MatcherOptions, replace, validate
+from tasd.config import RECORDED_OPTIONS, Config, MatcherOptions, validate
 from tasd.errors import UserError
 from tasd.evaluation.candidates import of_run
 from tasd.evaluation.episodes import EpisodeRequest, wanted_episodes
 from tasd.extraction.run import Extraction
 from tasd.matchers import MATCHERS
 from tasd.predict import FewShotRecognizer
+from tasd.recipes.settings import replace
 from tasd.runs import checkpoint
 from tasd.runs.folder import Run
 from tasd.runs.rules import OLD_RULES, read_config

@@ -10,7 +10,7 @@ from typing import Any
 
 from tasd.datasets import Problem
 from tasd.datasets.members import ArchiveFile, Member
-from tasd.files import replacing
+from tasd.files import as_json, replacing
 
 VERSION = 1
 
@@ -48,7 +48,7 @@ def write_listing(folder: Path, listing: Listing) -> None:
         "problems": [asdict(problem) for problem in listing.problems],
     }
     with replacing(_path(folder, listing.archive)) as temporary:
-        text = json.dumps(content).encode()  # ASCII: names need not be UTF-8
+        text = as_json(content, ascii=True).encode()  # ASCII: names need not be UTF-8
         temporary.write_bytes(gzip.compress(text, compresslevel=1, mtime=0))
 
 

@@ -19,6 +19,7 @@ from prep.clip import PASSING, Clip, UnreadableVideo
 from prep.limits import Limits
 from tasd.datasets.members import Member
 from tasd.errors import UserError
+from tasd.files import as_json
 
 PLACE = ".archives"  # in the store
 FRAMES, SPOOL = "frames", "members"
@@ -40,13 +41,13 @@ def spool_folder(store: Path) -> Path:
 
 def frames_folder(store: Path, about: object) -> Path:
     """Return the folder of the frames that wait; ``about`` is all that they depend on."""
-    text = json.dumps(about, sort_keys=True)
+    text = as_json(about, sort_keys=True, ascii=True)
     return store / PLACE / f"{FRAMES}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def waiting_path(folder: Path, member: Member) -> Path:
     """Return the path of the frames of a member."""
-    about = json.dumps([*member.archive.stamp, member.number])
+    about = as_json([*member.archive.stamp, member.number], ascii=True)
     name = hashlib.sha256(about.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     return folder / name[:2] / name
 
@@ -61,7 +62,7 @@ def write_waiting(path: Path, clip: Clip | UnreadableVideo, source: Source, limi
         jpegs = clip.jpegs
         about |= {name: getattr(clip, name) for name in _PLAIN}
         about |= {"times": clip.times, "shape": clip.size, "lengths": [*map(len, jpegs)]}
-    body = b"".join([json.dumps(about).encode(), b"\n", *jpegs])
+    body = b"".join([as_json(about, ascii=True).encode(), b"\n", *jpegs])
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     unfinished.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)

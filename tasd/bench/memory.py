@@ -17,6 +17,7 @@ from rich.table import Table
 from tasd.bench.rounds import table_of
 from tasd.bench.step import Bench, build_step, whole_step
 from tasd.errors import UserError
+from tasd.files import as_json
 
 GIB = 1 << 30
 CARD = 24 * GIB  # of the paper's RTX 4090
@@ -51,7 +52,7 @@ def bench_memory(bench: Bench) -> tuple[MemoryFigures, MemoryFigures]:
 
 
 def _in_a_process(bench: Bench, *, checkpointing: bool) -> MemoryFigures:
-    settings = json.dumps({"bench": asdict(bench), "checkpointing": checkpointing})
+    settings = as_json({"bench": asdict(bench), "checkpointing": checkpointing}, ascii=True)
     words = [sys.executable, "-m", "tasd.bench.memory", settings]
     ended = subprocess.run(words, capture_output=True, text=True)
     if ended.returncode:
@@ -118,4 +119,4 @@ def _most_resident() -> int:
 if __name__ == "__main__":
     settings = json.loads(sys.argv[1])
     figures = measure(Bench(**settings["bench"]), checkpointing=settings["checkpointing"])
-    print(json.dumps(asdict(figures)))
+    print(as_json(asdict(figures), ascii=True))

@@ -14,9 +14,10 @@ from rich.table import Table
 
 from tasd import recipes
 from tasd.bench.rounds import Conditions, interleaved, median_ratio, table_of, timed
-from tasd.config import Config, replace
+from tasd.config import Config
 from tasd.device import pick_device
 from tasd.episodes import EpisodeSampler
+from tasd.recipes.settings import replace
 from tasd.training import optimiser
 from tasd.training.distributed import World
 from tasd.training.learner import Learner, build_learner

@@ -14,6 +14,7 @@ from tasd.cli.evaluate import evaluate
 from tasd.cli.export import export
 from tasd.cli.features import features
 from tasd.cli.matchers import matchers
+from tasd.cli.parsing import Command
 from tasd.cli.predict import predict
 from tasd.cli.prep import prep
 from tasd.cli.report import report
@@ -51,20 +52,20 @@ def main(
     """Options of tasd before any command."""
 
 
-app.command()(prep)
+app.command(cls=Command)(prep)
 app.add_typer(splits)
-app.command()(train)
-app.command()(evaluate)
-app.command()(features)
-app.command()(report)
-app.command()(predict)
-app.command("app")(serve)
-app.command()(export)
-app.command()(reproduce)
+app.command(cls=Command)(train)
+app.command(cls=Command)(evaluate)
+app.command(cls=Command)(features)
+app.command(cls=Command)(report)
+app.command(cls=Command)(predict)
+app.command("app", cls=Command)(serve)
+app.command(cls=Command)(export)
+app.command(cls=Command)(reproduce)
 app.add_typer(bench)
-app.command()(doctor)
-app.command()(check)
-app.command()(show)
-app.command()(matchers)
-app.command()(backbones)
-app.command()(demo)
+app.command(cls=Command)(doctor)
+app.command(cls=Command)(check)
+app.command(cls=Command)(show)
+app.command(cls=Command)(matchers)
+app.command(cls=Command)(backbones)
+app.command(cls=Command)(demo)

@@ -1,10 +1,11 @@
 """``tasd backbones``: the backbones, their sizes, and the weights that are at hand."""
 
-import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from tasd.cli.say import say, say_json
 
 if TYPE_CHECKING:
     from tasd.backbones import Backbone
@@ -48,16 +49,16 @@ def backbones(
         except UserError as error:  # a model of timm that is no backbone
             left_out.append(str(error))
     if as_json:
-        typer.echo(json.dumps([asdict(row) for row in rows], indent=2))
+        say_json([asdict(row) for row in rows], indent=2)
         return
     for line in _table(rows):
-        typer.echo(line)
+        say(line)
     for reason in left_out:
-        typer.echo(f"left out: {reason}")
+        say(f"left out: {reason}")
     if len(names) > MOST:
-        typer.echo(f"the first {MOST} of {len(names)}; a narrower pattern shows others")
+        say(f"the first {MOST} of {len(names)}; a narrower pattern shows others")
     if pattern is None:
-        typer.echo(_about_timm())
+        say(_about_timm())
 
 
 def _names(pattern: str | None) -> list[str]:

@@ -1,11 +1,16 @@
 """``tasd bench``: measure this machine beside the usual ways of the field."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from tasd.cli.checks import check_backbone, check_matcher
+from tasd.cli.options import device_called
+from tasd.cli.parsing import Command
+from tasd.cli.say import say_json
+from tasd.errors import Mistakes
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,16 +22,16 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Rounds = Annotated[int, typer.Option(help="Interleaved rounds; medians are printed.")]
+Rounds = Annotated[int, typer.Option(min=1, help="Interleaved rounds; medians are printed.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
-@app.command()
+@app.command(cls=Command)
 def prep(
     root: Annotated[Path, typer.Option(help="Folder of videos to measure with.")],
-    clips: Annotated[int, typer.Option(help="Number of these videos to use.")] = 8,
+    clips: Annotated[int, typer.Option(min=1, help="Number of these videos to use.")] = 8,
     videos: Annotated[
-        int, typer.Option(help="Number of videos that tasd prepares in a round.")
+        int, typer.Option(min=1, help="Number of videos that tasd prepares in a round.")
     ] = 240,
     rounds: Rounds = 5,
     as_json: Json = False,
@@ -38,7 +43,7 @@ def prep(
     _print(asdict(times), prep_table(times), as_json=as_json)
 
 
-@app.command()
+@app.command(cls=Command)
 def loader(
     store: Annotated[
         Path | None, typer.Option(help="Folder of the store; default: the only one.")
@@ -46,18 +51,23 @@ def loader(
     videos: Annotated[
         Path | None, typer.Option(help="Root of the store's videos; adds decord to the comparison.")
     ] = None,
-    size: Annotated[int, typer.Option(help="Side of the crop in pixels.")] = 224,
+    size: Annotated[int, typer.Option(min=32, help="Side of the crop in pixels.")] = 224,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    threads: Annotated[int, typer.Option(help="Threads or worker processes of each way.")] = 2,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Threads or worker processes of each way.")
+    ] = 2,
     rounds: Rounds = 5,
     as_json: Json = False,
 ) -> None:
     """Compare the loader with Pillow on .jpg files and decord."""
     from tasd.bench.loader import bench_loader, loader_table
     from tasd.home import only_store
+    from tasd.loader.encoded import check_crop
     from tasd.store import Store
 
+    device_called(device)
     with Store(store or only_store()) as opened:
+        check_crop(opened, size, option="--size")
         times = bench_loader(
             opened,
             videos=videos,
@@ -70,13 +80,13 @@ def loader(
     _print(asdict(times), loader_table(times), as_json=as_json)
 
 
-@app.command()
+@app.command(cls=Command)
 def step(
     backbone: Annotated[str, typer.Option(help="resnet50, mobilenet_v2 ...")] = "resnet50",
-    size: Annotated[int, typer.Option(help="Side of the crop in pixels.")] = 224,
-    way: Annotated[int, typer.Option(help="Classes of an episode.")] = 5,
-    shot: Annotated[int, typer.Option(help="Support videos of each class.")] = 1,
-    queries: Annotated[int, typer.Option(help="Query videos of each class.")] = 5,
+    size: Annotated[int, typer.Option(min=32, help="Side of the crop in pixels.")] = 224,
+    way: Annotated[int, typer.Option(min=2, help="Classes of an episode.")] = 5,
+    shot: Annotated[int, typer.Option(min=1, help="Support videos of each class.")] = 1,
+    queries: Annotated[int, typer.Option(min=1, help="Query videos of each class.")] = 5,
     precision: Annotated[str, typer.Option(help="auto, bf16 or float32.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     rounds: Rounds = 5,
@@ -90,6 +100,9 @@ def step(
     from tasd.bench.memory import bench_memory, memory_table
     from tasd.bench.step import Bench, bench_step, step_table
 
+    with Mistakes() as mistakes:
+        mistakes.of(device_called, device)
+        mistakes.of(check_backbone, backbone, "none", None)
     bench = Bench(backbone, size, way, shot, queries, precision, device, rounds)
     if memory:
         figures = bench_memory(bench)
@@ -100,23 +113,28 @@ def step(
         _print(asdict(times), step_table(times), as_json=as_json)
 
 
-@app.command()
+@app.command(cls=Command)
 def evaluate(
-    episodes: Annotated[int, typer.Option(help="Number of episodes.")] = 10_000,
-    shot: Annotated[int, typer.Option(help="Support videos of each class.")] = 1,
-    queries: Annotated[int, typer.Option(help="Query videos of each class.")] = 1,
+    episodes: Annotated[int, typer.Option(min=1, help="Number of episodes.")] = 10_000,
+    shot: Annotated[int, typer.Option(min=1, help="Support videos of each class.")] = 1,
+    queries: Annotated[int, typer.Option(min=1, help="Query videos of each class.")] = 1,
     matcher: Annotated[
         list[str] | None, typer.Option(help="Matcher, may be repeated; default: all.")
     ] = None,
     backbone: Annotated[str, typer.Option(help="Backbone of the network.")] = "resnet50",
-    size: Annotated[int, typer.Option(help="Side of the crop in pixels.")] = 224,
+    size: Annotated[int, typer.Option(min=32, help="Side of the crop in pixels.")] = 224,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    rounds: Annotated[int, typer.Option(help="Repetitions; medians are printed.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Repetitions; medians are printed.")] = 3,
     as_json: Json = False,
 ) -> None:
     """Compare cached features with the network in every episode."""
     from tasd.bench.evaluate import Bench, bench_evaluate, evaluate_table
 
+    with Mistakes() as mistakes:
+        mistakes.of(device_called, device)
+        mistakes.of(check_backbone, backbone, "none", None)
+        for name in matcher or ():
+            mistakes.of(check_matcher, name)
     bench = Bench(
         episodes=episodes,
         shot=shot,
@@ -134,6 +152,6 @@ def _print(data: Any, table: "Table", *, as_json: bool) -> None:
     from rich.console import Console
 
     if as_json:
-        typer.echo(json.dumps(data))
+        say_json(data)
     else:
         Console().print(table)

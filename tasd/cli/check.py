@@ -1,13 +1,12 @@
 """``tasd check``: compare the content of a store with its own hashes and sizes."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tasd.cli.say import say
+from tasd.cli.say import say, say_json
 
 
 def check(
@@ -20,7 +19,7 @@ def check(
 
     faults = check_store(store, deep=deep)
     if as_json:
-        typer.echo(json.dumps([asdict(fault) for fault in faults], indent=1))
+        say_json([asdict(fault) for fault in faults], indent=1)
     for fault in faults if not as_json else ():
         say(f"tasd: {fault}", err=True)
     if faults:

@@ -1,6 +1,5 @@
 """``tasd doctor``: report the installation, GPUs, decoder, stores and runs."""
 
-import json
 import os
 import platform
 import shutil
@@ -10,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from tasd.cli.say import say, say_json
 from tasd.errors import UserError
 from tasd.home import home
 
@@ -31,11 +31,11 @@ def doctor(
     """Report what is installed, GPUs, stores and runs."""
     findings = examine()
     if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        say_json([asdict(finding) for finding in findings], indent=2)
     else:
         for finding in findings:
             mark = {"ok": "ok     ", "note": "note   ", "missing": "MISSING"}[finding.verdict]
-            typer.echo(f"{mark}  {finding.what:<12} {finding.detail}")
+            say(f"{mark}  {finding.what:<12} {finding.detail}")
     raise typer.Exit(0 if healthy(findings) else 1)
 
 

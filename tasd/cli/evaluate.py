@@ -1,12 +1,12 @@
 """``tasd evaluate``: accuracy on classes that were not trained on."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tasd.cli.checks import check_backbone, check_store
 from tasd.cli.options import (
     CheckpointOption,
     CropOption,
@@ -28,7 +28,8 @@ from tasd.cli.options import (
     refuse,
     run_called,
 )
-from tasd.cli.say import say
+from tasd.cli.say import say, say_json
+from tasd.errors import Mistakes
 
 if TYPE_CHECKING:
     from tasd.evaluation.evaluate import Evaluated
@@ -114,40 +115,49 @@ def evaluate(
     from tasd.cli.options import seeds_of
     from tasd.config import EpisodeOptions
     from tasd.evaluation.candidates import of_features
-    from tasd.evaluation.episodes import EpisodeRequest
+    from tasd.evaluation.episodes import EpisodeRequest, check_shape
     from tasd.evaluation.evaluate import evaluate as score_candidate
+    from tasd.extraction.run import Extraction
 
-    if episodes_file is not None:
-        ignored = {
-            "episodes": episodes != 10_000,
-            "way": way,
-            "shot": shot,
-            "queries": queries != 1,
-            "seeds": seeds != "0",
-            "distinct_groups": distinct_groups,
-        }
-        refuse(_said(ignored), "has no effect with --episodes-file")
-    device = device_called(device)
-    how = extraction(network, split, matcher, precision, half, device)
-    how = replace(how, allow_overlap=allow_overlap)
+    ignored = {
+        "episodes": episodes != 10_000,
+        "way": way,
+        "shot": shot,
+        "queries": queries != 1,
+        "seeds": seeds != "0",
+        "distinct_groups": distinct_groups,
+    }
     given = backbone_options(weights, frames, crop, allow_pretrained_overlap)
     sources = {"run": run, "compare": compare, "features": features, "backbone": backbone}
-    _refuse_contradictions(how, sources, given, store=store, checkpoint=checkpoint)
-    if no_floor and run is None:  # there is a floor of one run alone
-        for name in _said(sources):
-            refuse(["no_floor"], f"has no effect with --{name}")
     untrained = features is not None or backbone is not None
-    runs = [] if untrained else [run_called(path) for path in compare or (run,)]
-    # Two runs are compared on the episodes of the first.
-    trained = runs[0].config().episode if runs else EpisodeOptions()
-    request = EpisodeRequest(
-        way=way or trained.way,
-        shot=shot or trained.shot,
-        queries=queries,
-        count=episodes,
-        distinct_groups=distinct_groups,
-        file=episodes_file,
-    )
+    with Mistakes() as mistakes:
+        if episodes_file is not None:
+            mistakes.of(refuse, _said(ignored), "has no effect with --episodes-file")
+        device = mistakes.of(device_called, device) or "cpu"
+        found = mistakes.of(extraction, network, split, matcher, precision, half, device)
+        how = replace(found or Extraction(), allow_overlap=allow_overlap)
+        each = (0,) if episodes_file else mistakes.of(seeds_of, seeds) or ()
+        mistakes.of(_refuse_contradictions, how, sources, given, store=store, checkpoint=checkpoint)
+        if no_floor and run is None:  # there is a floor of one run alone
+            for name in _said(sources):
+                mistakes.of(refuse, ["no_floor"], f"has no effect with --{name}")
+        called = [] if untrained else [mistakes.of(run_called, path) for path in compare or (run,)]
+        runs = [one for one in called if one is not None]
+        # Two runs are compared on the episodes of the first.
+        trained = runs[0].config().episode if runs else EpisodeOptions()
+        request = EpisodeRequest(
+            way=trained.way if way is None else way,
+            shot=trained.shot if shot is None else shot,
+            queries=queries,
+            count=episodes,
+            distinct_groups=distinct_groups,
+            file=episodes_file,
+        )
+        mistakes.of(check_shape, request)
+        if backbone is not None:
+            mistakes.of(check_backbone, backbone, weights, None)
+            if found is not None:
+                mistakes.of(check_store, store, split, request)
     candidates = [
         candidate_of_run(
             one,
@@ -169,7 +179,6 @@ def evaluate(
                 plain, split=how.split, matcher=compared, store=store, request=request
             )
         ]
-    each = (0,) if episodes_file else seeds_of(seeds)
     score = partial(
         score_candidate, request=request, allow_overlap=allow_overlap, batch=batch, device=device
     )
@@ -245,6 +254,6 @@ def _write_and_print(every: "list[list[Evaluated]]", out: Path | None, *, as_jso
         if not as_json:
             say("" if path is None else f"result: {path}\n")
     if as_json:
-        typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents))
+        say_json(documents[0] if len(documents) == 1 else documents)
     elif len(every) > 1:
         say("\n".join(over_seeds(every)))

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from tasd.cli.say import say
+
 
 def export(
     run: Annotated[
@@ -40,6 +42,6 @@ def export(
         for shot in sorted({1, episode.shot, 5}):
             trained, _ = threshold_for(trained, way=episode.way, shot=shot, store=store)
         for threshold in trained.thresholds:
-            typer.echo(threshold.summary, err=True)
+            say(threshold.summary, err=True)
     for path in write_export(trained, out or trained.path / "export"):
-        typer.echo(f"{path}  {path.stat().st_size / 1000:,.0f} kB")
+        say(f"{path}  {path.stat().st_size / 1000:,.0f} kB")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tasd.cli.checks import check_backbone
 from tasd.cli.options import (
     CheckpointOption,
     CropOption,
@@ -26,6 +27,7 @@ from tasd.cli.options import (
     run_called,
 )
 from tasd.cli.say import say
+from tasd.errors import Mistakes
 
 if TYPE_CHECKING:
     from tasd.extraction.run import Extraction
@@ -68,20 +70,26 @@ def features(
     """
     from dataclasses import replace
 
-    where = device_called(device)
-    how = extraction(network, split, None, precision, half, where)
-    how = replace(how, maps=maps, allow_overlap=True)  # computed only, not tested
     given = backbone_options(weights, frames, crop, allow_pretrained_overlap)
+    of_run = {"run": run, "checkpoint": checkpoint, "maps": maps}
+    with Mistakes() as mistakes:
+        where = mistakes.of(device_called, device) or "cpu"
+        found = mistakes.of(extraction, network, split, None, precision, half, where)
+        if backbone is None:
+            options = [*given, *(["out"] if out else [])]
+            mistakes.of(refuse, options, "is an option for --backbone")
+            called = mistakes.of(run_called, run)
+        else:
+            options = [name for name, value in of_run.items() if value]
+            mistakes.of(refuse, options, "is an option for runs, not for --backbone")
+            mistakes.of(check_backbone, backbone, weights, None)
+    assert found is not None
+    how = replace(found, maps=maps, allow_overlap=True)  # computed only, not tested
     if backbone is None:
-        refuse([*given, *(["out"] if out else [])], "is an option for --backbone")
-        candidate = candidate_of_run(run_called(run), how, store=store, checkpoint=checkpoint)
+        assert called is not None
+        candidate = candidate_of_run(called, how, store=store, checkpoint=checkpoint)
         made = dict(candidate.features)
     else:
-        of_run = {"run": run, "checkpoint": checkpoint, "maps": maps}
-        refuse(
-            [name for name, value in of_run.items() if value],
-            "is an option for runs, not for --backbone",
-        )
         made = {backbone: _pooled(backbone, given, how, store, out)}
     for name, file in made.items():
         size = " x ".join(str(side) for side in file.features.shape)

@@ -1,11 +1,12 @@
 """``tasd matchers``: the matchers, which compare videos."""
 
-import json
 import textwrap
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
+
+from tasd.cli.say import say, say_json
 
 
 def matchers(
@@ -16,14 +17,12 @@ def matchers(
 
     if as_json:
         document = {name: _described(name) for name in MATCHERS}
-        typer.echo(json.dumps(document, indent=2))
+        say_json(document, indent=2)
         return
     width = max(map(len, MATCHERS))
     for name in MATCHERS:
-        typer.echo("\n".join(_lines(name, _described(name), width=width)))
-    typer.echo(
-        "for the distillation of this paper add --set distill=tasd; the recipe tasd has it on"
-    )
+        say("\n".join(_lines(name, _described(name), width=width)))
+    say("for the distillation of this paper add --set distill=tasd; the recipe tasd has it on")
 
 
 def _described(name: str) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tasd.errors import UserError
+from tasd.cli.say import say
+from tasd.errors import Mistakes, UserError
 
 if TYPE_CHECKING:
     from tasd.evaluation.candidates import Candidate
@@ -87,16 +88,24 @@ def extraction(
     device: str,
 ) -> "Extraction":
     """Return the settings of an extraction from the options of a command. Raises `UserError`."""
+    from tasd.cli.checks import check_matcher
     from tasd.extraction.run import Extraction
     from tasd.registry import pick
+    from tasd.store.format import SPLIT_NAMES
 
     networks = {"both": (), "student": ("student",), "teacher": ("teacher",)}
     precisions: dict[str, Literal["bf16", "float32"]] = {"bf16": "bf16", "float32": "float32"}
+    with Mistakes() as mistakes:
+        mistakes.of(check_matcher, matcher)
+        mistakes.of(pick, dict.fromkeys(SPLIT_NAMES), split, what="split")
+        mistakes.of(pick, networks, network, what="network")
+        if precision is not None:
+            mistakes.of(pick, precisions, precision, what="precision")
     return Extraction(
         split=split,
-        networks=pick(networks, network, what="network"),
+        networks=networks[network],
         matcher=matcher,
-        precision=None if precision is None else pick(precisions, precision, what="precision"),
+        precision=None if precision is None else precisions[precision],
         half=half,
         device=device,
     )
@@ -125,9 +134,10 @@ def pooling(backbone: str, given: dict[str, Any], how: "Extraction") -> "Pooling
 
 
 def refuse(options: Iterable[str], why: str) -> None:
-    """Raise `UserError` for the first of ``options``, names as of Python, if there is any."""
-    for name in options:
-        raise UserError(f"--{name.replace('_', '-')} {why}; leave it out")
+    """Raise `UserError` for each of ``options``, names as of Python, if there is any."""
+    with Mistakes() as mistakes:
+        for name in options:
+            mistakes.add(UserError(f"--{name.replace('_', '-')} {why}; leave it out"))
 
 
 def run_called(path: Path | None) -> "Run":
@@ -137,7 +147,7 @@ def run_called(path: Path | None) -> "Run":
     run = newest() if path is None else Run(path)
     run.config()  # raises for a folder that is not a run
     if path is None:
-        typer.echo(f"the newest run with a best checkpoint: {run.path}", err=True)
+        say(f"the newest run with a best checkpoint: {run.path}", err=True)
     return run
 
 

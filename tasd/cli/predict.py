@@ -1,6 +1,5 @@
 """``tasd predict``: labels for a person's own clips, from a few examples of each class."""
 
-import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +15,9 @@ from tasd.cli.options import (
     RunStoreOption,
     WeightsOption,
 )
+from tasd.cli.say import say, say_json
+from tasd.errors import Mistakes
+from tasd.foreign import remark
 
 if TYPE_CHECKING:
     from tasd.predict import Answer, FewShotRecognizer
@@ -98,24 +100,37 @@ def predict(
     from tasd.predict.answer import smallest_margins
     from tasd.predict.arrivals import find_clips
     from tasd.predict.choice import choose
+    from tasd.predict.export import is_export
+    from tasd.predict.reading import check_support
     from tasd.predict.recognizer import FewShotRecognizer
     from tasd.predict.trained import on_device
+    from tasd.predict.untrained import check_options
+    from tasd.runs.folder import Run
 
-    windows = _windows(window, stride, timeline, watch)
-    clips = find_clips(videos or [])
     others = {"--watch": watch, "--window": window, "--reject": reject, "--suggest": suggest}
     others |= {"--save-support": save_support, "--json": as_json, "--csv": as_csv}
-    change = check_change(learn, forget or [], clips, others)
-    if not change:
-        _check(clips, watch, as_json=as_json, as_csv=as_csv, alone=save_support is not None)
-        _check_suggest(suggest, window, watch)
+    with Mistakes() as mistakes:
+        where = mistakes.of(pick_device, device)
+        windows = mistakes.of(_windows, window, stride, timeline, watch)
+        clips = find_clips(videos or [])
+        change = mistakes.of(check_change, learn, forget or [], clips, others)
+        if change is False:
+            alone = save_support is not None or learn is not None or bool(forget)
+            mistakes.of(_check, clips, watch, as_json=as_json, as_csv=as_csv, alone=alone)
+            mistakes.of(_check_suggest, suggest, window, watch)
+            mistakes.of(check_support, support)
+        if backbone is not None:
+            mistakes.of(check_options, backbone, weights=weights or "imagenet", matcher=matcher)
+        if run is not None and not is_export(run):
+            mistakes.of(Run(run).config)
+    assert where is not None
     chosen = choose(run=run, backbone=backbone, weights=weights, matcher=matcher, store=store)
     if chosen.reason:
-        _say(chosen.reason)
+        remark(chosen.reason)
     if chosen.network.model.matcher.transductive:
-        _say("the matcher was trained transductive; here each clip is scored alone")
+        remark("the matcher was trained transductive; here each clip is scored alone")
     recognizer = FewShotRecognizer.on_network(
-        on_device(chosen.network, pick_device(device)),
+        on_device(chosen.network, where),
         **chosen.parameters(),
         reject=reject,
         store=store,
@@ -130,7 +145,7 @@ def predict(
         return
     _fit(recognizer, support)
     if save_support is not None:
-        _say(f"support: {recognizer.save_support(save_support)}")
+        remark(f"support: {recognizer.save_support(save_support)}")
         if not clips and watch is None:
             return
     if watch is not None:
@@ -147,13 +162,13 @@ def predict(
     if not as_csv:
         _print(recognizer, found, seconds=seconds, as_json=as_json)
     each = f", {seconds / len(clips):.2f} s each" if len(clips) > 1 else ""
-    _say(f"{len(clips)} clip{'s' if each else ''} in {seconds:.1f} s{each}")
+    remark(f"{len(clips)} clip{'s' if each else ''} in {seconds:.1f} s{each}")
     if not any(answer.scores for answer in found):
         raise typer.Exit(1)
     if timeline is not None:
         from tasd.predict.timeline import draw_timeline
 
-        _say(f"timeline: {draw_timeline(recognizer.classes_.tolist(), found, timeline)}")
+        remark(f"timeline: {draw_timeline(recognizer.classes_.tolist(), found, timeline)}")
 
 
 def _windows(
@@ -208,15 +223,15 @@ def _fit(recognizer: "FewShotRecognizer", support: Path) -> None:
     began = time.monotonic()
     recognizer.fit(support)
     for path, problem in recognizer.problems_.items():
-        _say(f"left out of the support: {path}: {problem}")
+        remark(f"left out of the support: {path}: {problem}")
     counts = [len(paths) for paths in recognizer.support_.values()]
     shots = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
-    _say(
+    remark(
         f"{len(counts)} classes of {shots} clips, features of {recognizer.cache_hits_} of "
         f"{sum(counts)} from the cache, {time.monotonic() - began:.1f} s"
     )
     if recognizer.threshold_ is not None:
-        _say(recognizer.threshold_.summary)
+        remark(recognizer.threshold_.summary)
 
 
 def _watch(recognizer: "FewShotRecognizer", folder: Path, *, as_json: bool, as_csv: bool) -> None:
@@ -225,7 +240,7 @@ def _watch(recognizer: "FewShotRecognizer", folder: Path, *, as_json: bool, as_c
     from tasd.training.signals import StopSignals
 
     line_format = _line_format(recognizer, as_json=as_json, as_csv=as_csv)
-    _say(f"watching {folder}; Ctrl-C stops")
+    remark(f"watching {folder}; Ctrl-C stops")
     with StopSignals() as stop:
         for clips in watch_folder(folder, stop=lambda: bool(stop.exit_code)):
             for _ in _printed(recognizer.answers(clips), line_format):
@@ -244,7 +259,7 @@ def _line_format(recognizer: "FewShotRecognizer", *, as_json: bool, as_csv: bool
 def _printed(answers: "Iterable[Answer]", line_format: "AnswerFormat") -> "Iterator[Answer]":
     """Print each answer as soon as it is known, and pass it on."""
     for answer in answers:
-        typer.echo(line_format(answer), nl=False)
+        say(line_format(answer).removesuffix("\n"))
         yield answer
 
 
@@ -256,11 +271,11 @@ def _print(
 
     if as_json:
         document = predictions_document(recognizer, found, seconds=seconds)
-        typer.echo(json.dumps(document, indent=1))
+        say_json(document, indent=1)
     elif any(answer.span is not None for answer in found):
-        typer.echo("\n".join(segment_lines(found)))
+        say("\n".join(segment_lines(found)))
     else:
-        typer.echo("\n".join(table_lines(recognizer.classes_.tolist(), found)))
+        say("\n".join(table_lines(recognizer.classes_.tolist(), found)))
 
 
 def _with_progress(answers: "Iterator[Answer]", clips: list[Path]) -> "Iterator[Answer]":
@@ -275,7 +290,3 @@ def _with_progress(answers: "Iterator[Answer]", clips: list[Path]) -> "Iterator[
         return int(new)
 
     return track(answers, total=len(clips), what="labels", unit="clips", count=count)
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
+from tasd.cli.say import say
+from tasd.foreign import remark
 
 if TYPE_CHECKING:
     from tasd.predict import FewShotRecognizer
@@ -50,24 +51,24 @@ def learn_class(
         before = _classes(recognizer)
         recognizer.partial_fit([clip.absolute() for clip in clips], [name] * len(clips))
         for path, problem in recognizer.problems_.items():
-            _say(f"not learnt: {path}: {problem}")
+            remark(f"not learnt: {path}: {problem}")
         recognizer.save_support(support)
         for clip in clips:
             if str(clip.absolute()) not in recognizer.problems_:
                 was = before.get(clip.absolute())
                 moved = f", no longer of {was}" if was not in (None, name) else ""
-                typer.echo(f"{clip} is an example of {name}{moved}")
+                say(f"{clip} is an example of {name}{moved}")
         return
     readable = []
     for found in recognizer.features_of(clips, keep=True):
         if found.features is None:
-            _say(f"not learnt: {found.path}: {found.problem}")
+            remark(f"not learnt: {found.path}: {found.problem}")
         else:
             readable.append(found.path)
     if not readable:
         raise UserError(f"no clip can be learnt as {name!r}; name clips that can be read")
     for line in learn_clips(support, name, readable):
-        typer.echo(line)
+        say(line)
 
 
 def forget_all(recognizer: "FewShotRecognizer", support: Path, names: list[str]) -> None:
@@ -80,7 +81,7 @@ def forget_all(recognizer: "FewShotRecognizer", support: Path, names: list[str])
         if not support.is_dir():
             raise UserError(f"the support {support} is not a folder; name the one to change")
         for name in names:
-            typer.echo(forget_example(support, name))
+            say(forget_example(support, name))
         return
     recognizer.partial_fit(support)
     for name in names:
@@ -90,7 +91,7 @@ def forget_all(recognizer: "FewShotRecognizer", support: Path, names: list[str])
             recognizer.forget(clips=[name])
         if not len(recognizer.classes_):
             raise UserError(f"nothing would be left in {support}; delete the file if you mean that")
-        typer.echo(f"{name} is no longer in {support}")
+        say(f"{name} is no longer in {support}")
     recognizer.save_support(support)
 
 
@@ -99,7 +100,3 @@ def _classes(recognizer: "FewShotRecognizer") -> dict[Path, str]:
         return {}
     support = recognizer.support_
     return {clip.absolute(): name for name, clips in support.items() for clip in clips}
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)

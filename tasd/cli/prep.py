@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+from tasd.cli.say import say_json
+from tasd.errors import Mistakes
+
 
 class ResizeChoice(enum.StrEnum):
     """Choices of ``--resize``."""
@@ -85,8 +88,6 @@ def prep(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Decode each video of a data set once; report every lost video."""
-    import json
-
     from prep.archives.find import root_folder
     from prep.clip import frame_settings
     from prep.cluster import processors
@@ -95,22 +96,31 @@ def prep(
     from prep.prepare import prepare
     from prep.progress import ProgressBar
     from prep.shard import PrepSettings
-    from prep.sources import find_sources, make_split_rule
+    from prep.sources import check_places, find_sources, make_split_rule
     from prep.table import print_report
     from tasd.datasets import DATASETS
     from tasd.home import default_store
     from tasd.registry import pick
 
-    kind = pick(DATASETS, dataset, what="data set")
-    chosen = frame_settings(frames=frames, fps=fps, resize=resize.value, size=size)
     counts = {"train": train_classes, "val": val_classes, "test": test_classes}
-    rule = make_split_rule(kind, counts=counts, file=split_file, seed=split_seed)
+    with Mistakes() as mistakes:
+        kind = mistakes.of(pick, DATASETS, dataset, what="data set")
+        chosen = mistakes.of(frame_settings, frames=frames, fps=fps, resize=resize.value, size=size)
+        tool = mistakes.of(find_ffmpeg, ffmpeg)
+        mistakes.of(check_places, root, [*(list_ or []), *filter(None, [labels, split_file])])
+        if kind is not None:
+            rule = mistakes.of(
+                make_split_rule, kind, counts=counts, file=split_file, seed=split_seed
+            )
+    assert kind is not None
+    assert chosen is not None
+    assert tool is not None
     settings = PrepSettings(
         root=root_folder(root).absolute(),
         store=(store or default_store(dataset)).absolute(),
         dataset=dataset,
         frame_settings=chosen,
-        tool=find_ffmpeg(ffmpeg),
+        tool=tool,
         limits=Limits(seconds=seconds, memory_mib=memory_mib),
     )
     with ProgressBar() as bar:
@@ -134,7 +144,7 @@ def prep(
             shard_mib=shard_mib,
         )
     if as_json:
-        typer.echo(json.dumps({"store": str(settings.store), **report.as_json()}, indent=1))
+        say_json({"store": str(settings.store), **report.as_json()}, indent=1)
     else:
         print_report(report, settings.store)
     if strict and report.losses:

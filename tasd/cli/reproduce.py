@@ -1,13 +1,13 @@
 """``tasd reproduce``: a table of the paper, run by run."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from tasd.cli.say import say
-from tasd.cli.train import SETTINGS
+from tasd.cli.say import say, say_json
+from tasd.cli.train import SETTINGS, settings_of
+from tasd.errors import Mistakes
 
 
 def reproduce(
@@ -74,20 +74,35 @@ def reproduce(
     }
     from rich.console import Console
 
-    from tasd.config import parse_setting
+    from tasd import recipes
+    from tasd.device import pick_device
     from tasd.foreign import clean_lines, path_part
     from tasd.home import only_store
+    from tasd.recipes.settings import accepted
     from tasd.report.tables import text as table_text
     from tasd.reproduce.rows import RowRequest, keep_checkpoints, rows_of
     from tasd.reproduce.study import Study, list_runs, run_study
     from tasd.runs.folder import runs_folder
     from tasd.store import Store
+    from tasd.training.mistakes import refuse_mistakes
 
-    settings = [(SETTINGS[name], value) for name, value in given.items()]
-    settings += [parse_setting(text) for text in set_ or []]
     console = Console(stderr=True)
-    with Store(store or only_store()) as opened:
-        rows = rows_of(table, RowRequest(opened.dataset, shot, recipe, settings, only or ()))
+    with Mistakes() as mistakes:
+        mistakes.of(pick_device, device)
+        settings = settings_of(given, set_ or [], mistakes)
+        there = mistakes.of(lambda: Store(store or only_store()))
+        dataset = "folder" if there is None else there.dataset
+        request = RowRequest(dataset, shot, recipe, settings, only or ())
+        rows = mistakes.of(rows_of, table, request)
+        if rows is None:  # the rest is checked without what was wrong
+            base = recipes.make("tasd", dataset=dataset, shot=1)
+            config = recipes.change(base, accepted(base, settings))
+            mistakes.of(refuse_mistakes, config, there)
+        for row in rows or ():
+            mistakes.of(refuse_mistakes, row.config, there)
+    assert rows is not None
+    assert there is not None
+    with there as opened:
         task = f"{rows[0].config.episode.way}w{shot}s"
         study = Study(
             table=table,
@@ -102,14 +117,17 @@ def reproduce(
         )
         listing = list_runs(study)
         if dry_run:
-            typer.echo(json.dumps(listing.document) if as_json else "\n".join(listing.lines))
+            if as_json:
+                say_json(listing.document)
+            else:
+                say("\n".join(listing.lines))
             return
         console.print(
             clean_lines("\n".join(listing.lines)), highlight=False, markup=False, soft_wrap=True
         )
         result = run_study(study, console)
     if as_json:
-        typer.echo(json.dumps(result.document))
+        say_json(result.document)
     else:
         say("\n".join(map(table_text, result.tables)))
     for name, message in result.failed.items():

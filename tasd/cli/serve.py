@@ -12,7 +12,10 @@ from tasd.cli.options import (
     DeviceOption,
     RunStoreOption,
     WeightsOption,
+    device_called,
 )
+from tasd.cli.say import say
+from tasd.errors import Mistakes
 
 
 def serve(
@@ -47,18 +50,26 @@ def serve(
     from tasd.app.serve import serve as run_server
     from tasd.app.session import Session
     from tasd.predict.choice import choose
+    from tasd.predict.reading import check_support
+    from tasd.predict.untrained import check_options
 
+    with Mistakes() as mistakes:
+        mistakes.of(device_called, device)
+        if backbone is not None:
+            mistakes.of(check_options, backbone, weights=weights or "imagenet", matcher=matcher)
+        if support is not None:
+            mistakes.of(check_support, support)
     bound, allowed = bind(host, port)
     chosen = choose(run=run, backbone=backbone, weights=weights, matcher=matcher, store=store)
     if chosen.reason:
-        typer.echo(chosen.reason, err=True)
+        say(chosen.reason, err=True)
     engine = Engine(chosen, device=device, store=store)
     session = Session(engine, SessionFolder())
     try:
         if support is not None:
             for path, problem in load_folder(session, support).items():
-                typer.echo(f"left out of the support: {path}: {problem}", err=True)
-        code = run_server(session, bound, allowed, open_page=open_page, say=typer.echo)
+                say(f"left out of the support: {path}: {problem}", err=True)
+        code = run_server(session, bound, allowed, open_page=open_page, say=say)
     finally:
         session.close()
     raise typer.Exit(code)

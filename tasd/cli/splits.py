@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tasd.cli.parsing import Command
+from tasd.cli.say import say, say_json
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -21,7 +24,7 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
-@app.command()
+@app.command(cls=Command)
 def show(
     dataset: Annotated[
         str | None,
@@ -41,10 +44,10 @@ def show(
     _print_table(["classes of", "train", "val", "test"], counts)
     if dataset:
         for split, classes in splits[dataset].items():
-            typer.echo(f"\n{split} ({len(classes)}): {', '.join(classes)}")
+            say(f"\n{split} ({len(classes)}): {', '.join(classes)}")
 
 
-@app.command()
+@app.command(cls=Command)
 def fetch(
     dataset: Annotated[str, typer.Argument(help="kinetics, the only data set with such lists.")],
     url: Annotated[
@@ -58,10 +61,10 @@ def fetch(
     if dataset != "kinetics":
         raise UserError(f"{dataset!r} has no lists to fetch; only kinetics has some")
     for split, path in fetch_cmn_lists(base_url=url or CMN_URL).items():
-        typer.echo(f"{split}: {path}")
+        say(f"{split}: {path}")
 
 
-@app.command()
+@app.command(cls=Command)
 def check(
     dataset: Annotated[
         str,
@@ -125,7 +128,7 @@ def _listed(
     if not paths and dataset.name == "kinetics":
         paths = list(cached_cmn_lists().values())
         if len(paths) < 3:
-            typer.echo(
+            say(
                 "Without CMN's lists missing videos cannot be counted; "
                 "download the lists with tasd splits fetch kinetics",
                 err=True,
@@ -135,7 +138,7 @@ def _listed(
         line
         for path in paths
         for line in read_list(
-            dataset, path, root=root, labels=labels, say=lambda text: typer.echo(text, err=True)
+            dataset, path, root=root, labels=labels, say=lambda text: say(text, err=True)
         )
     ]
     return list(dict.fromkeys(lines)) if paths else None
@@ -174,7 +177,7 @@ def _print_rows(
     _print_table(header, [_cells(row) for row in rows])
     for split, (found, wanted) in totals(rows).items():
         count = f"{found:,} of {wanted:,} videos" if listed else f"{found:,} videos"
-        typer.echo(f"{split or 'in no split'}: {count}")
+        say(f"{split or 'in no split'}: {count}")
     shown = {row.class_name for row in rows}
     _print_problems([p for p in [*problems, *selection.problems] if p.path not in shown])
 
@@ -186,9 +189,9 @@ def _print_problems(problems: "Sequence[Problem]", most: int = 5) -> None:
     for kind in sorted({problem.kind for problem in problems}):
         same = [problem for problem in problems if problem.kind == kind]
         for problem in same[:most]:
-            typer.echo(clean(f"{kind}: {problem.path}: {problem.reason}"), err=True)
+            say(clean(f"{kind}: {problem.path}: {problem.reason}"), err=True)
         if len(same) > most:
-            typer.echo(f"{kind}: and {len(same) - most} more", err=True)
+            say(f"{kind}: and {len(same) - most} more", err=True)
 
 
 def _cells(row: "Presence") -> list[object]:
@@ -214,6 +217,5 @@ def _print_table(header: list[str], rows: list[list[Any]]) -> None:
 
 
 def _print_json(content: object) -> None:
-    import json
 
-    typer.echo(json.dumps(content, indent=1, ensure_ascii=False))
+    say_json(content, indent=1)

@@ -1,9 +1,14 @@
 """``tasd train``: options -> config, store and run."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from tasd.cli.say import say
+from tasd.errors import Mistakes
+from tasd.registry import OPTIONS, SettingName
 
 if TYPE_CHECKING:
     from tasd.config import Config
@@ -11,19 +16,8 @@ if TYPE_CHECKING:
     from tasd.store import Store
 
 # Options, and the setting that each one replaces.
-SETTINGS = {
-    "way": "episode.way",
-    "shot": "episode.shot",
-    "queries": "episode.queries",
-    "episodes": "training.episodes",
-    "episodes_per_step": "training.episodes_per_step",
-    "seed": "training.seed",
-    "backbone": "network.backbone",
-    "weights": "network.weights",
-    "matcher": "matcher.name",
-    "crop": "data.crop",
-    "loader": "data.loader",
-    "precision": "training.precision",
+SETTINGS: dict[str, SettingName] = {
+    name.typed.removeprefix("--").replace("-", "_"): name for name in OPTIONS.values()
 }
 
 
@@ -74,6 +68,10 @@ def train(
     on_nonfinite: Annotated[
         str, typer.Option(help="'stop', or 'skip N': tolerate N steps whose loss is not finite.")
     ] = "stop",
+    no_verify: Annotated[
+        bool,
+        typer.Option("--no-verify", help="Do not compare the store with its digests meanwhile."),
+    ] = False,
     allow_pretrained_overlap: Annotated[
         bool,
         typer.Option(help="Accept weights whose training classes contain the test classes."),
@@ -90,23 +88,32 @@ def train(
     }
     import sys
 
-    from tasd.config import parse_setting
+    from tasd.device import pick_device
     from tasd.runs.folder import Run, new_path
     from tasd.training.loop import train as run_training
+    from tasd.training.mistakes import refuse_mistakes
 
-    overrides = [(SETTINGS[name], value) for name, value in given.items()]
-    overrides += [parse_setting(text) for text in set_ or []]
-    if allow_pretrained_overlap:
-        overrides.append(("network.allow_pretrained_overlap", True))
-    if on_nonfinite != "stop":
-        overrides.append(("training.skip_nonfinite", _tolerated(on_nonfinite)))
-    if resume is not None:
-        run, checkpoint, config = _resumed(resume, given, set_ or [])
-        opened = _open(store, features or config.data.features)
-    else:
-        opened = _open(store, features)
-        config = _config(recipe, opened, shot, overrides)
-        run, checkpoint = Run(out or new_path(config)), None
+    with Mistakes() as mistakes:
+        mistakes.of(pick_device, device)
+        tolerated = mistakes.of(_tolerated, on_nonfinite)
+        if resume is not None:
+            resumed = mistakes.of(_resumed, resume, given, set_ or [])
+            if resumed is not None:
+                run, checkpoint, config = resumed
+                opened = mistakes.of(_open, store, features or config.data.features)
+        else:
+            overrides = settings_of(given, set_ or [], mistakes)
+            if allow_pretrained_overlap:
+                overrides.append(("network.allow_pretrained_overlap", True))
+            if tolerated:
+                overrides.append(("training.skip_nonfinite", tolerated))
+            opened = mistakes.of(_open, store, features)
+            config = _config(recipe, opened, shot, overrides, mistakes)
+            run, checkpoint = Run(out or new_path(config)), None
+            if out is not None:
+                mistakes.of(run.refuse_others)
+            mistakes.of(refuse_mistakes, config, opened)
+    assert opened is not None
     trained = run_training(
         config,
         opened,
@@ -114,30 +121,53 @@ def train(
         device=device,
         resume=checkpoint,
         numbered=resume is None and out is None,
+        verify=not no_verify,
         command=sys.argv,
     )
     raise typer.Exit(trained.exit_code)
 
 
+def settings_of(
+    given: Mapping[str, Any], texts: Sequence[str], mistakes: Mistakes
+) -> list[tuple[str, Any]]:
+    """Return the settings of options and of ``--set``, each with the name that was typed.
+
+    given: values by the names of `SETTINGS`. Of a ``--set`` that cannot be read a mistake is kept.
+    """
+    from tasd.recipes.settings import parse_setting
+
+    found: list[tuple[str, Any]] = [(SETTINGS[name], value) for name, value in given.items()]
+    parsed = [mistakes.of(parse_setting, text) for text in texts]
+    return found + [setting for setting in parsed if setting is not None]
+
+
 def _config(
     recipe: str,
-    opened: "Store | FeatureStore",
+    opened: "Store | FeatureStore | None",
     shot: int,
     overrides: list[tuple[str, Any]],
+    mistakes: Mistakes,
 ) -> "Config":
+    """Return the config; where something is wrong with it, one without that and a mistake more."""
     from tasd import recipes
     from tasd.features.store import FeatureStore
+    from tasd.recipes.settings import accepted
     from tasd.training.frozen import on_features
 
     whole = [setting for setting in overrides if setting[0] == "distill"]
-    config = recipes.make(recipe, dataset=opened.dataset, shot=shot, settings=whole)
+    dataset = "folder" if opened is None else opened.dataset
+    config = mistakes.of(recipes.make, recipe, dataset=dataset, shot=max(1, shot), settings=whole)
+    if config is None:
+        config = recipes.make("tasd", dataset=dataset, shot=max(1, shot))
     if isinstance(opened, FeatureStore):
         config = on_features(config, opened)
-        typer.echo(
+        say(
             "frozen backbone: encoder and matcher learn from cached features; of the distillation "
             "only Eq. 2 is left, where the recipe has it"
         )
-    return recipes.change(config, [setting for setting in overrides if setting[0] != "distill"])
+    single = [setting for setting in overrides if setting[0] != "distill"]
+    changed = mistakes.of(recipes.change, config, single)
+    return recipes.change(config, accepted(config, single)) if changed is None else changed
 
 
 def _open(store: Path | None, features: str | Path | None) -> "Store | FeatureStore":
@@ -160,11 +190,12 @@ def _resumed(path: Path, given: dict[str, Any], settings: list[str]) -> Any:
     from tasd.runs.checkpoint import peek
     from tasd.runs.folder import Run
 
-    named = sorted(given.keys() - {"shot"}) + [f"set {text}" for text in settings]
+    named = sorted(name.replace("_", "-") for name in given.keys() - {"shot"})
+    named += [f"set {text}" for text in settings]
     if named:
         raise UserError(
-            f"--resume {path} keeps the settings of that run; leave out --{named[0]}, or start a "
-            "new run without --resume"
+            f"--resume {path} keeps the settings of that run; leave out "
+            f"{', '.join(f'--{name}' for name in named)}, or start a new run without --resume"
         )
     if path.is_dir() or not path.exists():
         run = Run(path)
@@ -179,6 +210,8 @@ def _resumed(path: Path, given: dict[str, Any], settings: list[str]) -> Any:
 def _tolerated(text: str) -> int:
     from tasd.errors import UserError
 
+    if text == "stop":
+        return 0
     word, _, number = text.partition(" ")
     if word != "skip" or not number.strip().isdigit():
         raise UserError(f"--on-nonfinite {text!r}: use 'stop', or 'skip N' with a number N")

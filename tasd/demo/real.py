@@ -23,6 +23,7 @@ from tasd.demo.sheet import Strip, contact_sheet
 from tasd.device import pick_device
 from tasd.errors import UserError
 from tasd.files import replacing
+from tasd.foreign import clean
 from tasd.predict.answer import Answer
 from tasd.predict.recognizer import FewShotRecognizer
 
@@ -76,7 +77,7 @@ def real_demo(out: Path, *, device: str, console: Console) -> list[Labelled]:
             f"{out / PICTURE} cannot be written ({error.strerror or error}); name another folder "
             "with --out"
         ) from None
-    console.print(str(out / PICTURE), highlight=False, soft_wrap=True)
+    console.print(clean(out / PICTURE), highlight=False, markup=False, soft_wrap=True)
     return labelled
 
 

@@ -17,12 +17,14 @@ from prep.progress import ProgressBar
 from prep.shard import PrepSettings
 from prep.sources import find_sources, make_split_rule
 from tasd import recipes
-from tasd.config import Config, replace
+from tasd.config import Config
 from tasd.datasets import DATASETS
 from tasd.demo.folder import FULL, QUICK, DemoFolder, Scale, opened
 from tasd.demo.generate import FRAMES, SIDE, SPLIT_FILE, generate
 from tasd.demo.outcome import Outcome, read_outcome, table, test_network
 from tasd.device import pick_device
+from tasd.foreign import clean
+from tasd.recipes.settings import replace
 from tasd.runs import checkpoint
 from tasd.runs.folder import Run
 from tasd.store import Store
@@ -50,7 +52,9 @@ def demo(
     with opened(out, seed=seed, quick=quick, scale=scale) as folder:
         began = time.monotonic()
         if folder.outcome.exists():
-            console.print(f"{out} holds the whole of this demo:", highlight=False)
+            console.print(
+                f"{clean(out)} holds the whole of this demo:", highlight=False, markup=False
+            )
             outcome = read_outcome(folder)
         else:
             try:
@@ -60,7 +64,7 @@ def demo(
                 raise SystemExit(130) from None
         console.print(table(outcome, quick=quick))
         for name in outcome.files:
-            console.print(str(out / name), highlight=False, soft_wrap=True)
+            console.print(clean(out / name), highlight=False, markup=False, soft_wrap=True)
         minutes = (time.monotonic() - began) / 60
         console.print(f"that took {minutes:.1f} minutes", highlight=False)
     return outcome

@@ -9,7 +9,6 @@
 its classes, indices into ``videos``. The order of classes within an episode does not matter.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from jaxtyping import Int64
 
 from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
-from tasd.files import read_json, write_text
+from tasd.files import as_json, read_json, write_text
 
 FORMAT = "tasd-episodes"
 VERSION = 1
@@ -36,7 +35,7 @@ def save_episodes(path: Path, episodes: EpisodeTable) -> None:
         "support": episodes.support.tolist(),
         "query": episodes.query.tolist(),
     }
-    write_text(path, json.dumps(tree, ensure_ascii=False))
+    write_text(path, as_json(tree))
 
 
 def load_episodes(path: Path) -> EpisodeTable:

@@ -99,11 +99,7 @@ class EpisodeSampler(Sequence[Episode]):
 
     def __post_init__(self) -> None:
         need = self.shot + self.queries
-        if self.way < 2 or self.shot < 1 or self.queries < 1:
-            raise UserError(
-                f"--way {self.way} --shot {self.shot} --queries {self.queries} is no episode; "
-                "--way is at least 2, --shot and --queries at least 1"
-            )
+        check_shape(way=self.way, shot=self.shot, queries=self.queries)
         if self.way > len(self.videos):
             fewer = f"use --way {len(self.videos)} or fewer"
             raise UserError(
@@ -182,6 +178,15 @@ class EpisodeSampler(Sequence[Episode]):
             crop=(float(top), float(left)),
             flip=self.flip and bool(flip < 0.5),
             jitter=tuple(float(1 + self.jitter * (2 * u - 1)) for u in colour),  # type: ignore[arg-type]
+        )
+
+
+def check_shape(*, way: int, shot: int, queries: int) -> None:
+    """Raise `UserError` where an episode of this shape is none."""
+    if way < 2 or shot < 1 or queries < 1:
+        raise UserError(
+            f"--way {way} --shot {shot} --queries {queries} is no episode; --way is at least 2, "
+            "--shot and --queries at least 1"
         )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tasd.episodes import EpisodeSampler
 from tasd.episodes.files import load_episodes
+from tasd.episodes.sampler import check_shape as check_shape_of
 from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
 from tasd.store import VideoSource
@@ -32,6 +33,12 @@ def wanted_episodes(
     if request.file is not None:
         return load_episodes(request.file)
     return EpisodeTable.draw(_sampler(videos, split, request, seed=seed))
+
+
+def check_shape(request: EpisodeRequest) -> None:
+    """Raise `UserError` where no store could fill such an episode."""
+    if request.file is None:
+        check_shape_of(way=request.way, shot=request.shot, queries=request.queries)
 
 
 def check_episodes(videos: VideoSource, split: str, request: EpisodeRequest) -> None:

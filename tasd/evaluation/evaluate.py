@@ -1,7 +1,6 @@
 """Evaluation of a candidate on episodes, and the paired comparison of two."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from tasd.evaluation.results import (
     summary,
 )
 from tasd.features.store import FeatureStore
+from tasd.files import as_json
 from tasd.foreign import path_part
 from tasd.home import home
 
@@ -127,7 +127,9 @@ def _digest(candidate: Candidate, episodes: EpisodeTable) -> str:
         "episodes": episodes.hash,
         "floor": None if floor is None else {**_made_from(floor.videos), **floor.origin},
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(
+        as_json(parts, sort_keys=True, default=str, ascii=True).encode()
+    ).hexdigest()
 
 
 def _made_from(features: FeatureStore) -> dict[str, Any]:

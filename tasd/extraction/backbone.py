@@ -1,22 +1,23 @@
 """Pooled frame features of a pretrained backbone that is not trained any further."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tasd import backbones, recipes
-from tasd.config import replace, weights_name
+from tasd.config import weights_name
 from tasd.device import Precision
 from tasd.episodes import evaluation_view
 from tasd.extraction.cache import cached
 from tasd.extraction.extract import extract
 from tasd.features.store import FeatureStore
+from tasd.files import as_json
 from tasd.foreign import path_part
 from tasd.home import home
 from tasd.model import Model, build_model
+from tasd.recipes.settings import replace
 from tasd.store import Store
 
 SPLITS = ("train", "val", "test")
@@ -94,7 +95,7 @@ def cached_pooled(
         "maps": maps,
     }
     key.pop("weights")  # the same weights may come by another name
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(as_json(key, sort_keys=True, ascii=True).encode()).hexdigest()
     name = f"{path_part(how.backbone)}-{path_part(store.dataset)}-{split}-{digest[:12]}.h5"
     path = home() / "features" / name
     about = key | {"weights": how.weights}

@@ -1,7 +1,6 @@
 """The features of a run's networks, cached in the run's folder."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from tasd.episodes import evaluation_view
 from tasd.extraction.cache import cached
 from tasd.extraction.extract import extract
 from tasd.features.store import FeatureStore
+from tasd.files import as_json
 from tasd.model import Model
 from tasd.runs.checkpoint import Checkpoint, trained_classes
 from tasd.runs.folder import Run
@@ -63,7 +63,7 @@ def cached_features(
     }
     if model.matcher.levels:  # the frames are the matcher's, not the encoder's
         key["condensed"] = True
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(as_json(key, sort_keys=True, ascii=True).encode()).hexdigest()
     path = run.path / "features" / f"{about['network']}-{how.split}-{digest[:12]}.h5"
 
     def compute() -> FeatureStore:

@@ -5,7 +5,6 @@ time and memory, because HDF5 may loop for ever, or crash, on a file that is dam
 nothing of tasd.
 """
 
-import json
 import math
 import os
 import resource
@@ -15,6 +14,8 @@ from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
+
+from tasd.files import as_json
 
 REQUIRED = ("features", "video_name", "video_class", "class_name")
 TEXTS = ("video_name", "class_name", "class_split", "video_group", "trained_class")
@@ -223,7 +224,7 @@ def main(seconds: int, memory: int) -> int:
     except Exception as error:  # h5py raises many kinds for unexpected content
         text = (str(error) or type(error).__name__).splitlines()[0][:80]
         reason = {"no_hdf5" if "signature" in text else "damaged": text}
-    sys.stderr.write(json.dumps(reason))
+    sys.stderr.write(as_json(reason, ascii=True))
     return 3
 
 
@@ -231,7 +232,7 @@ def _answer(out: BinaryIO) -> None:
     size = os.fstat(0).st_size
     with h5py.File("/dev/fd/0", "r", locking=False) as file:
         content = describe(file, size=size)
-        out.write(json.dumps(content).encode() + b"\n")
+        out.write(as_json(content, ascii=True).encode() + b"\n")
         for name, place in content["arrays"].items():
             if place["offset"] is None:
                 for piece in unpacked(file[name]):

@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
+from tasd.files import as_json
+
 SEAL_BYTES = 512
 _BEGIN = b"tasd features seal "
 _TEXT = re.compile(_BEGIN + rb"1\n(\{[^\n]{1,400}\})\n *")
@@ -27,7 +29,9 @@ def seal(path: Path) -> None:
     """Write the seal of a feature file whose first 512 bytes are free. Raises `OSError`."""
     with path.open("r+b") as file:
         length = os.fstat(file.fileno()).st_size
-        text = json.dumps({"length": length, "sha256": _digest(file, length)}, sort_keys=True)
+        text = as_json(
+            {"length": length, "sha256": _digest(file, length)}, sort_keys=True, ascii=True
+        )
         content = _BEGIN + b"1\n" + text.encode() + b"\n"
         file.seek(0)
         file.write(content.ljust(SEAL_BYTES))

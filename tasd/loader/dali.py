@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
 from tasd.loader.encoded import Decoded, EncodedBatch
-from tasd.loader.pillow import decoded
+from tasd.loader.pillow import broken, decoded
+from tasd.store.jpeg import fault
 from tasd.types import Normalisation
 
 ONE_THREAD = 32_768  # elements up to which torch works in one thread
@@ -151,10 +152,12 @@ def _next(pipeline: Any, pending: deque[EncodedBatch]) -> Tensor | None:
         (frames,) = pipeline.run()
     except StopIteration:
         return None
-    except RuntimeError:
+    except RuntimeError as error:
         # DALI's error names no video: decode again with Pillow, whose error does.
         for frame in (frame for batch in pending for frame in batch.frames):
             decoded(frame)
+            if fault(frame.jpeg.tobytes()):
+                raise broken(frame, "it does not decode") from error
         raise
     tensor: Tensor = from_dlpack(frames.as_tensor())
     return tensor

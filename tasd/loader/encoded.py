@@ -89,13 +89,13 @@ def misfits(store: Store, *, frames: int, size: int) -> list[str]:
     return found
 
 
-def check_crop(store: Store, size: int) -> None:
-    """Raise `UserError` where a stored video is smaller than the crop."""
+def check_crop(store: Store, size: int, *, option: str = "--crop") -> None:
+    """Raise `UserError` where a stored video is smaller than the crop that ``option`` gives."""
     for name, video in store.videos.items():
         if min(video.size) < size:
             height, width = video.size
             raise UserError(
                 f"a crop of {size} pixels does not fit video {name!r} of {store.path}, stored "
-                f"at {width}x{height}; crop {min(video.size)} or less, or prepare the store "
-                "with larger frames"
+                f"at {width}x{height}; give {option} {min(video.size)} or less, or prepare the "
+                "store with larger frames"
             )

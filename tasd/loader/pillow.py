@@ -65,16 +65,17 @@ def decoded(frame: EncodedFrame) -> Pixels:
         with Image.open(io.BytesIO(frame.jpeg.data)) as image:
             pixels = np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError) as error:
-        raise _broken(frame, "it does not decode") from error
+        raise broken(frame, "it does not decode") from error
     if pixels.shape[:2] != frame.size:
         height, width = pixels.shape[:2]
-        raise _broken(
+        raise broken(
             frame, f"it is {width}x{height}, the index says {frame.size[1]}x{frame.size[0]}"
         )
     return pixels
 
 
-def _broken(frame: EncodedFrame, problem: str) -> UserError:
+def broken(frame: EncodedFrame, problem: str) -> UserError:
+    """Return the error of a stored frame that cannot be used."""
     return UserError(
         f"frame {frame.index} of video {frame.video!r} in the store is broken: {problem}; find "
         "all such videos with tasd check --deep and prepare the store again"

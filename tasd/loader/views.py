@@ -93,7 +93,7 @@ def open_views(
     assert threads >= 1, threads
     assert prefetch >= 1, prefetch
     check_crop(store, size)
-    chosen = _chosen(kind)
+    chosen = chosen_kind(kind)
     where = _indexed(torch.device(device))
     return Views(
         store,
@@ -129,8 +129,8 @@ def open_clips(
     )
 
 
-def _chosen(kind: str) -> str:
-    """Return the entry of `LOADERS` that ``kind`` means on this machine."""
+def chosen_kind(kind: str) -> str:
+    """Return the entry of `LOADERS` that ``kind`` means on this machine. Raises `UserError`."""
     if kind == "auto":
         return "dali" if why_no_dali() is None else _without_dali()
     pick(LOADERS, kind, what="loader")

@@ -1,8 +1,10 @@
 """Matchers: the comparison of videos. A new one is a file here and a line in `MATCHERS`."""
 
 import inspect
+from collections.abc import Mapping
 from typing import Any, get_type_hints
 
+import torch
 from pydantic import TypeAdapter, ValidationError
 
 from tasd.errors import UserError
@@ -48,7 +50,7 @@ MATCHERS: dict[str, type[Matcher]] = {
 # Arguments that some matchers take from the run; they are no options.
 RUN_ARGUMENTS = ("classes", "frames", "level_channels")
 
-__all__ = ["MATCHERS", "Matcher", "Published", "build", "option_names"]
+__all__ = ["MATCHERS", "Matcher", "Published", "build", "has_weights", "option_names"]
 
 
 def build(
@@ -86,6 +88,15 @@ def build(
             "cardinalities"
         )
     return built
+
+
+def has_weights(
+    name: str, *, channels: int = 64, frames: int = 8, options: Mapping[str, Any] | None = None
+) -> bool:
+    """Return True where the matcher has weights of its own. Raises `UserError` as `build`."""
+    with torch.device("meta"):
+        built = build(name, channels, frames=frames, **(options or {}))
+    return any(True for _ in built.parameters())
 
 
 def option_names(name: str) -> tuple[str, ...]:

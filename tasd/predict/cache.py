@@ -5,7 +5,6 @@ The matcher is not among it, so that matchers can be compared on clips that are 
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from safetensors.torch import save_file
 from prep.ffmpeg_process import Ffmpeg
 from prep.shard import MOST_TOGETHER, fingerprint
 from tasd.episodes import evaluation_view
-from tasd.files import replacing
+from tasd.files import as_json, replacing
 from tasd.predict.clips import ClipFeatures, ClipView, clip_features, source_of, whole_clip
 from tasd.predict.trained import TrainedNetwork
 from tasd.types import Features
@@ -90,5 +89,5 @@ class FeatureCache:
     def _file(self, clip: Path) -> Path:
         assert self.folder is not None
         key = {**self._key, "clip": fingerprint(source_of(clip, clip.name), Path("/"))}
-        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+        digest = hashlib.sha256(as_json(key, sort_keys=True, ascii=True).encode()).hexdigest()
         return self.folder / f"clip-{digest[:32]}.safetensors"

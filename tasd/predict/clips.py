@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -84,7 +84,8 @@ def clip_features(
                 limits=limits or Limits(),
             )
             clips = {source.id: paths[int(source.name)] for source in group}
-            yield from _group_features(trained, group, clips, prep_settings, views_of)
+            named = [_named(source, Path(folder)) for source in group]
+            yield from _group_features(trained, named, clips, prep_settings, views_of)
 
 
 def _group_features(
@@ -116,6 +117,17 @@ def source_of(path: Path, name: str) -> SourceVideo:
     size = path.stat().st_size if path.is_file() else 0
     absolute = str(path.absolute())
     return SourceVideo(CLASS, name, absolute, size, "frames" if path.is_dir() else "video")
+
+
+def _named(source: SourceVideo, folder: Path) -> SourceVideo:
+    """Return the same clip; by a link in ``folder`` where ffmpeg could not be given its name."""
+    try:
+        source.path.encode()
+    except UnicodeEncodeError:  # the name of the file is not UTF-8
+        link = folder / f"clip-{source.name}.video"
+        link.symlink_to(source.path)
+        return replace(source, path=str(link))
+    return source
 
 
 def _write_store(

@@ -133,7 +133,7 @@ def _weights(folder: Path, sha256: str | None) -> dict[str, Any]:
 def _digest(content: Mapping[str, Any]) -> str:
     """The sha256 of a config without its own digest."""
     bare = {key: value for key, value in content.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(bare, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(as_json(bare, sort_keys=True, ascii=True).encode()).hexdigest()
 
 
 def _refuse_infinite(state: Mapping[str, Tensor], source: str) -> None:

@@ -2,12 +2,12 @@
 
 import csv
 import io
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tasd.files import as_json
 from tasd.foreign import cell, clean
 from tasd.predict.answer import Answer
 from tasd.predict.recognizer import FewShotRecognizer
@@ -89,7 +89,7 @@ def answer_document(answer: Answer) -> dict[str, Any]:
 
 def json_line(answer: Answer) -> str:
     """Return one answer as a line of JSON."""
-    return json.dumps(answer_document(answer)) + "\n"
+    return as_json(answer_document(answer), ascii=True) + "\n"
 
 
 def plain_line(answer: Answer) -> str:

@@ -59,6 +59,12 @@ def read_examples(estimator: ClipEstimator, X: Any, y: Any, *, whole: bool, star
     return learnt
 
 
+def check_support(path: Path) -> None:
+    """Raise `UserError` where a support folder has fewer than two classes; no clip is read."""
+    if not is_support_file(path):
+        check_two(list(support_clips(path, None)[0]))
+
+
 def check_two(classes: list[str]) -> None:
     """Raise `InputError` where there are fewer than two classes."""
     if len(classes) < 2:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from tasd.errors import UserError
-from tasd.files import replacing
+from tasd.files import as_json, replacing
 from tasd.predict.examples import Examples
 from tasd.predict.trained import TrainedNetwork
 from tasd.types import Features
@@ -70,8 +70,8 @@ def write_support(path: Path, examples: Examples, network: TrainedNetwork | None
     tensors = {"frames": examples.features.frames.float().cpu().contiguous()}
     if examples.features.maps is not None:
         tensors["maps"] = examples.features.maps.float().cpu().contiguous()
-    metadata = {"format": FORMAT, "version": VERSION, "origin": json.dumps(origin)}
-    metadata |= {name: json.dumps(value) for name, value in about.items()}
+    metadata = {"format": FORMAT, "version": VERSION, "origin": as_json(origin, ascii=True)}
+    metadata |= {name: as_json(value, ascii=True) for name, value in about.items()}
     try:
         with replacing(path) as temporary:
             save_file(tensors, temporary, metadata=metadata)

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from tasd.errors import UserError
 from tasd.predict.answer import NONE_OF_THESE, Answer
 from tasd.predict.windows import segments
-from tasd.report.style import COLOURS, GREY, PAGE, light_grid, new_figure, style
+from tasd.report.style import COLOURS, GREY, PAGE, label, light_grid, new_figure, style
 
 MOST_LINES = len(COLOURS)
 PANEL_HEIGHT = 1.8  # inches
@@ -61,12 +61,12 @@ def _panel(axes: Axes, video: Path, answers: Sequence[Answer], colours: dict[str
     for name, colour in colours.items():
         shares = [answer.probabilities[name] for answer in answers]
         marker = "." if len(answers) == 1 else None  # a line through one point is invisible
-        axes.plot(middles, shares, color=colour, label=name, marker=marker)
+        axes.plot(middles, shares, color=colour, label=label(name), marker=marker)
     for segment in segments(answers):
         band = _band_style(segment.label, colours)
         axes.axvspan(segment.start, segment.end, 1.06, 1.2, clip_on=False, **band)
         _caption(axes, segment.label, segment.start, segment.end, spans[-1, 1])
-    axes.set_title(video.name, pad=22)
+    axes.set_title(label(video.name), pad=22)
     axes.set_xlim(0, spans[-1, 1])
     axes.set_ylim(0, 1.02)
     axes.set_ylabel("share")
@@ -80,13 +80,13 @@ def _band_style(label: str, colours: dict[str, str]) -> dict[str, Any]:
     return {"facecolor": colours.get(label, GREY), "linewidth": 0, **hatch}
 
 
-def _caption(axes: Axes, label: str, start: float, end: float, duration: float) -> None:
+def _caption(axes: Axes, name: str, start: float, end: float, duration: float) -> None:
     """Write the label into its band where it fits."""
-    if (end - start) / duration * 95 > len(label):  # a panel is about 95 letters wide
+    if (end - start) / duration * 95 > len(name):  # a panel is about 95 letters wide
         axes.text(
             (start + end) / 2,
             1.13,
-            label,
+            label(name),
             transform=axes.get_xaxis_transform(),
             ha="center",
             va="center",

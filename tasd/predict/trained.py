@@ -12,7 +12,7 @@ from prep.clip import FrameSettings
 from tasd.config import Config
 from tasd.device import native_precision
 from tasd.errors import UserError
-from tasd.files import write_text
+from tasd.files import as_json, write_text
 from tasd.model import Model
 from tasd.runs import checkpoint
 from tasd.runs.checkpoint import Checkpoint
@@ -132,7 +132,7 @@ def trained_network(run: Run, *, store: Path | None = None) -> TrainedNetwork:
 def write_settings(trained: TrainedNetwork) -> None:
     """Write frame settings and thresholds into the run. Raises `UserError`."""
     content = {"version": 1, "checkpoint": trained.identity, **settings_as_json(trained)}
-    write_text(trained.path / SETTINGS_FILE, json.dumps(content, indent=1) + "\n")
+    write_text(trained.path / SETTINGS_FILE, as_json(content, indent=1, ascii=True) + "\n")
 
 
 def settings_as_json(trained: TrainedNetwork) -> dict[str, Any]:

@@ -3,19 +3,18 @@
 import hashlib
 from pathlib import Path
 
-import torch
-
 from prep.clip import FrameSettings
 from tasd import backbones, recipes
 from tasd.backbones import Backbone
-from tasd.config import replace, weights_name
-from tasd.errors import UserError
+from tasd.config import weights_name
+from tasd.errors import Mistakes, UserError
 from tasd.home import home
-from tasd.matchers import MATCHERS
+from tasd.matchers import MATCHERS, has_weights
 from tasd.matchers import build as build_matcher
 from tasd.matchers.base import Matcher
 from tasd.model import Model, build_model
 from tasd.predict.trained import UNTRAINED, TrainedNetwork
+from tasd.recipes.settings import replace
 
 STORED_FRAMES = 32  # of each clip, as many as tasd prep keeps
 # Weights of a size are trained on crops of it from pictures a seventh larger.
@@ -73,6 +72,18 @@ def untrained_network(
     )
 
 
+def check_options(backbone: str, *, weights: str, matcher: str | None) -> None:
+    """Raise `UserError` for all that `untrained_network` would refuse without reading weights."""
+    with Mistakes() as mistakes:
+        channels = 64
+        described = mistakes.of(backbones.described, backbone)
+        if described is not None:
+            channels = described.channels
+            mistakes.of(_check_weights, backbone, described, weights_name(backbone, weights))
+        if matcher is not None:
+            mistakes.of(_check_matcher, matcher, channels, 8)
+
+
 def bare_matcher(name: str, *, channels: int, frames: int) -> Matcher:
     """Build a matcher without weights of its own for features of any origin.
 
@@ -85,7 +96,7 @@ def bare_matcher(name: str, *, channels: int, frames: int) -> Matcher:
 
 def without_weights() -> list[str]:
     """Return the names of the matchers that have no weights of their own."""
-    return [name for name in MATCHERS if not _has_weights(name, channels=64, frames=8)]
+    return [name for name in MATCHERS if not has_weights(name)]
 
 
 def _check_weights(name: str, backbone: Backbone, weights: str) -> None:
@@ -104,17 +115,11 @@ def _check_weights(name: str, backbone: Backbone, weights: str) -> None:
 
 
 def _check_matcher(name: str, channels: int, frames: int) -> None:
-    if _has_weights(name, channels=channels, frames=frames):
+    if has_weights(name, channels=channels, frames=frames):
         raise UserError(
             f"--matcher {name} has weights of its own, which only training sets; without training "
             f"there are: {', '.join(without_weights())}"
         )
-
-
-def _has_weights(matcher: str, *, channels: int, frames: int) -> bool:
-    with torch.device("meta"):
-        built = build_matcher(matcher, channels, frames=frames)
-    return any(True for _ in built.parameters())
 
 
 def _digest(model: Model) -> str:

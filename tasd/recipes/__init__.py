@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tasd.config import Config, DistillOptions, replace
+from tasd.config import Config, DistillOptions
 from tasd.recipes.arn import arn
 from tasd.recipes.baseline import baseline
 from tasd.recipes.chamfer import chamfer
@@ -17,6 +17,7 @@ from tasd.recipes.otam import otam
 from tasd.recipes.paper import paper
 from tasd.recipes.prototype import prototype
 from tasd.recipes.published import NO_DISTILLATION
+from tasd.recipes.settings import replace
 from tasd.recipes.sloshnet import sloshnet, sloshnet_temporal
 from tasd.recipes.strm import strm
 from tasd.recipes.ta2n import ta2n
@@ -24,7 +25,7 @@ from tasd.recipes.tasd import tasd
 from tasd.recipes.team import team
 from tasd.recipes.trx import trx
 from tasd.recipes.tsdcm import tsdcm
-from tasd.registry import pick
+from tasd.registry import OPTIONS, pick
 
 Recipe = Callable[[str, int], Config]
 
@@ -62,7 +63,9 @@ def make(name: str, *, dataset: str, shot: int, settings: Sequence[tuple[str, An
     "none". Videos of a data set of `DIRECTED` are not flipped. Raises `UserError` for a wrong name
     or setting.
     """
-    config = pick(RECIPES, name, what="recipe")(dataset, shot)
+    config = pick(RECIPES, name, what="recipe")(dataset, max(1, shot))
+    if shot < 1:
+        settings = [(OPTIONS["episode.shot"], shot), *settings]
     if dataset in DIRECTED:
         config = replace(config, [("data.flip", False)])
     return change(config, settings)

@@ -1,7 +1,8 @@
 """HCL: hierarchical matching and contrastive learning."""
 
-from tasd.config import Config, MatcherOptions, OptimiserOptions, TrainingOptions, replace
+from tasd.config import Config, MatcherOptions, OptimiserOptions, TrainingOptions
 from tasd.recipes.published import as_published
+from tasd.recipes.settings import replace
 
 
 def hcl(dataset: str, shot: int) -> Config:

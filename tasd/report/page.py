@@ -2,11 +2,11 @@
 
 import base64
 import html
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasd.files import as_json
 from tasd.foreign import clean, clean_lines
 from tasd.report.outcome import Outcome
 from tasd.report.tables import Table, html_table
@@ -74,7 +74,7 @@ def _figure(picture: Picture) -> str:
 def _provenance(outcome: Outcome) -> str:
     content = {} if outcome.result is None else dict(outcome.result["provenance"])
     content["config"] = outcome.config.model_dump()
-    text = html.escape(clean_lines(json.dumps(content, indent=1, ensure_ascii=False)))
+    text = html.escape(clean_lines(as_json(content, indent=1)))
     return (
         f"<details><summary>{html.escape(clean(outcome.name))}</summary><pre>{text}</pre></details>"
     )

@@ -39,8 +39,12 @@ SETTINGS: Any = {
 
 
 def label(name: object) -> str:
-    r"""Return a name for a figure in which ``$`` begins no formula."""
-    return clean(name).replace("$", r"\$")
+    r"""Return a name for a figure in which ``$`` begins no formula.
+
+    matplotlib leaves names that begin with an underscore out of a legend: they get a space.
+    """
+    text = clean(name).replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
 
 
 @contextmanager

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasd import recipes
-from tasd.config import Config, replace
+from tasd.config import Config
 from tasd.errors import UserError
+from tasd.recipes.settings import replace
 from tasd.registry import pick
 from tasd.report.published import TABLE2, TABLE3
 from tasd.training.plan import default_interval
@@ -70,12 +71,12 @@ def matcher_rows(request: RowRequest) -> list[Row]:
 
 def _of_matcher(matcher: str, request: RowRequest) -> Config:
     """Return the config of the matcher with distillation."""
-    own = recipes.for_matcher(matcher, dataset=request.dataset, shot=request.shot)
+    own = recipes.for_matcher(matcher, dataset=request.dataset, shot=max(1, request.shot))
     settings: list[tuple[str, Any]] = []
     if request.recipe is None:
         base = own
     else:
-        base = recipes.make(request.recipe, dataset=request.dataset, shot=request.shot)
+        base = recipes.make(request.recipe, dataset=request.dataset, shot=max(1, request.shot))
         if base.matcher.name != matcher:
             settings.append(("matcher", own.matcher.model_dump()))
     if not base.distill.weights:

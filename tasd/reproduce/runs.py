@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from tasd.config import Config, replace
+from tasd.config import Config
 from tasd.errors import UserError
 from tasd.evaluation.candidates import of_run
 from tasd.evaluation.episodes import EpisodeRequest
@@ -16,6 +16,8 @@ from tasd.evaluation.evaluate import evaluate
 from tasd.evaluation.floor import with_floor
 from tasd.evaluation.results import read_document, write_document
 from tasd.extraction.run import Extraction
+from tasd.recipes.settings import replace
+from tasd.registry import OPTIONS, typed_as
 from tasd.reproduce.rows import Row
 from tasd.runs import checkpoint
 from tasd.runs.changes import changes
@@ -90,9 +92,13 @@ def _check_same(saved: Config, plan: PlannedRun) -> None:
     for change in changes(saved, plan.config):
         resolved = change.setting in _OPEN and change.after == _OPEN[change.setting]
         if not resolved:
+            before, after = (
+                typed_as(OPTIONS.get(change.setting, change.setting), value)
+                for value in (change.before, change.after)
+            )
             raise UserError(
-                f"{plan.run.path} was run with {change.setting} = {change.before!r}, but this "
-                f"command has {change.after!r}; give the same settings again, or another --out"
+                f"{plan.run.path} was run with {before}, but this command has {after}; give the "
+                "same settings again, or another --out"
             )
 
 

@@ -1,6 +1,5 @@
 """A study of one table: list its runs, do those that are left, write the table."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from rich.console import Console
 from tasd.device import pick_device
 from tasd.errors import UserError
 from tasd.evaluation.episodes import EpisodeRequest
-from tasd.files import write_text
+from tasd.files import as_json, write_text
 from tasd.progress import duration
 from tasd.report.tables import Table, markdown
 from tasd.reproduce.estimate import step_seconds
@@ -171,7 +170,7 @@ def _write_tables(study: Study, failed: Mapping[str, str], exit_code: int) -> St
     _check_episodes(runs)
     made = tables_of(study.table, runs)
     content = document(study.table, runs, made) | {"failed": dict(failed)}
-    write_text(study.folder / f"{study.table}.json", json.dumps(content, ensure_ascii=False))
+    write_text(study.folder / f"{study.table}.json", as_json(content))
     write_text(study.folder / f"{study.table}.md", "\n".join(map(markdown, made)))
     return StudyResult(runs, made, content, failed, exit_code)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tasd.config import Config
 from tasd.errors import UserError
-from tasd.files import as_json, write_json, write_text
+from tasd.files import as_json, naming, write_json, write_text
 from tasd.foreign import path_part
 from tasd.home import home
 from tasd.runs.environment import environment
@@ -147,7 +147,7 @@ class Run:
 
     def write_metrics(self, line: dict[str, Any]) -> None:
         """Append one line."""
-        with self.metrics.open("a") as file:
+        with naming(self.metrics), self.metrics.open("a") as file:
             file.write(as_json(line, ascii=True) + "\n")
 
     def sync_metrics(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tasd.errors import UserError
-from tasd.files import host, host_tag, is_running
+from tasd.files import as_json, host, host_tag, is_running
 
 LOCK = ".lock"
 
@@ -56,7 +56,7 @@ class RunLock:
         now = datetime.now().isoformat(timespec="seconds")
         owner = {"pid": os.getpid(), "host": host(), "tag": host_tag(), "since": now}
         os.ftruncate(file, 0)
-        os.pwrite(file, (json.dumps(owner) + "\n").encode(), 0)
+        os.pwrite(file, (as_json(owner, ascii=True) + "\n").encode(), 0)
         os.fsync(file)
         self._file = file
 

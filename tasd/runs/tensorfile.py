@@ -111,7 +111,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
         "data_offsets": [offset, offset + size],
     }
     noted = {"format": "pt", "tasd": as_json(about), "orders": as_json(orders)}
-    header = json.dumps({"__metadata__": noted, **tree}, separators=(",", ":")).encode()
+    header = as_json({"__metadata__": noted, **tree}, separators=(",", ":"), ascii=True).encode()
     header += b" " * (-len(header) % 8)
     with path.open("wb") as file:
         sums = [_write(file, memoryview(len(header).to_bytes(8, "little") + header))]

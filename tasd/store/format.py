@@ -1,6 +1,5 @@
 """Names and data classes of the store, format version 1, as described in docs/store-format.md."""
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -9,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tasd.files import as_json
 
 FORMAT = "tasd store"
 FORMAT_VERSION = 1
@@ -108,7 +109,7 @@ def shard_name(number: int) -> str:
 
 def canonical_json(value: object) -> str:
     """Return the same text for the same value, whatever the order of its keys."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return as_json(value, sort_keys=True, separators=(",", ":"), ascii=True)
 
 
 def fsync(path: Path) -> None:

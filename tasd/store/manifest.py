@@ -1,7 +1,6 @@
 """manifest.json: written last, so that its presence means a complete store."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from tasd.errors import UserError
-from tasd.files import read_json, replacing
+from tasd.files import as_json, read_json, replacing
 from tasd.foreign import open_regular, path_part
 from tasd.store.format import (
     FORMAT,
@@ -34,7 +33,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def write_json(path: Path, content: object) -> None:
     """Write a JSON file atomically, the same bytes for the same content. Raises `OSError`."""
-    text = json.dumps(content, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+    text = as_json(content, sort_keys=True, indent=1) + "\n"
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     fsync(path.parent)

@@ -1,4 +1,4 @@
-"""Reader of a store: videos by id, frames as views of the file."""
+"""Reader of a store: videos by id, and their encoded frames."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,16 @@ from tasd.datasets.splits import class_splits
 from tasd.errors import UserError
 from tasd.store.format import SPLIT_NAMES, Manifest, Video
 from tasd.store.manifest import manifest_hash, read_manifest
-from tasd.store.shard import Shard, map_bytes, open_shard
+from tasd.store.opened import OpenShard
+from tasd.store.shard import Shard, open_shard
 
 
 class Store:
-    """Prepared videos on disk: their list, and their encoded frames without a copy.
+    """Prepared videos on disk: their list, and their encoded frames.
 
-    Safe to share among threads, across a fork and by pickle: no file stays open, a shard is
-    mapped at its first use, and a shard that has changed since then is refused.
+    Safe to share among threads, across a fork and by pickle: a shard is opened at its first use
+    and read by position. One that is written to or cut short while it is in use is refused; it is
+    not mapped, since to read a map of a file that was cut short ends a process without a word.
 
     path: its folder. dataset: the name of its data set. settings: prep's settings.
     hash: a sha256 that names its content. videos: by id, sorted.
@@ -40,7 +42,7 @@ class Store:
         self.splits: Mapping[str, tuple[str, ...]] = _splits(self.manifest)
         self._shards = tuple(open_shard(self.path, entry) for entry in self.manifest.shards)
         self.videos: Mapping[str, Video] = _videos(self.path, self._shards)
-        self._maps: dict[int, NDArray[np.uint8]] = {}
+        self._files: dict[int, OpenShard] = {}
         self._only: tuple[str, ...] | None = None
 
     def classes(self, *splits: str) -> dict[str, tuple[str, ...]]:
@@ -73,18 +75,24 @@ class Store:
         group = DATASETS[self.dataset].group
         return {key: group(video.name) for key, video in self.videos.items()}
 
-    def jpegs(self, video: str, frames: Sequence[int]) -> list[NDArray[np.uint8]]:
-        """Return the encoded frames with these indices, as views that keep their file open.
+    @property
+    def shards(self) -> tuple[Shard, ...]:
+        """The shards that hold its videos."""
+        return tuple(self._shards[n] for n in sorted({v.shard for v in self.videos.values()}))
 
-        Raises `UserError` for a video that is missing, or in no split that was opened.
+    def jpegs(self, video: str, frames: Sequence[int]) -> list[NDArray[np.uint8]]:
+        """Return the encoded frames with these indices.
+
+        Raises `UserError` for a video that is missing, or in no split that was opened, and where
+        its shard changed.
         """
         entry = self._video(video)
         first = entry.first_frame
         offsets = self._shards[entry.shard].index.frame_offset
         edges = offsets[first : first + entry.frames + 1].tolist()
-        content = self._map(entry.shard)
+        shard = self._open(entry.shard)
         assert all(0 <= frame < entry.frames for frame in frames), (video, frames)
-        return [content[edges[frame] : edges[frame + 1]] for frame in frames]
+        return shard.read([(edges[frame], edges[frame + 1]) for frame in frames])
 
     def frame_times(self, video: str) -> NDArray[np.float64]:
         """Return the time of each stored frame, in seconds from the start of its video."""
@@ -93,8 +101,8 @@ class Store:
         return times[entry.first_frame : entry.first_frame + entry.frames]
 
     def close(self) -> None:
-        """Release the files; a view that was handed out keeps its file open while it exists."""
-        self._maps.clear()
+        """Release the files; what was read stays."""
+        self._files.clear()
 
     def __enter__(self) -> "Store":
         return self
@@ -121,12 +129,11 @@ class Store:
         allowed = "" if self._only is None else f" in its splits {', '.join(self._only)}"
         raise UserError(f"the store {self.path} has no video {video!r}{allowed}; see tasd show")
 
-    def _map(self, shard: int) -> NDArray[np.uint8]:
-        # No lock: two threads may both map a shard, which is harmless; a lock held by another
+    def _open(self, shard: int) -> OpenShard:
+        # No lock: two threads may both open a shard, which is harmless; a lock held by another
         # thread during a fork would never be released in the child.
-        if shard not in self._maps:
-            return self._maps.setdefault(shard, map_bytes(self._shards[shard]))
-        return self._maps[shard]
+        found = self._files.get(shard)
+        return found or self._files.setdefault(shard, OpenShard(self._shards[shard]))
 
 
 def _reopened(path: Path, hash: str, only: tuple[str, ...] | None) -> Store:

@@ -27,9 +27,9 @@ class FileStamp:
     modified: int
 
     @classmethod
-    def of(cls, file: BinaryIO) -> "FileStamp":
+    def of(cls, file: BinaryIO | int) -> "FileStamp":
         """Return the stamp of an open file as it is now."""
-        status = os.fstat(file.fileno())
+        status = os.fstat(file if isinstance(file, int) else file.fileno())
         return cls(status.st_size, status.st_ino, status.st_mtime_ns)
 
 

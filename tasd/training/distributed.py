@@ -34,6 +34,11 @@ class World:
         """True on rank 0, which writes files and prints."""
         return self.rank == 0
 
+    @property
+    def first_on_host(self) -> bool:
+        """True on one rank of each host."""
+        return self.size == 1 or os.environ.get("LOCAL_RANK", "0") == "0"
+
     def mean(self, value: Tensor) -> Tensor:
         """Average over ranks; with one rank return the value itself."""
         if self.size == 1:

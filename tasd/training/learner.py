@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tasd.backbones import CACHED
+from tasd.backbones.packaged import WeightsMissing
 from tasd.config import Config, DistillOptions, PairMode
 from tasd.errors import UserError
 from tasd.losses.attention import attention_transfer
@@ -14,6 +16,7 @@ from tasd.losses.distill import Pairs, same_class_pairs, self_distillation
 from tasd.losses.episode import AuxiliaryClassifier, metric_cross_entropy
 from tasd.losses.mask import masked_imitation
 from tasd.losses.relation import AdaptiveConvolution, relation_distillation, relation_share
+from tasd.matchers import MATCHERS, has_weights
 from tasd.model import Model, build_model
 from tasd.types import EpisodeBatch, Features, Losses, Scores, Targets, Task
 
@@ -216,8 +219,12 @@ def build_learner(config: Config, *, classes: tuple[str, ...], initialise: bool 
     classes: the training classes. initialise: False loads no pretrained weights, for a checkpoint
     to fill.
     """
-    student = build_model(config, classes=len(classes), initialise=initialise)
-    learner = Learner(
+    check_learns(config)
+    try:
+        student = build_model(config, classes=len(classes), initialise=initialise)
+    except WeightsMissing as error:
+        raise UserError(f"{error}, or train from scratch with --weights none") from None
+    return Learner(
         student,
         config.distill,
         classes=classes,
@@ -225,14 +232,20 @@ def build_learner(config: Config, *, classes: tuple[str, ...], initialise: bool 
         metric=config.training.metric,
         matcher_losses=config.matcher.losses,
     )
-    unknown = config.matcher.losses.keys() - set(student.matcher.loss_names)
-    if unknown:
-        there_are = ", ".join(student.matcher.loss_names) or "none"
+
+
+def check_learns(config: Config) -> None:
+    """Raise `UserError` where no part of the network has weights that training could change."""
+    network, matcher = config.network, config.matcher
+    if network.backbone != CACHED or network.depth:
+        return
+    if matcher.name in MATCHERS and not has_weights(matcher.name, options=matcher.options):
         raise UserError(
-            f"matcher {config.matcher.name!r} has no loss {min(unknown)!r} to weigh in "
-            f"matcher.losses; it has: {there_are}"
+            f"there is nothing to train: on --features with network.depth = 0 the matcher "
+            f"{matcher.name} compares the features as they are; leave network.depth as it is, or "
+            "choose a matcher with weights, or score the file as it is with tasd evaluate "
+            "--features"
         )
-    return learner
 
 
 def _of(rows: Tensor, mode: PairMode, batch: EpisodeBatch) -> Tensor:

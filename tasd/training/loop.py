@@ -20,6 +20,7 @@ from tasd.runs.folder import Run
 from tasd.runs.lock import RunLock
 from tasd.runs.repair import newest_finite, repair
 from tasd.store import Store
+from tasd.store.verify import Verification
 from tasd.training import distributed, optimiser
 from tasd.training.agreement import identity
 from tasd.training.distributed import World
@@ -50,6 +51,7 @@ def train(
     device: str = "auto",
     resume: Path | None = None,
     numbered: bool = False,
+    verify: bool = True,
     command: Sequence[str] = (),
     console: Console | None = None,
 ) -> TrainingResult:
@@ -59,7 +61,8 @@ def train(
     hold the features of a frozen backbone in place of frames (`tasd.training.frozen`). ``resume``
     is the checkpoint to go on from; where it is missing because nothing was saved yet, the run is
     begun again. The run's folder is locked while it is written; ``numbered`` adds a number to a new
-    one whose name is taken. ``command`` is noted in environment.json.
+    one whose name is taken. ``verify``: compare the shards with their digests meanwhile
+    (`tasd.store.verify`). ``command`` is noted in environment.json.
 
     Raises `UserError`; what was saved before stays.
     """
@@ -76,6 +79,7 @@ def train(
                 lock=lock,
                 resume=resume,
                 numbered=numbered,
+                verify=verify,
                 command=command,
                 console=console or Console(),
             )
@@ -100,6 +104,7 @@ def _train(
     lock: RunLock,
     resume: Path | None,
     numbered: bool,
+    verify: bool,
     command: Sequence[str],
     console: Console,
 ) -> TrainingResult:
@@ -157,7 +162,9 @@ def _train(
         lock.take(run.path)
         run.begin(config, command=list(command), again=begin_again)
     run, now = world.from_leader((run, now))
+    verified = verify and world.first_on_host
     with (
+        Verification(store.shards if isinstance(store, Store) and verified else ()) as verification,
         StopSignals() as stop,
         RunLog(run, plan.episodes, done=now.episode, speaks=world.leads, console=console) as log,
     ):
@@ -202,6 +209,7 @@ def _train(
                 now = replace(now, skipped=now.skipped + 1)
                 _tolerate(now, result.metrics, config, run, log)
             now = replace(now, episode=now.episode + plan.per_step, step=now.step + 1)
+            verification.check()
             log.step(now.episode, result, rate=optimiser.rate(optim), wait_share=waiting.share())
 
             if plan.validation_due(now):
@@ -212,6 +220,9 @@ def _train(
             elif save.due(now):
                 save(now)
         exit_code = world.largest(stop.exit_code)
+        verification.check()
+        if verification.left():
+            log.say(f"shards not verified yet: {verification.left()}; tasd check does it")
         if exit_code:
             save(now)
             log.say(f"stopped and saved at episode {now.episode:,}; --resume {run.path} goes on")

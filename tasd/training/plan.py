@@ -4,10 +4,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tasd.config import Config, DistillOptions, OptimiserOptions, PairMode, TrainingOptions, replace
+from tasd.config import Config, DistillOptions, OptimiserOptions, PairMode, TrainingOptions
 from tasd.device import resolve_precision
 from tasd.episodes import Episode, EpisodeSampler, SecondView
 from tasd.errors import UserError
+from tasd.recipes.settings import replace
 from tasd.runs.checkpoint import Progress
 from tasd.store import VideoSource
 from tasd.training import schedule

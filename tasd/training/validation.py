@@ -46,17 +46,7 @@ class Validation:
         episodes: int,
     ) -> None:
         self.store, self.world, self.data = store, world, data
-        classes = store.classes("val")
-        sampler = EpisodeSampler(
-            videos=classes,
-            way=min(episode.way, max(2, len(classes))),
-            shot=episode.shot,
-            queries=1,
-            length=episodes,
-            seed=SEED,
-            frames=data.frames,
-            source=f"the validation classes of {store.path}",
-        )
+        sampler = validation_sampler(store, episode, data, episodes=episodes)
         self.classes, self.episodes = sampler.videos, EpisodeTable.draw(sampler)
         self.videos = [(video, name) for name, ids in sampler.videos.items() for video in ids]
 
@@ -143,3 +133,20 @@ def attention_picture(
     shaded = frames[0].float() * (0.25 + 0.75 * light[..., None])
     row = torch.cat(list(shaded), dim=1)
     return row.to(torch.uint8).cpu().numpy()
+
+
+def validation_sampler(
+    store: Store | FeatureStore, episode: EpisodeOptions, data: DataOptions, *, episodes: int = 1
+) -> EpisodeSampler:
+    """Return the validation episodes. Raises `UserError` where the classes cannot fill them."""
+    classes = store.classes("val")
+    return EpisodeSampler(
+        videos=classes,
+        way=min(episode.way, max(2, len(classes))),
+        shot=episode.shot,
+        queries=1,
+        length=episodes,
+        seed=SEED,
+        frames=data.frames,
+        source=f"the validation classes of {store.path}",
+    )

@@ -9,9 +9,9 @@ from torch import nn
 
 from tasd import backbones, recipes
 from tasd.backbones.base import Backbone, _named_blocks
-from tasd.config import replace
 from tasd.errors import UserError
 from tasd.model import build_model
+from tasd.recipes.settings import replace
 
 CHANNELS = {
     "resnet8": (64, 128, 256),

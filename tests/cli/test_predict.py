@@ -65,7 +65,7 @@ def test_idle_command_lines_are_refused(predict, clips):
 
 
 def test_a_run_on_features_is_refused_in_one_line(predict, home, clips):
-    from tasd.config import replace
+    from tasd.recipes.settings import replace
     from tasd.runs import checkpoint
     from tasd.runs.folder import Run
 

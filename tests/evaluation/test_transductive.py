@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from tasd import recipes
 from tasd.cli.app import app
-from tasd.config import replace
+from tasd.recipes.settings import replace
 from tasd.report.outcome import read_outcome
 from tests.recipes.test_recipes import TINY
 from tests.runs import small_run

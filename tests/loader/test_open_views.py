@@ -32,7 +32,7 @@ def test_a_crop_larger_than_the_stored_frames_is_one_clear_line(make_store):
     message = str(refused.value)
     assert "\n" not in message
     assert "crop of 56 pixels does not fit video 'a/wide'" in message
-    assert "83x48; crop 48 or less" in message
+    assert "83x48; give --crop 48 or less" in message
 
 
 def test_what_a_store_lacks_for_the_frames_and_the_crop_is_told(tmp_path):

@@ -8,10 +8,10 @@ import torch
 from torchvision import models
 
 from tasd import recipes
-from tasd.config import replace
 from tasd.errors import UserError
 from tasd.predict import choice
 from tasd.predict.choice import choose
+from tasd.recipes.settings import replace
 from tasd.runs.folder import Run, newest, newest_pretrained
 
 

@@ -8,7 +8,7 @@ import torch
 
 from prep.clip import FrameSettings
 from tasd import recipes
-from tasd.config import Config, replace
+from tasd.config import Config
 from tasd.errors import UserError
 from tasd.matchers import MATCHERS, option_names
 from tasd.model import build_model
@@ -17,6 +17,7 @@ from tasd.predict.reject import threshold_for
 from tasd.predict.scores import class_scores
 from tasd.predict.trained import TrainedNetwork
 from tasd.predict.untrained import bare_matcher, without_weights
+from tasd.recipes.settings import replace
 from tasd.types import Features
 
 CLASSES = ("one", "other", "third")

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from tasd import recipes
-from tasd.config import Config, replace
+from tasd.config import Config
 from tasd.episodes import EpisodeSampler
 from tasd.episodes.table import EpisodeTable
 from tasd.evaluation.results import document, summary, write_document
 from tasd.evaluation.score import Result
+from tasd.recipes.settings import replace
 
 NAMES = [f"action {letter}" for letter in "abcdefghijklmnopqrstuvwx"]
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tasd.config import Config, replace
+from tasd.config import Config
+from tasd.recipes.settings import replace
 from tasd.report.outcome import read_outcome
 from tasd.reproduce.rows import Row, RowRequest, rows_of
 from tasd.reproduce.runs import PlannedRun

@@ -68,10 +68,9 @@ def test_the_hash_changes_with_any_frame(tmp_path: Path) -> None:
     assert Store(one).hash != Store(other).hash
 
 
-def test_frames_are_views_of_the_file_that_cannot_be_written(tmp_path: Path) -> None:
+def test_frames_cannot_be_written(tmp_path: Path) -> None:
     store = Store(write_store(tmp_path))
-    first, again = (store.jpegs("run/run 1", [2])[0] for _ in range(2))
-    assert np.shares_memory(first, again)
+    (first,) = store.jpegs("run/run 1", [2])
     assert first.dtype == np.uint8
     with pytest.raises(ValueError, match="read-only"):
         first[0] = 0

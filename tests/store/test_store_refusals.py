@@ -295,7 +295,7 @@ def test_a_shard_replaced_while_the_store_is_open_is_refused(tmp_path: Path) -> 
         store.jpegs("wave/wave 0", [0])
 
 
-def test_a_shard_replaced_while_it_is_mapped_goes_on_as_it_was(tmp_path: Path) -> None:
+def test_a_shard_replaced_while_it_is_read_goes_on_as_it_was(tmp_path: Path) -> None:
     store = Store(write_store(tmp_path))
     before = bytes(store.jpegs("wave/wave 0", [0])[0])
     write_shard(tmp_path / SHARD, [Made("wave", "wave 0", (b"other",))])

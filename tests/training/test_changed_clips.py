@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tasd import recipes
-from tasd.config import Config, replace
+from tasd.config import Config
 from tasd.episodes import Episode, View
+from tasd.recipes.settings import replace
 from tasd.training.learner import Learner, build_learner
 from tasd.types import EpisodeBatch
 

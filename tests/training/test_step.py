@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tasd.bench.step import Bench, TrainingParts, build_step
-from tasd.config import Config, replace
+from tasd.config import Config
+from tasd.recipes.settings import replace
 
 SMALL = Bench(backbone="resnet8", size=32, queries=1, precision="float32", device="cpu")
 

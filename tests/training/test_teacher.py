@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from tasd import recipes
-from tasd.config import Config, replace
+from tasd.config import Config
 from tasd.episodes import EpisodeSampler
+from tasd.recipes.settings import replace
 from tasd.runs.checkpoint import Progress
 from tasd.training.distributed import World
 from tasd.training.learner import Learner, build_learner
