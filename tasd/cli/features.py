@@ -58,6 +58,14 @@ def features(
         ),
     ] = None,
     allow_pretrained_overlap: PretrainedOverlapOption = False,
+    seal: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Compute nothing: put a digest before a feature file of another program, so that "
+            "damage to it is noticed.",
+        ),
+    ] = None,
 ) -> None:
     """Compute the features of each video once and keep them.
 
@@ -68,6 +76,15 @@ def features(
     """
     from dataclasses import replace
 
+    if seal is not None:
+        of_others = {"run": run, "store": store, "checkpoint": checkpoint, "backbone": backbone}
+        of_others |= {"maps": maps, "out": out, "half": half}
+        refuse(
+            [name for name, value in of_others.items() if value],
+            "computes features, and --seal computes none",
+        )
+        _seal(seal)
+        return
     where = device_called(device)
     how = extraction(network, split, None, precision, half, where)
     how = replace(how, maps=maps, allow_overlap=True)  # computed only, not tested
@@ -86,6 +103,13 @@ def features(
     for name, file in made.items():
         size = " x ".join(str(side) for side in file.features.shape)
         say(f"{name}: {size} {file.features.dtype} in {file.path}")
+
+
+def _seal(path: Path) -> None:
+    from tasd.features.writer import seal_features
+
+    added = seal_features(path)
+    say(f"{path}: {'sealed; every reader of HDF5 reads it as before' if added else 'is sealed'}")
 
 
 def _pooled(

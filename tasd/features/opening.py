@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,7 +30,8 @@ PATIENCE = 6  # times the processor time, on a clock
 class Content:
     """The content of a feature file: texts, labels, attributes, and its arrays.
 
-    labels: the class of each video, a number or a name.
+    labels: the class of each video, a number or a name. sealed: the file carries a seal, which
+    fits.
     """
 
     texts: Mapping[str, list[str]]
@@ -38,6 +39,7 @@ class Content:
     attributes: Mapping[str, Any]
     features: Float[np.ndarray, "..."]
     maps: Float[np.ndarray, "..."] | None
+    sealed: bool = True
 
 
 def read_content(path: Path, *, own: bool = False) -> Content:
@@ -62,7 +64,9 @@ def read_content(path: Path, *, own: bool = False) -> Content:
             raise _damaged(path, str(error)) from None
         if own and not sealed:
             raise _damaged(path, "it has no seal")
-        return _read_here(path, file) if own else _read_apart(path, file)
+        if own:
+            return _read_here(path, file)
+        return replace(_read_apart(path, file), sealed=sealed)
 
 
 def _read_here(path: Path, file: BinaryIO) -> Content:
