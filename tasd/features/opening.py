@@ -94,7 +94,7 @@ def _read_apart(path: Path, file: BinaryIO) -> Content:
             words, stdin=file, stdout=answer, stderr=subprocess.PIPE, env=one_thread
         ) as process:
             try:
-                said = process.communicate(timeout=PATIENCE * seconds)[1]
+                said = _said(process, patience=float(PATIENCE * seconds))
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise _damaged(path, f"HDF5 does not open it within {seconds} s") from None
@@ -105,6 +105,32 @@ def _read_apart(path: Path, file: BinaryIO) -> Content:
             raise _refusal(path, process.returncode, said, seconds)
         answer.seek(0)
         return _content(path, json.loads(answer.readline()), file, answer)
+
+
+def _said(process: "subprocess.Popen[bytes]", *, patience: float) -> bytes:
+    """Wait for a process and return its errors; go on waiting while it gets processor time.
+
+    The system ends a process that has used up its processor time. On a busy machine a sound file
+    takes longer by the clock. Raises `TimeoutExpired` where it stands still.
+    """
+    before = -1.0
+    while True:
+        try:
+            return process.communicate(timeout=patience)[1]
+        except subprocess.TimeoutExpired:
+            used = _used(process.pid)
+            if used <= before:
+                raise
+            before = used
+
+
+def _used(pid: int) -> float:
+    """Return the processor time of a process, in ticks; -1 where the system does not say."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
+        return float(fields[11]) + float(fields[12])
+    except (OSError, IndexError, ValueError):
+        return -1.0
 
 
 def _refusal(path: Path, code: int, said: bytes, seconds: int) -> UserError:

@@ -96,7 +96,7 @@ def campaign(folder: Path, count: int) -> Counter:
     for number in log.left(count):
         command = COMMANDS[number % len(COMMANDS)]
         if command not in expected:
-            run = work / f"expected-{command}"
+            run = work / f"expected-{command}" / "run"  # a report shows its name
             shutil.rmtree(run, ignore_errors=True)
             shutil.copytree(whole, run)
             length = measured(words_of(command, run, store), work / f"{command}.txt")
