@@ -78,9 +78,9 @@ def features(
 
     if seal is not None:
         of_others = {"run": run, "store": store, "checkpoint": checkpoint, "backbone": backbone}
-        of_others |= {"maps": maps, "out": out, "half": half}
+        switches = {"maps": maps, "half": half, "out": out is not None}
         refuse(
-            [name for name, value in of_others.items() if value],
+            [n for n, value in (*of_others.items(), *switches.items()) if value],
             "computes features, and --seal computes none",
         )
         _seal(seal)
