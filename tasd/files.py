@@ -174,6 +174,30 @@ def read_json(
     return content
 
 
+DIGEST = "sha256"  # of a document: the key that holds the digest of all others
+
+
+def with_digest(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document for `write_json` with its digest as the last key."""
+    return {**content, DIGEST: _digest(content)}
+
+
+def without_digest(content: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """Return a document without its digest, and True where it carried one.
+
+    Raises `ValueError` where the digest is that of another content.
+    """
+    if DIGEST in content and content[DIGEST] != _digest(content):
+        raise ValueError("it is not as it was written: its sha256 is that of another content")
+    return {key: value for key, value in content.items() if key != DIGEST}, DIGEST in content
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    # As it will be read: texts as keys, lists for tuples, null for what is not finite.
+    read = json.loads(as_json({key: value for key, value in content.items() if key != DIGEST}))
+    return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
+
+
 @functools.lru_cache(maxsize=1)
 def host() -> str:
     """The name of this host."""

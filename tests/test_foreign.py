@@ -9,6 +9,7 @@ import sys
 import pytest
 from rich.console import Console
 
+from tasd.evaluation.results import write_document
 from tasd.foreign import cell, clean, clean_lines, path_part
 from tasd.predict.answer import Answer
 from tasd.predict.formats import CsvLines
@@ -91,7 +92,7 @@ def test_a_report_of_hostile_names_is_drawn(tmp_path):
     path.write_text(content)
     found = json.loads(content)
     found["provenance"]["command"] = ["</pre><script>alert(1)</script>"]
-    path.write_text(json.dumps(found))
+    write_document(path, found)
     write_report([folder], tmp_path / "report", OverlayOptions())
     page = (tmp_path / "report/report.html").read_text()
     assert "<script>alert" not in page

@@ -60,6 +60,14 @@ def features(
         ),
     ] = None,
     allow_pretrained_overlap: PretrainedOverlapOption = False,
+    seal: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Compute nothing: put a digest before a feature file of another program, so that "
+            "damage to it is noticed.",
+        ),
+    ] = None,
 ) -> None:
     """Compute the features of each video once and keep them.
 
@@ -70,6 +78,15 @@ def features(
     """
     from dataclasses import replace
 
+    if seal is not None:
+        of_others = {"run": run, "store": store, "checkpoint": checkpoint, "backbone": backbone}
+        switches = {"maps": maps, "half": half, "out": out is not None}
+        refuse(
+            [n for n, value in (*of_others.items(), *switches.items()) if value],
+            "computes features, and --seal computes none",
+        )
+        _seal(seal)
+        return
     given = backbone_options(weights, frames, crop, allow_pretrained_overlap)
     of_run = {"run": run, "checkpoint": checkpoint, "maps": maps}
     with Mistakes() as mistakes:
@@ -94,6 +111,13 @@ def features(
     for name, file in made.items():
         size = " x ".join(str(side) for side in file.features.shape)
         say(f"{name}: {size} {file.features.dtype} in {file.path}")
+
+
+def _seal(path: Path) -> None:
+    from tasd.features.writer import seal_features
+
+    added = seal_features(path)
+    say(f"{path}: {'sealed; every reader of HDF5 reads it as before' if added else 'is sealed'}")
 
 
 def _pooled(

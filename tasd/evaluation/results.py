@@ -21,11 +21,12 @@ from tasd.evaluation.candidates import Candidate
 from tasd.evaluation.metrics import Interval, Paired
 from tasd.evaluation.score import Result
 from tasd.features.store import FeatureStore
-from tasd.files import read_json, write_json
+from tasd.files import read_json, with_digest, without_digest, write_json
 from tasd.runs.environment import commit
 
 FORMAT = "tasd-evaluation"
-VERSION = 1
+VERSION = 2
+WITHOUT_DIGEST = 1  # an earlier version, which is read too
 
 
 @dataclass(frozen=True)
@@ -144,20 +145,24 @@ def floor_document(
 
 
 def write_document(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a result file whole or not at all. Raises `UserError`."""
-    write_json(path, content)
+    """Write a result file with its digest, whole or not at all. Raises `UserError`."""
+    write_json(path, with_digest(content))
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """Read a result file. Raises `UserError`."""
+    """Read a result file and hold it against its digest. Raises `UserError`."""
     content = read_json(
         path,
         format=FORMAT,
         version=VERSION,
         what="a result of tasd evaluate",
         way_out="run tasd evaluate again",
+        older=(WITHOUT_DIGEST,),
     )
     try:
+        content, sealed = without_digest(content)
+        if not sealed and content["version"] != WITHOUT_DIGEST:
+            raise KeyError("sha256")
         _check(content)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error!r}); run tasd evaluate again") from None

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,7 +30,8 @@ PATIENCE = 6  # times the processor time, on a clock
 class Content:
     """The content of a feature file: texts, labels, attributes, and its arrays.
 
-    labels: the class of each video, a number or a name.
+    labels: the class of each video, a number or a name. sealed: the file carries a seal, which
+    fits.
     """
 
     texts: Mapping[str, list[str]]
@@ -38,6 +39,7 @@ class Content:
     attributes: Mapping[str, Any]
     features: Float[np.ndarray, "..."]
     maps: Float[np.ndarray, "..."] | None
+    sealed: bool = True
 
 
 def read_content(path: Path, *, own: bool = False) -> Content:
@@ -62,7 +64,9 @@ def read_content(path: Path, *, own: bool = False) -> Content:
             raise _damaged(path, str(error)) from None
         if own and not sealed:
             raise _damaged(path, "it has no seal")
-        return _read_here(path, file) if own else _read_apart(path, file)
+        if own:
+            return _read_here(path, file)
+        return replace(_read_apart(path, file), sealed=sealed)
 
 
 def _read_here(path: Path, file: BinaryIO) -> Content:
@@ -90,7 +94,7 @@ def _read_apart(path: Path, file: BinaryIO) -> Content:
             words, stdin=file, stdout=answer, stderr=subprocess.PIPE, env=one_thread
         ) as process:
             try:
-                said = process.communicate(timeout=PATIENCE * seconds)[1]
+                said = _said(process, patience=float(PATIENCE * seconds))
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise _damaged(path, f"HDF5 does not open it within {seconds} s") from None
@@ -101,6 +105,32 @@ def _read_apart(path: Path, file: BinaryIO) -> Content:
             raise _refusal(path, process.returncode, said, seconds)
         answer.seek(0)
         return _content(path, json.loads(answer.readline()), file, answer)
+
+
+def _said(process: "subprocess.Popen[bytes]", *, patience: float) -> bytes:
+    """Wait for a process and return its errors; go on waiting while it gets processor time.
+
+    The system ends a process that has used up its processor time. On a busy machine a sound file
+    takes longer by the clock. Raises `TimeoutExpired` where it stands still.
+    """
+    before = -1.0
+    while True:
+        try:
+            return process.communicate(timeout=patience)[1]
+        except subprocess.TimeoutExpired:
+            used = _used(process.pid)
+            if used <= before:
+                raise
+            before = used
+
+
+def _used(pid: int) -> float:
+    """Return the processor time of a process, in ticks; -1 where the system does not say."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
+        return float(fields[11]) + float(fields[12])
+    except (OSError, IndexError, ValueError):
+        return -1.0
 
 
 def _refusal(path: Path, code: int, said: bytes, seconds: int) -> UserError:

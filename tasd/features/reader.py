@@ -23,21 +23,29 @@ from jaxtyping import Float
 from tasd.errors import UserError
 from tasd.features.opening import read_content
 from tasd.features.store import FeatureStore
-from tasd.foreign import path_part
+from tasd.foreign import path_part, remark
 
 FORMAT = "tasd-features"
 VERSION = 1
 SPLITS = ("train", "val", "test")
 # Attributes that name something, and so may become part of a name elsewhere.
 NAMES = ("dataset", "network")
+_told: set[Path] = set()  # files without a seal that were named, once a process
 
 
-def open_features(path: Path, *, own: bool = False) -> FeatureStore:
+def open_features(path: Path, *, own: bool = False, told: bool = False) -> FeatureStore:
     """Read and check a feature file of any origin. Raises `UserError`.
 
-    own: the file is one of a cache, see `tasd.features.opening.read_content`.
+    own: the file is one of a cache, see `tasd.features.opening.read_content`. A file that carries
+    no seal is named in one line, once a process; told: without it.
     """
     content = read_content(path, own=own)
+    if not (content.sealed or told or path in _told):
+        _told.add(path)
+        remark(
+            f"{path} carries no digest, so damage to its numbers cannot be noticed; "
+            f"tasd features --seal {path} adds one"
+        )
     texts, about = content.texts, content.attributes
     _check_about(path, about)
     videos, names = texts["video_name"], texts["class_name"]

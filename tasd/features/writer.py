@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ import torch
 from torch import Tensor
 
 from tasd.errors import UserError
-from tasd.features.reader import FORMAT, VERSION
-from tasd.features.seal import SEAL_BYTES, seal
+from tasd.features.reader import FORMAT, VERSION, open_features
+from tasd.features.seal import SEAL_BYTES, check_seal, seal
 from tasd.files import replacing
 from tasd.types import Features
 
@@ -54,12 +55,41 @@ def write_features(
                 half=half,
             )
             seal(temporary)
-    except OSError as error:  # h5py keeps the number of the system's error, but not always
-        full = error.errno == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)
-        reason = "the disk is full" if full else error.strerror or str(error).splitlines()[0][:80]
-        raise UserError(
-            f"{path} cannot be written ({reason}); free some space or choose another place"
-        ) from None
+    except OSError as error:
+        raise _not_written(path, error) from None
+
+
+def seal_features(path: Path) -> bool:
+    """Put a seal before a feature file of another program; False where it carries one already.
+
+    The file is checked as at every opening, and what follows the seal is the file as it was: HDF5
+    looks for its beginning behind a first part of 512 bytes too. Raises `UserError`.
+    """
+    found = open_features(path, told=True)
+    with path.open("rb") as file:
+        if check_seal(file):
+            return False
+    try:
+        with replacing(path) as temporary:
+            with path.open("rb") as source, temporary.open("wb") as target:
+                target.write(bytes(SEAL_BYTES))
+                shutil.copyfileobj(source, target, 1 << 20)
+            seal(temporary)
+            shutil.copymode(path, temporary)
+            if open_features(temporary).hash != found.hash:
+                raise UserError(f"{path} has changed while its seal was written; try again")
+    except OSError as error:
+        raise _not_written(path, error) from None
+    return True
+
+
+def _not_written(path: Path, error: OSError) -> UserError:
+    # h5py keeps the number of the system's error, but not always
+    full = error.errno == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)
+    reason = "the disk is full" if full else error.strerror or str(error).splitlines()[0][:80]
+    return UserError(
+        f"{path} cannot be written ({reason}); free some space or choose another place"
+    )
 
 
 def _write(

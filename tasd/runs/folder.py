@@ -10,12 +10,12 @@ from typing import Any
 
 from tasd.config import Config
 from tasd.errors import UserError
-from tasd.files import as_json, naming, write_json, write_text
+from tasd.files import DIGEST, naming, with_digest, without_digest, write_json, write_text
 from tasd.foreign import path_part
 from tasd.home import home
 from tasd.runs.environment import environment
 from tasd.runs.lock import LOCK
-from tasd.runs.metrics import as_numbers, metrics_lines
+from tasd.runs.metrics import as_numbers, metrics_lines, metrics_text
 from tasd.runs.rules import read_config
 
 
@@ -124,13 +124,20 @@ class Run:
         self.metrics.unlink(missing_ok=True)
         write_json(self.path / "environment.json", environment(command), indent=2)
         write_text(self.unsaved_mark, "")
-        write_text(self.path / "config.json", config.save_text())
+        content = with_digest(json.loads(config.save_text()))
+        write_json(self.path / "config.json", content, indent=2)
 
     def config(self) -> Config:
-        """Read config.json. Raises `UserError`."""
+        """Read config.json and hold it against its digest. Raises `UserError`.
+
+        Those of earlier versions have none.
+        """
         path = self.path / "config.json"
         try:
-            return read_config(json.loads(path.read_text()), source=str(path))
+            tree = json.loads(path.read_text())
+            if isinstance(tree, dict):
+                tree = self._as_written(path, tree)
+            return read_config(tree, source=str(path))
         except FileNotFoundError:
             raise UserError(
                 f"{self.path} is not a run (no config.json in it); a run is a folder that tasd "
@@ -141,6 +148,15 @@ class Run:
                 f"{self.path} is not a run ({error}); a run is a folder that tasd train wrote"
             ) from None
 
+    def _as_written(self, path: Path, tree: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return without_digest(tree)[0]
+        except ValueError as error:
+            raise UserError(
+                f"{path} is damaged ({error}); every checkpoint of the run holds the config too; "
+                f'delete the line of "{DIGEST}" to use the file as it is'
+            ) from None
+
     def read_metrics(self) -> list[dict[str, Any]]:
         """Read all lines but damaged ones, see `tasd.runs.metrics`."""
         return [as_numbers(line.values) for line in metrics_lines(self.metrics)]
@@ -148,7 +164,7 @@ class Run:
     def write_metrics(self, line: dict[str, Any]) -> None:
         """Append one line."""
         with naming(self.metrics), self.metrics.open("a") as file:
-            file.write(as_json(line, ascii=True) + "\n")
+            file.write(metrics_text(line) + "\n")
 
     def sync_metrics(self) -> None:
         """Flush the file to the disk, so that a power cut leaves every line so far."""

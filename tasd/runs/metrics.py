@@ -1,32 +1,47 @@
-"""Reading of metrics.jsonl: what is damaged costs its own line and no other."""
+"""Lines of metrics.jsonl, each with its CRC-32: what is damaged costs its own line and no other."""
 
 import json
 import math
+import re
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tasd.errors import UserError
+from tasd.files import as_json
 from tasd.foreign import open_regular, remark
+
+# The end of a line: the CRC-32 of all characters before it.
+_SUM = re.compile(r', "crc32": "([0-9a-f]{8})"\}')
+_SUM_LENGTH = len(', "crc32": "00000000"}')
 
 _told: set[Path] = set()  # files whose damage was said, once a process
 
 
 @dataclass(frozen=True)
 class MetricsLine:
-    """A line as it stands in the file, and what it says."""
+    """A line as it stands in the file, what it says, and True where it carries its sum."""
 
     text: str
     values: dict[str, Any]
+    summed: bool
+
+
+def metrics_text(values: Mapping[str, Any]) -> str:
+    """Return the text of a line, with its sum as the last key."""
+    text = as_json(values, ascii=True).removesuffix("}")
+    return f'{text}, "crc32": "{zlib.crc32(text.encode()):08x}"}}'
 
 
 def metrics_lines(path: Path) -> list[MetricsLine]:
     """Return the lines of a log that can be read; none where there is no file.
 
     Lines in the middle that are damaged, or are no objects, are left out, which is said once. A
-    last line without its end was cut off by a crash and is left out without a word. Raises
-    `UserError` where the file cannot be read.
+    last line without its end was cut off by a crash and is left out without a word. Lines of
+    earlier versions, which have no sum, stand before all that have one. Raises `UserError` where
+    the file cannot be read.
     """
     try:
         with open_regular(path) as file:
@@ -36,8 +51,13 @@ def metrics_lines(path: Path) -> list[MetricsLine]:
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); look at its run") from None
     rows = content.split(b"\n")
-    read = [_line(row) for row in rows]
-    damaged = [n for n, (row, line) in enumerate(zip(rows[:-1], read, strict=False), 1)
+    read, summed = [], False
+    for row in rows:
+        line = _line(row, summed=summed)
+        summed = summed or (line is not None and line.summed)
+        read.append(line)
+    whole = [*rows[:-1], rows[-1] if _SUM.search(rows[-1].decode("latin-1")) else b""]
+    damaged = [n for n, (row, line) in enumerate(zip(whole, read, strict=True), 1)
                if row.strip() and line is None]  # fmt: skip
     if damaged and path not in _told:
         _told.add(path)
@@ -45,11 +65,19 @@ def metrics_lines(path: Path) -> list[MetricsLine]:
     return [line for line in read if line is not None]
 
 
-def _line(row: bytes) -> MetricsLine | None:
+def _line(row: bytes, *, summed: bool) -> MetricsLine | None:
+    """Read a line; None where it is damaged. summed: it must carry its sum."""
     try:
         text = row.decode()
+        found = _SUM.fullmatch(text[-_SUM_LENGTH:])
+        if found is None and summed:
+            return None
+        if found and f"{zlib.crc32(text[:-_SUM_LENGTH].encode()):08x}" != found[1]:
+            return None
         values = json.loads(text)
-        return MetricsLine(text, values) if _fits(values) else None
+        if found and isinstance(values, dict):
+            del values["crc32"]
+        return MetricsLine(text, values, bool(found)) if _fits(values) else None
     except (ValueError, RecursionError):
         return None
 

@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 import torch
 
+from tasd import backbones
 from tasd.evaluation.metrics import bootstrap_interval, t_quantile
 from tasd.features.writer import write_features
 from tasd.files import write_text
 from tasd.matchers.ta2n import TA2N
+from tasd.predict.export import read_export, write_export
+from tasd.store.manifest import write_json
 from tasd.types import Features
+from tests.test_kept import KEPT, tiny
 
 
 def synced_before_rename(monkeypatch, write) -> list[str]:
@@ -48,6 +52,22 @@ def test_features_are_on_the_disk_before_they_have_their_name(tmp_path, monkeypa
     events = synced_before_rename(monkeypatch, write)
     size = path.stat().st_size
     assert events[:2] == [f"sync {size}", f"rename {size}"]
+
+
+def test_the_name_of_a_manifest_is_on_the_disk_too(tmp_path, monkeypatch):
+    events = synced_before_rename(monkeypatch, lambda: write_json(tmp_path / "a.json", {"a": 1}))
+    assert [event.split()[0] for event in events] == ["sync", "rename", "sync"]
+
+
+def test_both_files_of_an_export_and_their_names_are_on_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setitem(backbones.BACKBONES, "tiny", tiny)
+    trained, folder = read_export(KEPT / "export"), tmp_path / "export"
+    events = synced_before_rename(monkeypatch, lambda: write_export(trained, folder))
+    weights, config = ((folder / n).stat().st_size for n in ("model.safetensors", "config.json"))
+    kinds = [event.split()[0] for event in events]
+    assert kinds == ["sync", "rename", "sync", "sync", "rename", "sync"]  # file, name, folder
+    assert events[:2] == [f"sync {weights}", f"rename {weights}"]
+    assert events[3:5] == [f"sync {config}", f"rename {config}"]
 
 
 def test_the_bootstrap_is_not_too_narrow_for_few_units():

@@ -1,12 +1,12 @@
 """Damages of a feature file: without a traceback, a hang, or a wrong number unnoticed."""
 
-import os
 from pathlib import Path
 
 import h5py
 import pytest
 
 from tasd.features.seal import SEAL_BYTES, seal
+from tests.campaigns.log import folder_of, number_of
 from tests.features.damages import campaign
 from tests.features.hostile import write
 
@@ -29,11 +29,12 @@ def test_forty_damages_are_told_or_harmless(tmp_path):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(4 * 3600)
 @pytest.mark.parametrize("make", [write, sealed])
 def test_two_thousand_damages_are_told_or_harmless(tmp_path, make):
     """$TASD_CAMPAIGN names a folder in which a campaign that was stopped goes on."""
-    folder = Path(os.environ.get("TASD_CAMPAIGN", tmp_path)) / make.__name__
-    found = campaign(folder, 2000, make=make)
-    assert sum(found[kind] for kind in ("told", "same", "other")) == 2000
+    count = number_of("DAMAGES", 2000)
+    found = campaign(folder_of(tmp_path) / make.__name__, count, make=make)
+    assert sum(found[kind] for kind in ("told", "same", "other")) >= count
     if make is sealed:
         assert found["other"] == 0

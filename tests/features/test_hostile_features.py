@@ -60,6 +60,22 @@ def test_hdf5_that_does_not_end_is_stopped(tmp_path, monkeypatch):
     assert "HDF5 does not open it within 1 s" in refusal(write(tmp_path / "mine.h5"))
 
 
+def test_hdf5_that_stands_still_is_stopped(tmp_path, monkeypatch):
+    (tmp_path / "still.py").write_text("import time\ntime.sleep(60)\n")
+    monkeypatch.setattr(hdf5, "__file__", str(tmp_path / "still.py"))
+    monkeypatch.setattr(opening, "PATIENCE", 0.1)  # of 20 s
+    monkeypatch.setattr(opening, "_used", lambda pid: 3.0)
+    assert "HDF5 does not open it within 20 s" in refusal(write(tmp_path / "mine.h5"))
+
+
+def test_a_sound_file_is_waited_for_on_a_busy_machine(tmp_path, monkeypatch):
+    looks = iter(range(10**6))
+    monkeypatch.setattr(opening, "PATIENCE", 0.0005)
+    monkeypatch.setattr(opening, "_used", lambda pid: float(next(looks)))
+    assert open_features(write(tmp_path / "mine.h5")).features.shape == (12, 8, 6)
+    assert next(looks) > 0
+
+
 @pytest.mark.parametrize("code", ["import os; os.abort()", "import sys; sys.exit(9)"])
 def test_hdf5_that_crashes_is_one_line(tmp_path, monkeypatch, code):
     (tmp_path / "crash.py").write_text(code)

@@ -3,6 +3,7 @@
 import pytest
 
 from tasd.errors import UserError
+from tasd.evaluation.results import write_document
 from tasd.report.outcome import cell, read_outcome
 from tests.report.written import config_of, write_run
 
@@ -38,7 +39,7 @@ def test_the_newest_result_counts_and_comparisons_do_not(tmp_path):
     newer = first.with_name("test-5w1s-1q-10000e-seed0.json")
     content = json.loads(first.read_text())
     content["networks"]["teacher"]["accuracy"] = 0.5
-    newer.write_text(json.dumps(content))
+    write_document(newer, content)
     first.with_name("test-5w1s-against-other.json").write_text("{}")
     os.utime(first, (1, 1))
     assert read_outcome(path).chosen["accuracy"] == 0.5

@@ -68,20 +68,6 @@ def test_the_tensor_whose_bytes_differ_is_named(run):
         load(run.last)
 
 
-@pytest.mark.long
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", ["last.pt", "best.pt"])
-def test_three_hundred_flipped_bits_are_found(run, name):
-    path = run.checkpoints / name
-    draw = random.Random(1)
-    for _ in range(300):
-        bit = draw.randrange(8 * path.stat().st_size)
-        flip(path, bit=bit)
-        with pytest.raises(UserError):
-            load(path)
-        flip(path, bit=bit)
-
-
 @pytest.mark.parametrize(
     ("change", "told"),
     [
