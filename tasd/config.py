@@ -122,6 +122,9 @@ class DistillOptions(_Options):
     states: int = Field(256, ge=1, description="C1 of the GloRe unit")
     nodes: int = Field(32, ge=1, description="C2 of the GloRe unit")
     projection: Literal["learned_from_map", "fixed"] = "learned_from_map"
+    relation_statistics: Literal["episode", "running"] = Field(
+        "episode", description="of the teacher's GloRe unit; the student has those of the episode"
+    )
     ema: Literal["cosine", "constant"] = "cosine"
     ema_start: float | None = Field(None, gt=0, le=1, description="lambda of Eq. 1 at the start")
 
@@ -166,6 +169,12 @@ class TrainingOptions(_Options):
     auxiliary: float = Field(0.1, ge=0, description="weight of the training-class classifier")
     validation_every: int | None = Field(None, ge=1, description="default max(50, episodes/60)")
     validation_episodes: int = Field(500, ge=2)
+    validation_way: int | None = Field(
+        None, ge=2, description="default: episode.way, or fewer where there are fewer classes"
+    )
+    untrained_candidate: bool = Field(
+        True, description="the untrained network may be the best, where the backbone is pretrained"
+    )
     checkpoint_every: int | None = Field(None, ge=1, description="keep one every N episodes too")
     save_every: int | None = Field(
         None, ge=1, description="episodes between saves of last.pt; default: every five minutes"
@@ -208,6 +217,7 @@ _NEEDS = {
     "distill.states": ("pr",),
     "distill.nodes": ("pr",),
     "distill.projection": ("pr",),
+    "distill.relation_statistics": ("pr",),
     "distill.ema": ("ce", "at", "am", "pr"),
     "distill.ema_start": ("ce", "at", "am", "pr"),
 }
@@ -237,6 +247,7 @@ _IDLE: dict[str, tuple[str, Any]] = {
     "network.dropout": ("network.depth", 0),
     "optimiser.warmup": ("optimiser.schedule", "constant"),
     "optimiser.backbone_scale": ("network.weights", "none"),
+    "training.untrained_candidate": ("network.weights", "none"),
 }
 
 
@@ -276,7 +287,8 @@ def replace(config: Config, settings: Sequence[tuple[str, Any]]) -> Config:
                 f"{key} has no effect: it needs {terms} above 0; set that too, or leave out {key}"
             )
         other, idle = _IDLE.get(key, ("", None))
-        if other and operator.attrgetter(other)(changed) == idle:
+        cached = other == "network.weights" and changed.data.features  # weights of the file count
+        if other and not cached and operator.attrgetter(other)(changed) == idle:
             raise UserError(f"{key} has no effect while {other} is {idle!r}; leave it out")
     if config.data.features is not None:
         _check_on_features(changed, settings)

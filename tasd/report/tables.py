@@ -43,10 +43,10 @@ def results(outcomes: Sequence[Outcome]) -> Table | None:
 
 CAPTION_RESULTS = (
     "Test accuracy in percent with 95 % intervals. Chosen: the network that was better on the "
-    "validation classes. Floor: the pretrained backbone that the run began from, without any "
-    "training, on the same episodes; in brackets the points by which the chosen network is above "
-    "it, paired, with the interval of the sampling of episodes. That interval does not cover other "
-    "classes, other videos or other training runs."
+    "validation classes. Floor: the better on validation of the run's two starts, the untrained "
+    "network and its pretrained backbone without encoder, on the same episodes; in brackets the "
+    "points by which the chosen network is above it, paired, with the interval of the sampling of "
+    "episodes. That interval does not cover other classes, other videos or other training runs."
 )
 
 
@@ -60,8 +60,17 @@ def _results_of(outcome: Outcome) -> Iterator[Row]:
         figures = _figures(result, episodes["count"])
         yield (outcome.name, outcome.method, task, f"{name}{mark}", *figures)
     if (floor := outcome.floor) is not None:
-        name = f"floor ({floor['backbone']}, {_title(floor['matcher'])}; {_above(floor)})"
-        yield (outcome.name, "no training", task, name, *_figures(floor, episodes["count"]))
+        starts = {"floor": floor} | (
+            {"other start": floor["other_start"]} if "other_start" in floor else {}
+        )
+        for role, start in starts.items():
+            name = f"{role} ({_start(start)}, {_title(start['matcher'])}; {_above(start)})"
+            yield (outcome.name, "no training", task, name, *_figures(start, episodes["count"]))
+
+
+def _start(start: Mapping[str, Any]) -> str:
+    untrained = start.get("start") == "untrained"
+    return "untrained network" if untrained else f"plain {start['backbone']}"
 
 
 def _figures(result: Mapping[str, Any], count: int) -> Row:

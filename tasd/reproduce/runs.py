@@ -147,7 +147,7 @@ def _test(
     how = Extraction(device=device)
     candidate = of_run(run, saved, store, how, source=source)
     if source == run.best:
-        candidate = with_floor(candidate, saved, store, how)
+        candidate = with_floor(candidate, run, saved, store, how)
     tested = evaluate(candidate, request, device=device)
     write_document(into / f"{tested.name}.json", tested.content)
     shutil.rmtree(run.path / "features", ignore_errors=True)

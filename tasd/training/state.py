@@ -155,7 +155,8 @@ class Saver:
         """Write after a validation; ``better``: it was the best so far."""
         self(now, better=better, keep=self._plan.keep_due(now))
 
-    def untrained(self, now: Progress) -> None:
-        """Write the network before training, where checkpoints are kept at an interval."""
-        if self._plan.training.checkpoint_every is not None:
-            self(now, keep=True)
+    def untrained(self, now: Progress, *, better: bool) -> None:
+        """Write the network before training, as the best so far or to be kept; else nothing."""
+        keep = self._plan.training.checkpoint_every is not None
+        if better or keep:
+            self(now, better=better, keep=keep)
