@@ -56,9 +56,13 @@ def reproduce(
         ),
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Dask scheduler, address or file: one run for each GPU of its workers."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the runs.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only list the runs and their training time.")
+        bool, typer.Option("--dry-run", help="Only list the runs, their hours and their disk.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -99,6 +103,7 @@ def reproduce(
             queries=test_queries,
             curve=test_curve,
             device=device,
+            scheduler=scheduler,
         )
         listing = list_runs(study)
         if dry_run:

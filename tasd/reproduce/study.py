@@ -1,7 +1,8 @@
 """A study of one table: list its runs, do those that are left, write the table."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from tasd.device import pick_device
 from tasd.errors import UserError
 from tasd.evaluation.episodes import EpisodeRequest
 from tasd.files import write_text
+from tasd.foreign import clean
 from tasd.progress import duration
 from tasd.report.tables import Table, markdown
-from tasd.reproduce.estimate import step_seconds
+from tasd.reproduce.cluster import Answer, Cluster, cluster_of, costs_on
+from tasd.reproduce.estimate import Cost, costs
 from tasd.reproduce.rows import Row
 from tasd.reproduce.runs import (
     PlannedRun,
@@ -27,6 +30,7 @@ from tasd.reproduce.runs import (
 )
 from tasd.reproduce.tables import FinishedRun, document, tables_of
 from tasd.store import Store
+from tasd.training.signals import StopSignals
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class Study:
 
     folder: for the runs and the tables. seeds: training seeds of each row. count, queries: of the
     test episodes, which have the way and shot of training. curve: also test the checkpoints that
-    are kept at every validation.
+    are kept at every validation. scheduler: of the Dask cluster whose GPUs do the runs; None for
+    this machine.
     """
 
     table: str
@@ -47,6 +52,7 @@ class Study:
     queries: int = 1
     curve: bool = False
     device: str = "auto"
+    scheduler: str | None = None
 
     @property
     def plans(self) -> list[PlannedRun]:
@@ -59,21 +65,38 @@ class Study:
         episode = self.rows[0].config.episode
         return EpisodeRequest(episode.way, episode.shot, self.queries, self.count)
 
+    @contextmanager
+    def cluster(self, plans: Sequence[PlannedRun], *, folder: Path | None) -> Iterator[Cluster]:
+        """Connect to the scheduler; folder: None where nothing is written. Raises `UserError`."""
+        assert self.scheduler is not None
+        with cluster_of(
+            self.scheduler,
+            plans,
+            folder=folder,
+            store=self.store,
+            request=self.request,
+            device=self.device,
+            curve=self.curve,
+        ) as found:
+            yield found
+
 
 @dataclass(frozen=True)
 class Listing:
-    """The runs of a study with their progress, and the training time that is left.
+    """The runs of a study with their progress, and the time and disk that are left.
 
-    seconds: for one training episode of each row that is not trained, by the row's name.
+    costs: of each row that is not trained, by the row's name.
     """
 
     runs: Sequence[tuple[PlannedRun, Progress]]
-    seconds: Mapping[str, float]
+    costs: Mapping[str, Cost]
 
     def _seconds_left(self, plan: PlannedRun, progress: Progress) -> float:
         if not progress.needs_training:
             return 0.0
-        return (plan.config.training.episodes - progress.episode) * self.seconds[plan.row.name]
+        return (plan.config.training.episodes - progress.episode) * self.costs[
+            plan.row.name
+        ].seconds
 
     @property
     def lines(self) -> list[str]:
@@ -86,7 +109,29 @@ class Listing:
             lines.append(f"{plan.name:<{width}}  {_work_left(plan, progress)}{time}")
             total += left
         summary = f"training will take about {duration(total)}, without validation and tests"
-        return [*lines, summary]
+        return [*lines, summary, *self._row_lines]
+
+    @property
+    def _row_lines(self) -> list[str]:
+        """A line for each row: hours of one device, and disk for all its runs."""
+        width = max((len(name) for name in self.costs), default=0)
+        return [
+            f"  {name:<{width}}  {row['runs']} runs, {row['hours']:.2f} GPU-hours (hours of one "
+            f"device), {row['disk'] / 2**20:,.0f} MiB of checkpoints at most"
+            for name, row in self.rows.items()
+        ]
+
+    @property
+    def rows(self) -> dict[str, dict[str, float]]:
+        """The runs of each row that are not trained, their hours and their bytes of disk."""
+        found: dict[str, dict[str, float]] = {}
+        for plan, progress in self.runs:
+            if progress.needs_training:
+                row = found.setdefault(plan.row.name, {"runs": 0, "hours": 0.0, "disk": 0})
+                row["runs"] += 1
+                row["hours"] += self._seconds_left(plan, progress) / 3600
+                row["disk"] += self.costs[plan.row.name].disk
+        return found
 
     @property
     def document(self) -> list[dict[str, Any]]:
@@ -98,6 +143,7 @@ class Listing:
                 "episode": progress.episode,
                 "episodes": plan.config.training.episodes,
                 "seconds_left": self._seconds_left(plan, progress),
+                "disk": self.costs[plan.row.name].disk if progress.needs_training else 0,
             }
             for plan, progress in self.runs
         ]
@@ -120,7 +166,10 @@ def list_runs(study: Study) -> Listing:
     """
     runs = [(plan, progress_of(plan, study.request)) for plan in study.plans]
     untrained = [plan for plan, progress in runs if progress.needs_training]
-    return Listing(runs, step_seconds(untrained, study.store, device=study.device))
+    if study.scheduler is None or not untrained:
+        return Listing(runs, costs(untrained, study.store, device=study.device))
+    with study.cluster(untrained, folder=None) as cluster:
+        return Listing(runs, costs_on(cluster, untrained))
 
 
 @dataclass(frozen=True)
@@ -140,8 +189,17 @@ class StudyResult:
 
 
 def run_study(study: Study, console: Console) -> StudyResult:
-    """Do every run that is not done, and write the tables; after a failed run the others go on."""
+    """Do every run that is not done, and write the tables; after a failed run the others go on.
+
+    The tables are also written after each run, of those that are done. Raises `UserError`.
+    """
     failed: dict[str, str] = {}
+    code = (_here if study.scheduler is None else _on_cluster)(study, console, failed)
+    return _write_tables(study, failed, code or int(bool(failed)))
+
+
+def _here(study: Study, console: Console, failed: dict[str, str]) -> int:
+    """Do the runs one after the other; return the exit code of a signal, or 0."""
     device, code = str(pick_device(study.device)), 0
     plans = study.plans
     for number, plan in enumerate(plans, start=1):
@@ -156,7 +214,48 @@ def run_study(study: Study, console: Console) -> StudyResult:
         if code:
             console.print("give the same command again to continue from here", highlight=False)
             break
-    return _write_tables(study, failed, code or int(bool(failed)))
+        _write_tables(study, failed, 0)
+    return code
+
+
+def _on_cluster(study: Study, console: Console, failed: dict[str, str]) -> int:
+    """Do the runs on the GPUs of a cluster; return the exit code of a signal, or 0."""
+    plans = [p for p in study.plans if progress_of(p, study.request).state != "done" or study.curve]
+    if not plans:
+        return 0
+
+    def say(line: str) -> None:
+        console.print(clean(line), highlight=False, markup=False, soft_wrap=True)
+
+    with study.cluster(plans, folder=study.folder) as cluster, StopSignals() as stop:
+        count, left = len(cluster.workers), len(plans)
+        say(f"{left} runs on {count} workers with a GPU")
+        for answer in cluster.answers(plans, "run"):
+            if stop.exit_code:
+                say("stopping; give the same command again to continue from here")
+                break
+            if answer is None:
+                if count and not cluster.workers:
+                    say(f"no worker with a GPU is left at {study.scheduler}; waiting for one")
+                count = len(cluster.workers)
+                continue
+            left -= 1
+            message = _failure(answer)
+            if message:
+                failed[answer.plan.name] = message
+            told = f"failed: {message}" if message else f"done on {answer.host}"
+            say(f"{answer.plan.name} {told}; {left} runs are left")
+            _write_tables(study, failed, 0)
+    return stop.exit_code
+
+
+def _failure(answer: Answer) -> str:
+    """Return why a run was not done; empty where it was."""
+    if "failed" in answer.content:
+        return str(answer.content["failed"])
+    if code := answer.content.get("code"):
+        return f"it was stopped on {answer.host} (exit code {code}); give the same command again"
+    return ""
 
 
 def _write_tables(study: Study, failed: Mapping[str, str], exit_code: int) -> StudyResult:

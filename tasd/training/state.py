@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,15 +69,8 @@ class State:
 
         kept: the number of checkpoints that are kept under their own names.
         """
-        networks = sum(_bytes(network) for network in self.networks.values())
-        trained = sum(p.numel() * p.element_size() for p in self.learner.parameters()
-                      if p.requires_grad)  # fmt: skip
-        moments = 0 if self.config.optimiser.name == "sgd" else 2 * trained
-        heads = sum(_bytes(n.projection) + _bytes(n.relation) for n in self.networks.values())
-        best = networks - heads
-        last = networks + _bytes(self.learner) - _bytes(self.learner.student) + moments
-        # last.pt, previous.pt and the one that is being written; best.pt and the one before it.
-        total = (3 + kept) * last + 2 * best
+        last, best = checkpoint_bytes(self.config, self.learner, self.networks)
+        total = most_bytes(last, best, kept=kept)
         free = shutil.disk_usage(run.path).free
         many = f", {kept} kept ones of that size" if kept else ""
         return (
@@ -122,6 +116,26 @@ class State:
             fill(self.teacher, checkpoint.teacher or {}, source=str(source))
         self.optimiser.load_state_dict(checkpoint.optimiser)
         return checkpoint.progress
+
+
+def checkpoint_bytes(
+    config: Config, learner: Learner, networks: Mapping[str, Model]
+) -> tuple[int, int]:
+    """Return the bytes of last.pt and of best.pt, without their few lines of notes."""
+    both = sum(_bytes(network) for network in networks.values())
+    trained = sum(p.numel() * p.element_size() for p in learner.parameters() if p.requires_grad)
+    moments = 0 if config.optimiser.name == "sgd" else 2 * trained
+    heads = sum(_bytes(n.projection) + _bytes(n.relation) for n in networks.values())
+    return both + _bytes(learner) - _bytes(learner.student) + moments, both - heads
+
+
+def most_bytes(last: int, best: int, *, kept: int) -> int:
+    """Return the most that a run's checkpoints take while it is trained.
+
+    last, best: of one file. These are last.pt, previous.pt and the one that is being written;
+    best.pt and the one before it; ``kept`` ones under their own names.
+    """
+    return (3 + kept) * last + 2 * best
 
 
 def _bytes(module: nn.Module | None) -> int:
