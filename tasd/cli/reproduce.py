@@ -1,19 +1,32 @@
 """``tasd reproduce``: a table of the paper, run by run."""
 
+import contextlib
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tasd.cli.say import say
 from tasd.cli.train import SETTINGS
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tasd.reproduce.study import Study
+
 
 def reproduce(
     table: Annotated[str, typer.Argument(help="table1, table2 or table3.")],
     store: Annotated[
         Path | None, typer.Option(help="Prepared store; default: the only one there is.")
+    ] = None,
+    datasets: Annotated[
+        str | None,
+        typer.Option(help="One table over several data sets, as in kinetics,ucf101,hmdb51."),
+    ] = None,
+    shots: Annotated[
+        str | None, typer.Option(help="Shots of that table's columns, as in 1,5.")
     ] = None,
     episodes: Annotated[int | None, typer.Option(help="Training episodes of each run.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of training seeds of each row.")] = 1,
@@ -64,6 +77,9 @@ def reproduce(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list the runs, their hours and their disk.")
     ] = False,
+    so_far: Annotated[
+        bool, typer.Option("--so-far", help="Only write the tables of what is done so far.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train and test all rows of a table of the paper.
@@ -72,6 +88,7 @@ def reproduce(
     distillation, added one after the other. table3: the video pairs SS, QS and CS. All runs are
     tested on the same episodes; checkpoints are chosen on the validation classes. After an
     interruption give the same command again: finished runs are skipped, the others continue.
+    With --datasets all of them stand in one table, beside the published numbers.
     """
     given: dict[str, Any] = {
         name: value for name, value in locals().items() if name in SETTINGS and value is not None
@@ -79,44 +96,117 @@ def reproduce(
     from rich.console import Console
 
     from tasd.config import parse_setting
-    from tasd.foreign import clean_lines, path_part
-    from tasd.home import only_store
-    from tasd.report.tables import text as table_text
+    from tasd.foreign import path_part
     from tasd.reproduce.rows import RowRequest, keep_checkpoints, rows_of
-    from tasd.reproduce.study import Study, list_runs, run_study
+    from tasd.reproduce.study import Study
     from tasd.runs.folder import runs_folder
     from tasd.store import Store
 
     settings = [(SETTINGS[name], value) for name, value in given.items()]
     settings += [parse_setting(text) for text in set_ or []]
     console = Console(stderr=True)
-    with Store(store or only_store()) as opened:
-        rows = rows_of(table, RowRequest(opened.dataset, shot, recipe, settings, only or ()))
-        task = f"{rows[0].config.episode.way}w{shot}s"
-        study = Study(
-            table=table,
-            rows=[keep_checkpoints(row) for row in rows] if test_curve else rows,
-            store=opened,
-            folder=out or runs_folder() / f"{path_part(opened.dataset)}-{table}-{task}",
-            seeds=seeds,
-            count=test_episodes,
-            queries=test_queries,
-            curve=test_curve,
-            device=device,
-            scheduler=scheduler,
-        )
-        listing = list_runs(study)
+    folder = out or (runs_folder() / f"columns-{table}" if datasets else None)
+    with contextlib.ExitStack() as stack:
+        studies = []
+        for path, task_shot in _columns(datasets, shots, store=store, shot=shot):
+            opened = stack.enter_context(Store(path))
+            request = RowRequest(opened.dataset, task_shot, recipe, settings, only or ())
+            rows = rows_of(table, request)
+            task = f"{rows[0].config.episode.way}w{task_shot}s"
+            name = f"{path_part(opened.dataset)}-{table}-{task}"
+            own = folder / name if datasets and folder is not None else folder
+            studies.append(
+                Study(
+                    table=table,
+                    rows=[keep_checkpoints(row) for row in rows] if test_curve else rows,
+                    store=opened,
+                    folder=own or runs_folder() / name,
+                    seeds=seeds,
+                    count=test_episodes,
+                    queries=test_queries,
+                    curve=test_curve,
+                    device=device,
+                    scheduler=scheduler,
+                )
+            )
+        raise typer.Exit(_do(studies, folder, console, as_json, dry_run=dry_run, so_far=so_far))
+
+
+def _columns(
+    datasets: str | None, shots: str | None, *, store: Path | None, shot: int
+) -> list[tuple[Path, int]]:
+    """Return the stores and shots of all columns. Raises `UserError`."""
+    from tasd.errors import UserError
+    from tasd.home import default_store, only_store
+
+    if datasets is None:
+        if shots is not None:
+            raise UserError("--shots needs --datasets; give both, or one --shot")
+        return [(store or only_store(), shot)]
+    if store is not None:
+        raise UserError("--datasets and --store exclude each other; give one of them")
+    stores = [default_store(name.strip()) for name in datasets.split(",") if name.strip()]
+    for path in stores:
+        if not (path / "manifest.json").is_file():
+            raise UserError(
+                f"--datasets: there is no store in {path}; prepare it with tasd prep {path.name}"
+            )
+    numbers = [text.strip() for text in (shots or str(shot)).split(",")]
+    for number in numbers:
+        if not number.isdecimal() or not int(number):
+            raise UserError(f"--shots {shots!r} is not a list of numbers; write 1,5")
+    return [(path, int(number)) for path in stores for number in numbers]
+
+
+def _do(
+    studies: "list[Study]",
+    columns: Path | None,
+    console: "Console",
+    as_json: bool,
+    *,
+    dry_run: bool,
+    so_far: bool,
+) -> int:
+    """List or do the studies and print their tables; return the exit code.
+
+    columns: the folder of the one table of several studies.
+    """
+    from tasd.foreign import clean_lines
+    from tasd.report.tables import text as table_text
+    from tasd.reproduce.columns import write_columns
+    from tasd.reproduce.study import list_runs, run_study, tables_so_far
+
+    many = studies[0].folder != columns and columns is not None
+    if not so_far:
+        listings = [list_runs(study) for study in studies]
         if dry_run:
-            typer.echo(json.dumps(listing.document) if as_json else "\n".join(listing.lines))
-            return
-        console.print(
-            clean_lines("\n".join(listing.lines)), highlight=False, markup=False, soft_wrap=True
-        )
-        result = run_study(study, console)
+            content = [row for listing in listings for row in listing.document]
+            lines = [line for listing in listings for line in listing.lines]
+            typer.echo(json.dumps(content) if as_json else "\n".join(lines))
+            return 0
+        for listing in listings:
+            told = clean_lines("\n".join(listing.lines))
+            console.print(told, highlight=False, markup=False, soft_wrap=True)
+
+    def after() -> None:
+        if many and columns is not None:
+            write_columns(studies, columns)
+
+    codes, documents, tables, failed = [], [], [], {}
+    for study in studies:
+        result = tables_so_far(study) if so_far else run_study(study, console, after=after)
+        codes.append(result.exit_code)
+        documents.append(result.document)
+        tables += [] if many else result.tables
+        failed |= {f"{study.folder.name}/{n}" if many else n: m for n, m in result.failed.items()}
+        if result.exit_code > 1:
+            break
+    if many and columns is not None:
+        tables = [write_columns(studies, columns)]
     if as_json:
-        typer.echo(json.dumps(result.document))
+        typer.echo(json.dumps(documents if many else documents[0]))
     else:
-        say("\n".join(map(table_text, result.tables)))
-    for name, message in result.failed.items():
+        say("\n".join(map(table_text, tables)))
+    for name, message in failed.items():
         say(f"{name} failed: {message}", err=True)
-    raise typer.Exit(result.exit_code)
+    return max(codes)

@@ -1,7 +1,7 @@
 """A study of one table: list its runs, do those that are left, write the table."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +14,13 @@ from tasd.errors import UserError
 from tasd.evaluation.episodes import EpisodeRequest
 from tasd.files import write_text
 from tasd.foreign import clean
-from tasd.progress import duration
 from tasd.report.tables import Table, markdown
 from tasd.reproduce.cluster import Answer, Cluster, cluster_of, costs_on
-from tasd.reproduce.estimate import Cost, costs
+from tasd.reproduce.estimate import costs
+from tasd.reproduce.listing import Listing
 from tasd.reproduce.rows import Row
 from tasd.reproduce.runs import (
     PlannedRun,
-    Progress,
     curve_of,
     plan_runs,
     progress_of,
@@ -81,84 +80,6 @@ class Study:
             yield found
 
 
-@dataclass(frozen=True)
-class Listing:
-    """The runs of a study with their progress, and the time and disk that are left.
-
-    costs: of each row that is not trained, by the row's name.
-    """
-
-    runs: Sequence[tuple[PlannedRun, Progress]]
-    costs: Mapping[str, Cost]
-
-    def _seconds_left(self, plan: PlannedRun, progress: Progress) -> float:
-        if not progress.needs_training:
-            return 0.0
-        return (plan.config.training.episodes - progress.episode) * self.costs[
-            plan.row.name
-        ].seconds
-
-    @property
-    def lines(self) -> list[str]:
-        """A line of text for each run, and one for the training time of all."""
-        width = max(len(plan.name) for plan, _ in self.runs)
-        lines, total = [], 0.0
-        for plan, progress in self.runs:
-            left = self._seconds_left(plan, progress)
-            time = f", about {duration(left)}" if left else ""
-            lines.append(f"{plan.name:<{width}}  {_work_left(plan, progress)}{time}")
-            total += left
-        summary = f"training will take about {duration(total)}, without validation and tests"
-        return [*lines, summary, *self._row_lines]
-
-    @property
-    def _row_lines(self) -> list[str]:
-        """A line for each row: hours of one device, and disk for all its runs."""
-        width = max((len(name) for name in self.costs), default=0)
-        return [
-            f"  {name:<{width}}  {row['runs']} runs, {row['hours']:.2f} GPU-hours (hours of one "
-            f"device), {row['disk'] / 2**20:,.0f} MiB of checkpoints at most"
-            for name, row in self.rows.items()
-        ]
-
-    @property
-    def rows(self) -> dict[str, dict[str, float]]:
-        """The runs of each row that are not trained, their hours and their bytes of disk."""
-        found: dict[str, dict[str, float]] = {}
-        for plan, progress in self.runs:
-            if progress.needs_training:
-                row = found.setdefault(plan.row.name, {"runs": 0, "hours": 0.0, "disk": 0})
-                row["runs"] += 1
-                row["hours"] += self._seconds_left(plan, progress) / 3600
-                row["disk"] += self.costs[plan.row.name].disk
-        return found
-
-    @property
-    def document(self) -> list[dict[str, Any]]:
-        """The same as plain data."""
-        return [
-            {
-                "run": str(plan.run.path),
-                "state": progress.state,
-                "episode": progress.episode,
-                "episodes": plan.config.training.episodes,
-                "seconds_left": self._seconds_left(plan, progress),
-                "disk": self.costs[plan.row.name].disk if progress.needs_training else 0,
-            }
-            for plan, progress in self.runs
-        ]
-
-
-def _work_left(plan: PlannedRun, progress: Progress) -> str:
-    episodes = f"{plan.config.training.episodes:,}"
-    return {
-        "new": f"train {episodes} episodes, test",
-        "begun": f"continue from episode {progress.episode:,} of {episodes}, test",
-        "trained": f"test ({episodes} episodes are trained)",
-        "done": "done",
-    }[progress.state]
-
-
 def list_runs(study: Study) -> Listing:
     """List the runs, and time a training step of each row that is not trained.
 
@@ -188,17 +109,25 @@ class StudyResult:
     exit_code: int
 
 
-def run_study(study: Study, console: Console) -> StudyResult:
+def run_study(
+    study: Study, console: Console, *, after: Callable[[], object] = lambda: None
+) -> StudyResult:
     """Do every run that is not done, and write the tables; after a failed run the others go on.
 
-    The tables are also written after each run, of those that are done. Raises `UserError`.
+    The tables are also written after each run, of those that are done; then ``after`` is called.
+    Raises `UserError`.
     """
     failed: dict[str, str] = {}
-    code = (_here if study.scheduler is None else _on_cluster)(study, console, failed)
+
+    def tell() -> None:
+        _write_tables(study, failed, 0)
+        after()
+
+    code = (_here if study.scheduler is None else _on_cluster)(study, console, failed, tell)
     return _write_tables(study, failed, code or int(bool(failed)))
 
 
-def _here(study: Study, console: Console, failed: dict[str, str]) -> int:
+def _here(study: Study, console: Console, failed: dict[str, str], tell: Callable[[], None]) -> int:
     """Do the runs one after the other; return the exit code of a signal, or 0."""
     device, code = str(pick_device(study.device)), 0
     plans = study.plans
@@ -214,11 +143,13 @@ def _here(study: Study, console: Console, failed: dict[str, str]) -> int:
         if code:
             console.print("give the same command again to continue from here", highlight=False)
             break
-        _write_tables(study, failed, 0)
+        tell()
     return code
 
 
-def _on_cluster(study: Study, console: Console, failed: dict[str, str]) -> int:
+def _on_cluster(
+    study: Study, console: Console, failed: dict[str, str], tell: Callable[[], None]
+) -> int:
     """Do the runs on the GPUs of a cluster; return the exit code of a signal, or 0."""
     plans = [p for p in study.plans if progress_of(p, study.request).state != "done" or study.curve]
     if not plans:
@@ -245,7 +176,7 @@ def _on_cluster(study: Study, console: Console, failed: dict[str, str]) -> int:
                 failed[answer.plan.name] = message
             told = f"failed: {message}" if message else f"done on {answer.host}"
             say(f"{answer.plan.name} {told}; {left} runs are left")
-            _write_tables(study, failed, 0)
+            tell()
     return stop.exit_code
 
 
@@ -258,13 +189,26 @@ def _failure(answer: Answer) -> str:
     return ""
 
 
+def tables_so_far(study: Study) -> StudyResult:
+    """Write the tables of the runs that are done, and do none."""
+    return _write_tables(study, {}, 0)
+
+
+def finished_runs(study: Study, *, only: str | None = None) -> list[FinishedRun]:
+    """Read the runs that are trained and tested; only: the name of a row."""
+    found = []
+    for plan in study.plans:
+        if only not in (None, plan.row.name):
+            continue
+        result = result_of(plan.run, study.request)
+        if result is not None and not progress_of(plan, study.request).needs_training:
+            found.append(FinishedRun(plan, result, curve_of(plan.run, study.request)))
+    return found
+
+
 def _write_tables(study: Study, failed: Mapping[str, str], exit_code: int) -> StudyResult:
     """Make the tables of the finished runs, and write them into the study's folder."""
-    runs = []
-    for plan in study.plans:
-        result = result_of(plan.run, study.request)
-        if result is not None and plan.name not in failed:
-            runs.append(FinishedRun(plan, result, curve_of(plan.run, study.request)))
+    runs = [run for run in finished_runs(study) if run.plan.name not in failed]
     if not runs:
         return StudyResult((), (), {}, failed, exit_code)
     _check_episodes(runs)

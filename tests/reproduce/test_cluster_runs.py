@@ -128,8 +128,7 @@ def test_a_command_that_is_stopped_saves_its_runs_and_goes_on(store, scheduler, 
         assert 0 < load(last).progress.episode < 300
 
 
-def test_no_scheduler_and_no_worker_with_a_gpu_are_told(store, scheduler, tmp_path, monkeypatch):
-    monkeypatch.setenv("TASD_SCHEDULER_PATIENCE", "1")
+def test_no_scheduler_and_no_worker_with_a_gpu_are_told(store, scheduler, tmp_path):
     line = answer(reproduce(store, tmp_path / "a", "--scheduler", "nonsense://x"))
     assert "no Dask scheduler answers at 'nonsense://x'" in line
     with worker(scheduler, resources=""):
