@@ -13,6 +13,7 @@ from tasd.cli.train import SETTINGS
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tasd.report.tables import Table
     from tasd.reproduce.study import Study
 
 
@@ -93,6 +94,7 @@ def reproduce(
     given: dict[str, Any] = {
         name: value for name, value in locals().items() if name in SETTINGS and value is not None
     }
+    del given["shot"]  # the recipe takes it: a column may have another
     from rich.console import Console
 
     from tasd.config import parse_setting
@@ -192,7 +194,9 @@ def _do(
         if many and columns is not None:
             write_columns(studies, columns)
 
-    codes, documents, tables, failed = [], [], [], {}
+    codes, documents = [], []
+    tables: list[Table] = []
+    failed: dict[str, str] = {}
     for study in studies:
         result = tables_so_far(study) if so_far else run_study(study, console, after=after)
         codes.append(result.exit_code)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -139,11 +140,11 @@ def curves_figure(studies: Sequence[Study]) -> Figure | None:
             _panel(axes, study, curves)
         for axes in places[len(panels) :]:
             axes.set_axis_off()
-        labels = {}
+        labels: dict[str, Artist] = {}
         for axes in places:
             lines, texts = axes.get_legend_handles_labels()
-            labels |= dict(zip(texts, lines, strict=True))
-        figure.legend(labels.values(), labels.keys(), loc="outside lower center", ncols=3)
+            labels.update(zip(texts, lines, strict=True))
+        figure.legend(list(labels.values()), list(labels), loc="outside lower center", ncols=3)
     return figure
 
 
