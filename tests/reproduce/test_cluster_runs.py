@@ -19,6 +19,7 @@ from tests.runs import DISTILL, SMALL, assert_equal_bits, environment
 from tests.stores import write_store
 
 pytest.importorskip("distributed")
+pytestmark = pytest.mark.timeout(1200)
 ROWS = ("--only", "bimhm", "--only", "prototype")
 EPISODES = 12
 
@@ -61,7 +62,7 @@ def worker(scheduler: str, *, resources: str = "GPU=1", before: tuple[str, ...] 
         yield process
 
 
-def wait_for(there, seconds: float = 120) -> None:
+def wait_for(there, seconds: float = 500) -> None:
     deadline = time.monotonic() + seconds
     while not there():
         assert time.monotonic() < deadline, "it does not come"
@@ -121,7 +122,7 @@ def test_a_command_that_is_stopped_saves_its_runs_and_goes_on(store, scheduler, 
         ) as run:
             wait_for(lambda: len(list(out.glob("*/checkpoints/last.pt"))) >= 1)
             run.send_signal(signal.SIGTERM)
-            said, _ = run.communicate(timeout=120)
+            said, _ = run.communicate(timeout=500)
         assert run.returncode == 143, said
         assert "give the same command again to continue from here" in said
         (last,) = out.glob("*/checkpoints/last.pt")
@@ -177,4 +178,4 @@ def wait_for_worker(scheduler: str) -> None:
     from distributed import Client
 
     with Client(scheduler, set_as_default=False) as client:
-        client.wait_for_workers(1, timeout=120)
+        client.wait_for_workers(1, timeout=500)
