@@ -10,6 +10,15 @@ from tasd.reproduce.runs import PlannedRun, Progress
 
 
 @dataclass(frozen=True)
+class RowCost:
+    """The runs of a row that are not trained, their hours on one device, their bytes of disk."""
+
+    runs: int
+    hours: float
+    disk: int
+
+
+@dataclass(frozen=True)
 class Listing:
     """The runs of a study with their progress, and the time and disk that are left.
 
@@ -42,23 +51,23 @@ class Listing:
     @property
     def _row_lines(self) -> list[str]:
         """A line for each row: hours of one device, and disk for all its runs."""
-        width = max((len(name) for name in self.costs), default=0)
+        width = max((len(name) for name in self.rows), default=0)
         return [
-            f"  {name:<{width}}  {row['runs']} runs, {row['hours']:.2f} GPU-hours (hours of one "
-            f"device), {row['disk'] / 2**20:,.0f} MiB of checkpoints at most"
+            f"  {name:<{width}}  {row.runs} runs, {row.hours:.2f} GPU-hours (hours of one device), "
+            f"{row.disk / 2**20:,.0f} MiB of checkpoints at most"
             for name, row in self.rows.items()
         ]
 
     @property
-    def rows(self) -> dict[str, dict[str, float]]:
-        """The runs of each row that are not trained, their hours and their bytes of disk."""
-        found: dict[str, dict[str, float]] = {}
+    def rows(self) -> dict[str, RowCost]:
+        """The cost of each row, over its runs that are not trained."""
+        found: dict[str, RowCost] = {}
         for plan, progress in self.runs:
             if progress.needs_training:
-                row = found.setdefault(plan.row.name, {"runs": 0, "hours": 0.0, "disk": 0})
-                row["runs"] += 1
-                row["hours"] += self._seconds_left(plan, progress) / 3600
-                row["disk"] += self.costs[plan.row.name].disk
+                row = found.get(plan.row.name, RowCost(0, 0.0, 0))
+                hours = row.hours + self._seconds_left(plan, progress) / 3600
+                disk = row.disk + self.costs[plan.row.name].disk
+                found[plan.row.name] = RowCost(row.runs + 1, hours, disk)
         return found
 
     @property
