@@ -37,17 +37,10 @@ def dask_workers(
     say: called with a line where there are no workers yet. Raises `UserError`, also where the
     scheduler or the workers fail within the block.
     """
-    try:
-        from distributed import Client, KilledWorker
-    except ImportError:
-        raise UserError("--scheduler needs Dask; install the extra: tasd[cluster]") from None
-    where = {"scheduler_file": scheduler} if Path(scheduler).is_file() else {"address": scheduler}
-    try:
-        make: Callable[..., Any] = Client
-        client = make(**where, timeout=PATIENCE_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"no Dask scheduler answers at {scheduler!r} ({error})") from None
-    with _quiet(), client, _marked(settings.store) as mark:
+    client = connect(scheduler)
+    from distributed import KilledWorker
+
+    with quiet(), client, marked(settings.store, MARK) as mark:
         if not client.scheduler_info()["workers"]:
             say(f"the scheduler at {scheduler} has no workers yet; waiting for them")
         executor = client.get_executor(pure=False)
@@ -68,17 +61,34 @@ def dask_workers(
             executor.shutdown(wait=False)
 
 
+def connect(scheduler: str) -> Any:
+    """Return a Dask client of a scheduler, by its address or its scheduler file.
+
+    Raises `UserError` where none answers, or Dask is not installed.
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        raise UserError("--scheduler needs Dask; install the extra: tasd[cluster]") from None
+    where = {"scheduler_file": scheduler} if Path(scheduler).is_file() else {"address": scheduler}
+    try:
+        make: Callable[..., Any] = Client
+        return make(**where, timeout=PATIENCE_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"no Dask scheduler answers at {scheduler!r} ({error})") from None
+
+
 @contextlib.contextmanager
-def _marked(store: Path) -> Iterator[Path]:
-    """Make a file of random name in the store; workers that see it see the same folder."""
-    for old in store.glob(f"{MARK}*"):
+def marked(folder: Path, prefix: str) -> Iterator[Path]:
+    """Make a file of random name in a folder; workers that see it see the same folder."""
+    for old in folder.glob(f"{prefix}*"):
         old.unlink(missing_ok=True)
-    with tempfile.NamedTemporaryFile(prefix=MARK, dir=store) as file:
+    with tempfile.NamedTemporaryFile(prefix=prefix, dir=folder) as file:
         yield Path(file.name)
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Mute the loggers of Dask: its errors arrive as exceptions."""
     loggers = [logging.getLogger(name) for name in LOGGERS]
     levels = [logger.level for logger in loggers]

@@ -122,6 +122,9 @@ class DistillOptions(_Options):
     states: int = Field(256, ge=1, description="C1 of the GloRe unit")
     nodes: int = Field(32, ge=1, description="C2 of the GloRe unit")
     projection: Literal["learned_from_map", "fixed"] = "learned_from_map"
+    relation_statistics: Literal["episode", "running"] = Field(
+        "episode", description="of the teacher's GloRe unit; the student has those of the episode"
+    )
     ema: Literal["cosine", "constant"] = "cosine"
     ema_start: float | None = Field(None, gt=0, le=1, description="lambda of Eq. 1 at the start")
 
@@ -174,6 +177,12 @@ class TrainingOptions(_Options):
     auxiliary: float = Field(0.1, ge=0, description="weight of the training-class classifier")
     validation_every: int | None = Field(None, ge=1, description="default max(50, episodes/60)")
     validation_episodes: int = Field(500, ge=2)
+    validation_way: int | None = Field(
+        None, ge=2, description="default: episode.way, or fewer where there are fewer classes"
+    )
+    untrained_candidate: bool = Field(
+        True, description="the untrained network may be the best, where the backbone is pretrained"
+    )
     checkpoint_every: int | None = Field(None, ge=1, description="keep one every N episodes too")
     save_every: int | None = Field(
         None, ge=1, description="episodes between saves of last.pt; default: every five minutes"

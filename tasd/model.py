@@ -122,11 +122,19 @@ class Model(nn.Module):
         return projected
 
     def relate(
-        self, maps: Float[Tensor, "videos channels time rows columns"]
+        self,
+        maps: Float[Tensor, "videos channels time rows columns"],
+        *,
+        own_statistics: bool = False,
     ) -> Float[Tensor, "frames channels rows columns"]:
-        """Apply the GloRe unit frame by frame: the phi of Eq. 11."""
+        """Apply the GloRe unit frame by frame: the phi of Eq. 11.
+
+        own_statistics: normalise by these frames in eval mode too.
+        """
         assert self.relation is not None, "the config has distill.pr = 0"
-        related: Tensor = self.relation(maps.transpose(1, 2).flatten(0, 1))
+        related: Tensor = self.relation(
+            maps.transpose(1, 2).flatten(0, 1), own_statistics=own_statistics
+        )
         return related
 
 

@@ -1,14 +1,16 @@
 """Digests of ten training steps of every recipe, to compare two versions to the bit.
 
-``python -m tests.golden [RECIPE ...]`` prints, for each recipe, a digest of the weights and the
-optimiser after ten steps and one of metrics.jsonl. Bits depend on the processor: run both versions
-on one machine, with one thread (OMP_NUM_THREADS=1).
+``python -m tests.golden [RECIPE ...] [a.b=c ...]`` prints, for each recipe, a digest of the weights
+and the optimiser after ten steps and one of metrics.jsonl. Settings are for all recipes: with
+``distill.relation_statistics=running`` the recipe tasd takes the steps of version 0.1. Bits depend
+on the processor: run both versions on one machine, with one thread (OMP_NUM_THREADS=1).
 """
 
 import hashlib
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -27,7 +29,9 @@ from tests.test_kept import tiny
 FRAMES = "data.frames=4"  # TRX compares triples of frames
 
 
-def digests(recipe: str, store: Path, folder: Path) -> tuple[str, str]:
+def digests(
+    recipe: str, store: Path, folder: Path, settings: Sequence[str] = ()
+) -> tuple[str, str]:
     """Train ten steps and return the digests of weights and metrics."""
     texts = [*SMALL, FRAMES, *(DISTILL if recipe in ("tasd", "paper") else ())]
     config = replace(
@@ -37,6 +41,7 @@ def digests(recipe: str, store: Path, folder: Path) -> tuple[str, str]:
             ("network.backbone", "tiny"),
             ("training.episodes", 10),
             ("training.episodes_per_step", 1),
+            *map(parse_setting, settings),
         ],
     )
     with Store(store) as opened, quiet() as console:
@@ -58,8 +63,10 @@ def main() -> None:
     backbones.BACKBONES["tiny"] = tiny
     with tempfile.TemporaryDirectory() as folder:
         store = write_store(Path(folder) / "store", frames=8, side=40, videos=4)
-        for recipe in sys.argv[1:] or [name for name in RECIPES if name != "demo"]:
-            print(recipe, *digests(recipe, store, Path(folder) / recipe), flush=True)
+        settings = [word for word in sys.argv[1:] if "=" in word]
+        chosen = [word for word in sys.argv[1:] if "=" not in word]
+        for recipe in chosen or [name for name in RECIPES if name != "demo"]:
+            print(recipe, *digests(recipe, store, Path(folder) / recipe, settings), flush=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from tasd.predict.answer import Answer
 from tasd.predict.formats import CsvLines
 from tasd.progress import ProgressLine
 from tasd.report import OverlayOptions, write_report
-from tasd.report.tables import Table, latex, markdown, text
+from tasd.report.latex import latex
+from tasd.report.tables import Table, markdown, text
 from tasd.runs.folder import Run
 from tasd.runs.metrics import metrics_lines
 from tests.report.written import write_run

@@ -65,7 +65,9 @@ def evaluate(
     allow_pretrained_overlap: PretrainedOverlapOption = False,
     no_floor: Annotated[
         bool,
-        typer.Option("--no-floor", help="Leave out the plain backbone that a run began from."),
+        typer.Option(
+            "--no-floor", help="Leave out the starts of a run: untrained network, plain backbone."
+        ),
     ] = False,
     matcher: Annotated[
         str | None,

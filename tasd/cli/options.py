@@ -163,7 +163,7 @@ def candidate_of_run(
     """Return the networks of a run with their features. Raises `UserError`.
 
     request: episodes that the classes under test must fill; checked before the features are
-    computed, which may take hours. floor: add the plain backbone that the run began from.
+    computed, which may take hours. floor: add the starts of the run, without any training.
     """
     from tasd.evaluation.candidates import of_run
     from tasd.evaluation.episodes import check_episodes
@@ -177,7 +177,7 @@ def candidate_of_run(
         if request is not None:
             check_episodes(opened, how.split, request)
         candidate = of_run(run, saved, opened, how, source=source)
-        return with_floor(candidate, saved, opened, how) if floor else candidate
+        return with_floor(candidate, run, saved, opened, how) if floor else candidate
 
 
 def candidate_of_backbone(

@@ -1,7 +1,8 @@
 """``tasd reproduce``: a table of the paper, run by run."""
 
+import contextlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,11 +10,26 @@ from tasd.cli.say import say, say_json
 from tasd.cli.train import SETTINGS, settings_of
 from tasd.errors import Mistakes
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tasd.report.tables import Table
+    from tasd.reproduce.rows import Row
+    from tasd.reproduce.study import Study
+    from tasd.store import Store
+
 
 def reproduce(
     table: Annotated[str, typer.Argument(help="table1, table2 or table3.")],
     store: Annotated[
         Path | None, typer.Option(help="Prepared store; default: the only one there is.")
+    ] = None,
+    datasets: Annotated[
+        str | None,
+        typer.Option(help="One table over several data sets, as in kinetics,ucf101,hmdb51."),
+    ] = None,
+    shots: Annotated[
+        str | None, typer.Option(help="Shots of that table's columns, as in 1,5.")
     ] = None,
     episodes: Annotated[int | None, typer.Option(help="Training episodes of each run.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of training seeds of each row.")] = 1,
@@ -56,9 +72,16 @@ def reproduce(
         ),
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Dask scheduler, address or file: one run for each GPU of its workers."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the runs.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only list the runs and their training time.")
+        bool, typer.Option("--dry-run", help="Only list the runs, their hours and their disk.")
+    ] = False,
+    so_far: Annotated[
+        bool, typer.Option("--so-far", help="Only write the tables of what is done so far.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -68,68 +91,162 @@ def reproduce(
     distillation, added one after the other. table3: the video pairs SS, QS and CS. All runs are
     tested on the same episodes; checkpoints are chosen on the validation classes. After an
     interruption give the same command again: finished runs are skipped, the others continue.
+    With --datasets all of them stand in one table, beside the published numbers.
     """
     given: dict[str, Any] = {
         name: value for name, value in locals().items() if name in SETTINGS and value is not None
     }
+    del given["shot"]  # the recipe takes it: a column may have another
     from rich.console import Console
 
-    from tasd import recipes
     from tasd.device import pick_device
-    from tasd.foreign import clean_lines, path_part
-    from tasd.home import only_store
-    from tasd.recipes.settings import accepted
-    from tasd.report.tables import text as table_text
-    from tasd.reproduce.rows import RowRequest, keep_checkpoints, rows_of
-    from tasd.reproduce.study import Study, list_runs, run_study
+    from tasd.foreign import path_part
+    from tasd.reproduce.rows import keep_checkpoints
+    from tasd.reproduce.study import Study
     from tasd.runs.folder import runs_folder
     from tasd.store import Store
-    from tasd.training.mistakes import refuse_mistakes
 
     console = Console(stderr=True)
-    with Mistakes() as mistakes:
-        mistakes.of(pick_device, device)
-        settings = settings_of(given, set_ or [], mistakes)
-        there = mistakes.of(lambda: Store(store or only_store()))
-        dataset = "folder" if there is None else there.dataset
-        request = RowRequest(dataset, shot, recipe, settings, only or ())
-        rows = mistakes.of(rows_of, table, request)
-        if rows is None:  # the rest is checked without what was wrong
-            base = recipes.make("tasd", dataset=dataset, shot=1)
-            config = recipes.change(base, accepted(base, settings))
-            mistakes.of(refuse_mistakes, config, there)
-        for row in rows or ():
-            mistakes.of(refuse_mistakes, row.config, there)
-    assert rows is not None
-    assert there is not None
-    with there as opened:
-        task = f"{rows[0].config.episode.way}w{shot}s"
-        study = Study(
-            table=table,
-            rows=[keep_checkpoints(row) for row in rows] if test_curve else rows,
-            store=opened,
-            folder=out or runs_folder() / f"{path_part(opened.dataset)}-{table}-{task}",
-            seeds=seeds,
-            count=test_episodes,
-            queries=test_queries,
-            curve=test_curve,
-            device=device,
-        )
-        listing = list_runs(study)
+    folder = out or (runs_folder() / f"columns-{table}" if datasets else None)
+    with contextlib.ExitStack() as stack:
+        with Mistakes() as mistakes:
+            mistakes.of(pick_device, device)
+            settings = settings_of(given, set_ or [], mistakes)
+            columns = mistakes.of(_columns, datasets, shots, store=store, shot=shot)
+            rows_at: list[tuple[Store, int, list[Row]]] = []
+            for path, task_shot in columns or [(None, shot)]:
+                there = None
+                if path is not None:
+                    there = mistakes.of(lambda path=path: stack.enter_context(Store(path)))
+                rows = _checked_rows(table, there, recipe, task_shot, settings, only, mistakes)
+                if there is not None and rows is not None:
+                    rows_at.append((there, task_shot, rows))
+        studies = []
+        for opened, task_shot, rows in rows_at:
+            task = f"{rows[0].config.episode.way}w{task_shot}s"
+            name = f"{path_part(opened.dataset)}-{table}-{task}"
+            own = folder / name if datasets and folder is not None else folder
+            studies.append(
+                Study(
+                    table=table,
+                    rows=[keep_checkpoints(row) for row in rows] if test_curve else rows,
+                    store=opened,
+                    folder=own or runs_folder() / name,
+                    seeds=seeds,
+                    count=test_episodes,
+                    queries=test_queries,
+                    curve=test_curve,
+                    device=device,
+                    scheduler=scheduler,
+                )
+            )
+        raise typer.Exit(_do(studies, folder, console, as_json, dry_run=dry_run, so_far=so_far))
+
+
+def _checked_rows(
+    table: str,
+    store: "Store | None",
+    recipe: str | None,
+    shot: int,
+    settings: list[tuple[str, Any]],
+    only: list[str] | None,
+    mistakes: Mistakes,
+) -> "list[Row] | None":
+    """Return the rows of a column; what is wrong with them goes to the mistakes."""
+    from tasd import recipes
+    from tasd.recipes.settings import accepted
+    from tasd.reproduce.rows import RowRequest, rows_of
+    from tasd.training.mistakes import refuse_mistakes
+
+    dataset = "folder" if store is None else store.dataset
+    request = RowRequest(dataset, shot, recipe, settings, only or ())
+    rows = mistakes.of(rows_of, table, request)
+    if rows is None:  # the rest is checked without what was wrong
+        base = recipes.make("tasd", dataset=dataset, shot=1)
+        config = recipes.change(base, accepted(base, settings))
+        mistakes.of(refuse_mistakes, config, store)
+    for row in rows or ():
+        mistakes.of(refuse_mistakes, row.config, store)
+    return rows
+
+
+def _columns(
+    datasets: str | None, shots: str | None, *, store: Path | None, shot: int
+) -> list[tuple[Path, int]]:
+    """Return the stores and shots of all columns. Raises `UserError`."""
+    from tasd.errors import UserError
+    from tasd.home import default_store, only_store
+
+    if datasets is None:
+        if shots is not None:
+            raise UserError("--shots needs --datasets; give both, or one --shot")
+        return [(store or only_store(), shot)]
+    if store is not None:
+        raise UserError("--datasets and --store exclude each other; give one of them")
+    stores = [default_store(name.strip()) for name in datasets.split(",") if name.strip()]
+    for path in stores:
+        if not (path / "manifest.json").is_file():
+            raise UserError(
+                f"--datasets: there is no store in {path}; prepare it with tasd prep {path.name}"
+            )
+    numbers = [text.strip() for text in (shots or str(shot)).split(",")]
+    for number in numbers:
+        if not number.isdecimal() or not int(number):
+            raise UserError(f"--shots {shots!r} is not a list of numbers; write 1,5")
+    return [(path, int(number)) for path in stores for number in numbers]
+
+
+def _do(
+    studies: "list[Study]",
+    columns: Path | None,
+    console: "Console",
+    as_json: bool,
+    *,
+    dry_run: bool,
+    so_far: bool,
+) -> int:
+    """List or do the studies and print their tables; return the exit code.
+
+    columns: the folder of the one table of several studies.
+    """
+    from tasd.foreign import clean_lines
+    from tasd.report.tables import text as table_text
+    from tasd.reproduce.columns import write_columns
+    from tasd.reproduce.study import list_runs, run_study, tables_so_far
+
+    many = studies[0].folder != columns and columns is not None
+    if not so_far:
+        listings = [list_runs(study) for study in studies]
         if dry_run:
-            if as_json:
-                say_json(listing.document)
-            else:
-                say("\n".join(listing.lines))
-            return
-        console.print(
-            clean_lines("\n".join(listing.lines)), highlight=False, markup=False, soft_wrap=True
-        )
-        result = run_study(study, console)
+            content = [row for listing in listings for row in listing.document]
+            lines = [line for listing in listings for line in listing.lines]
+            say_json(content) if as_json else say("\n".join(lines))
+            return 0
+        for listing in listings:
+            told = clean_lines("\n".join(listing.lines))
+            console.print(told, highlight=False, markup=False, soft_wrap=True)
+
+    def after() -> None:
+        if many and columns is not None:
+            write_columns(studies, columns)
+
+    codes, documents = [], []
+    tables: list[Table] = []
+    failed: dict[str, str] = {}
+    for study in studies:
+        result = tables_so_far(study) if so_far else run_study(study, console, after=after)
+        codes.append(result.exit_code)
+        documents.append(result.document)
+        tables += [] if many else result.tables
+        failed |= {f"{study.folder.name}/{n}" if many else n: m for n, m in result.failed.items()}
+        if result.exit_code > 1:
+            break
+    if many and columns is not None:
+        tables = [write_columns(studies, columns)]
     if as_json:
-        say_json(result.document)
+        say_json(documents if many else documents[0])
     else:
-        say("\n".join(map(table_text, result.tables)))
-    for name, message in result.failed.items():
+        say("\n".join(map(table_text, tables)))
+    for name, message in failed.items():
         say(f"{name} failed: {message}", err=True)
-    raise typer.Exit(result.exit_code)
+    return max(codes)

@@ -49,7 +49,8 @@ def show_run(run: "Run") -> None:
         if line["kind"] == "validation":
             networks = {name: line[name] for name in ("student", "teacher") if name in line}
             accuracies = ", ".join(f"{n} {_accuracy(r):.1%}" for n, r in networks.items())
-            say(f"  validation after {line['episode']:>6,}: {accuracies}")
+            way = f"{line['way']}-way " if "way" in line else ""
+            say(f"  {way}validation after {line['episode']:>6,}: {accuracies}")
     for path in sorted(run.checkpoints.glob("*.pt")):
         say(f"  {path.relative_to(run.path)}  {path.stat().st_size / 2**20:.0f} MiB")
     for path in sorted(run.evaluation.glob("*.json")):

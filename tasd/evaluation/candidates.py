@@ -34,7 +34,8 @@ class Candidate:
     under test. origin: run, checkpoint and settings, for the provenance of results.
     variant: the differences from the run as it was trained, as in "otam" or "episode-000100";
     empty where there is none. Results of a variant do not stand for the run.
-    floor: the plain backbone that the run began from, see `tasd.evaluation.floor`.
+    floor: the better start of the run on validation, see `tasd.evaluation.floor`. other_start: the
+    other one, None where the run's log does not hold both.
     no_floor: the reason where a floor was looked for and there is none.
     """
 
@@ -46,6 +47,7 @@ class Candidate:
     origin: Mapping[str, Any] = field(default_factory=dict)
     variant: str = ""
     floor: "Candidate | None" = None
+    other_start: "Candidate | None" = None
     no_floor: str = ""
 
     @property
@@ -201,8 +203,10 @@ def _variant(run: Run, source: Path, saved: Checkpoint, how: Extraction) -> str:
 
 def _origin(run: Run, source: Path, saved: Checkpoint, how: Extraction) -> dict[str, Any]:
     config = saved.config
+    fewer = [line["way"] for line in run.read_metrics() if "way" in line]
     return {
         "run": str(run.path),
+        **({"validation_way": fewer[0]} if fewer else {}),
         "checkpoint": {
             "file": source.name,
             "sha256": saved.sha256,

@@ -30,7 +30,7 @@ from tasd.home import home
 
 @dataclass(frozen=True)
 class Floor:
-    """The result of a run's floor on the same episodes; gain: run minus floor, paired."""
+    """The result of a run's start on the same episodes; gain: run minus start, paired."""
 
     candidate: Candidate
     summary: Summary
@@ -43,7 +43,7 @@ class Evaluated:
 
     name: of the result file: split, shape, number and seed of the episodes, and the first digits of
     a digest of all that the test is of, so that no test overwrites the result of another.
-    floor: where the candidate has one.
+    floor, other_start: where the candidate has them.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Evaluated:
     summaries: dict[str, Summary]
     content: dict[str, Any]
     floor: Floor | None = None
+    other_start: Floor | None = None
 
     @property
     def accuracy(self) -> np.ndarray:
@@ -85,15 +86,27 @@ def evaluate(
 
 
 def _with_floor(result: Evaluated, *, batch: int | None, device: str) -> Evaluated:
-    """Score the candidate's floor on the same episodes, if it has one."""
+    """Score the candidate's floor, and its other start, on the same episodes, if it has one."""
     floor, why = result.candidate.floor, result.candidate.no_floor
     if floor is None:
         return replace(result, content=result.content | {"no_floor": why}) if why else result
-    scored = floor.score(result.episodes, batch=batch, device=device)[floor.chosen]
+    found, said = _start(floor, result, batch=batch, device=device)
+    other = None
+    if result.candidate.other_start is not None:
+        start = result.candidate.other_start
+        other, said["other_start"] = _start(start, result, batch=batch, device=device)
+    content = result.content | {"floor": said}
+    return replace(result, floor=found, other_start=other, content=content)
+
+
+def _start(
+    start: Candidate, result: Evaluated, *, batch: int | None, device: str
+) -> tuple[Floor, dict[str, Any]]:
+    """Score a start of the run on the episodes of ``result``; return it as plain data too."""
+    scored = start.score(result.episodes, batch=batch, device=device)[start.chosen]
     gain = paired_difference(scored.accuracy, result.accuracy)
-    found = Floor(floor, summary(scored), gain)
-    said = floor_document(floor, found.summary, result.episodes, gain)
-    return replace(result, floor=found, content=result.content | {"floor": said})
+    found = Floor(start, summary(scored), gain)
+    return found, floor_document(start, found.summary, result.episodes, gain)
 
 
 def _refuse_other_splits(candidate: Candidate, tested: Sequence[str], source: str) -> None:
@@ -127,9 +140,10 @@ def _digest(candidate: Candidate, episodes: EpisodeTable) -> str:
         "episodes": episodes.hash,
         "floor": None if floor is None else {**_made_from(floor.videos), **floor.origin},
     }
-    return hashlib.sha256(
-        as_json(parts, sort_keys=True, default=str, ascii=True).encode()
-    ).hexdigest()
+    if (other := candidate.other_start) is not None:
+        parts["other_start"] = {**_made_from(other.videos), **other.origin}
+    text = as_json(parts, sort_keys=True, default=str, ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _made_from(features: FeatureStore) -> dict[str, Any]:

@@ -1,8 +1,14 @@
-"""The floor of a run: the pretrained backbone that it began from, without any training."""
+"""The floor of a run: the better, on validation, of its two starts, without any training.
 
+The starts are the untrained network and the pretrained backbone in it, without encoder.
+"""
+
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+
+import torch
 
 from tasd import backbones, matchers
 from tasd.backbones.weights import at_hand
@@ -11,20 +17,82 @@ from tasd.episodes import evaluation_view
 from tasd.errors import UserError
 from tasd.evaluation.candidates import Candidate, of_backbone, precision_of, untrained_matcher
 from tasd.extraction.backbone import Pooling
-from tasd.extraction.run import Extraction
+from tasd.extraction.run import Extraction, cached_features
 from tasd.features.store import FeatureStore
+from tasd.model import Model, build_model
 from tasd.runs.checkpoint import Checkpoint
+from tasd.runs.folder import Run
 from tasd.store import Store
 
 
 def with_floor(
-    candidate: Candidate, saved: Checkpoint, store: Store | FeatureStore, how: Extraction
+    candidate: Candidate, run: Run, saved: Checkpoint, store: Store | FeatureStore, how: Extraction
 ) -> Candidate:
-    """Return ``candidate``, the run of ``saved``, with its floor or the reason why it has none."""
+    """Return ``candidate``, of ``run``, with its floor or the reason why it has none.
+
+    A run whose log does not hold the validation of both starts is older than this rule: its floor
+    is the plain backbone.
+    """
     try:
-        return replace(candidate, floor=floor_of(saved, store, how))
+        plain = floor_of(saved, store, how)
+        known = validated_starts(run)
+        if known is None:
+            return replace(candidate, floor=plain)
+        starts = {"plain": plain, "untrained": _untrained(run, saved, store, how, plain=plain)}
     except UserError as error:
         return replace(candidate, no_floor=str(error))
+    for name, start in starts.items():
+        origin = {**start.origin, "validation": known[name]}
+        starts[name] = replace(start, origin=origin)
+    better = "untrained" if known["untrained"] > known["plain"] else "plain"
+    (other,) = starts.keys() - {better}
+    return replace(candidate, floor=starts[better], other_start=starts[other])
+
+
+def validated_starts(run: Run) -> dict[str, float] | None:
+    """Read the validation accuracies of both starts; None where the log does not hold them."""
+    for line in run.read_metrics():
+        if line["kind"] == "validation" and line["episode"] == 0 and "plain" in line:
+            return {"untrained": line["student"]["accuracy"], "plain": line["plain"]["accuracy"]}
+    return None
+
+
+def _untrained(
+    run: Run, saved: Checkpoint, store: Store | FeatureStore, how: Extraction, *, plain: Candidate
+) -> Candidate:
+    """Return the network of ``run`` before its first step, made again from the seed."""
+    model = untrained_network(saved, device=how.device)
+    model.precision = precision_of(saved, how)
+    channels, frames = model.backbone.channels, saved.config.data.frames
+    name, compare = saved.config.matcher.name, model.matcher
+    if how.matcher not in (None, name):
+        name, compare = how.matcher, untrained_matcher(how.matcher, channels, frames=frames)
+    about = {"network": "untrained", "weights": _digest(model), "precision": model.precision}
+    features = cached_features(run, model, store, saved, how, about, maps=compare.needs_maps)
+    return Candidate(
+        name="untrained network",
+        features={"untrained": features},
+        matchers={"untrained": compare},
+        chosen="untrained",
+        split=how.split,
+        origin={**plain.origin, "matcher": name, "start": "untrained"},
+    )
+
+
+def untrained_network(saved: Checkpoint, *, device: str = "cpu") -> Model:
+    """Build the student that a run began with, as training does. Raises `UserError`."""
+    gpus = [torch.device(device)] if device.startswith("cuda") else []
+    with torch.random.fork_rng(devices=gpus):
+        torch.manual_seed(saved.config.training.seed)
+        model = build_model(saved.config, classes=len(saved.classes))
+    return model.eval().requires_grad_(False)
+
+
+def _digest(model: Model) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def floor_of(saved: Checkpoint, store: Store | FeatureStore, how: Extraction) -> Candidate:
@@ -47,7 +115,7 @@ def floor_of(saved: Checkpoint, store: Store | FeatureStore, how: Extraction) ->
             f"the weights {network.weights} of {network.backbone}, which the run began from, are "
             "not on this machine"
         )
-    matcher, options = _matcher(config, how, channels=backbone.channels)
+    matcher, options = matcher_of_floor(config, channels=backbone.channels, other=how.matcher)
     plain = Pooling(
         network.backbone,
         weights=network.weights,
@@ -70,7 +138,7 @@ def _of_file(config: Config, store: FeatureStore, how: Extraction) -> Candidate:
     views = [evaluation_view(video, config.data.frames) for video in part.videos]
     features = replace(part, features=part.features_at(views))
     _, frames, channels = features.features.shape
-    matcher, options = _matcher(config, how, channels=channels)
+    matcher, options = matcher_of_floor(config, channels=channels, other=how.matcher)
     name = str(about.get("backbone", store.path.stem))
     compare = untrained_matcher(matcher, channels, frames=frames, options=options)
     return Candidate(
@@ -83,10 +151,15 @@ def _of_file(config: Config, store: FeatureStore, how: Extraction) -> Candidate:
     )
 
 
-def _matcher(config: Config, how: Extraction, *, channels: int) -> tuple[str, Mapping[str, Any]]:
-    """Return name and options of the run's matcher, or BiMHM where that has weights."""
+def matcher_of_floor(
+    config: Config, *, channels: int, other: str | None = None
+) -> tuple[str, Mapping[str, Any]]:
+    """Return name and options of the run's matcher, or BiMHM where that has weights.
+
+    other: the name of a matcher in place of the run's.
+    """
     name, options = config.matcher.name, config.matcher.options
-    if how.matcher is not None:
-        name, options = how.matcher, {}
+    if other is not None:
+        name, options = other, {}
     built = matchers.build(name, channels, frames=config.data.frames, **options)
     return ("bimhm", {}) if any(True for _ in built.parameters()) else (name, options)

@@ -22,7 +22,10 @@ def table(result: Evaluated) -> list[str]:
         mark = " *" if name == result.candidate.chosen and len(result.summaries) > 1 else ""
         rows.append(_row(name + mark, summary))
     if result.floor is not None:
-        rows.append(_row(_plain(result.floor, result), result.floor.summary))
+        mark = " (floor)" if result.other_start is not None else ""
+        rows.append(_row(_plain(result.floor, result) + mark, result.floor.summary))
+    if result.other_start is not None:
+        rows.append(_row(_plain(result.other_start, result), result.other_start.summary))
     variant = result.candidate.variant
     lines = [
         f"{result.candidate.name}, {result.content['provenance']['matcher']}",
@@ -54,6 +57,9 @@ def over_seeds(every: list[list[Evaluated]]) -> list[str]:
         if first.floor is not None:
             plain = [r.floor.summary.accuracy for r in results if r.floor is not None]
             rows[_plain(first.floor, first)] = plain
+        if first.other_start is not None:
+            other = [r.other_start.summary.accuracy for r in results if r.other_start is not None]
+            rows[_plain(first.other_start, first)] = other
         for name, accuracies in rows.items():
             mean = mean_over_seeds(np.array(accuracies))
             lines.append(
@@ -72,6 +78,8 @@ def _plain(floor: Floor, result: Evaluated) -> str:
     """Return the name of a floor, with its matcher where that is not the run's."""
     matcher = floor.candidate.origin["matcher"]
     own = result.candidate.origin["matcher"] == matcher
+    if floor.candidate.origin.get("start") == "untrained":
+        return floor.candidate.name
     return f"plain {floor.candidate.name}" + ("" if own else f", {matcher}")
 
 
@@ -106,6 +114,11 @@ def _remarks(result: Evaluated) -> list[str]:
     if "backbone" in origin:
         lines.append(f"no training: the backbone alone, weights {origin['weights']}")
     config = origin.get("config", {})
+    if "validation_way" in origin:
+        lines.append(
+            f"validation, which chose the checkpoint, was {origin['validation_way']}-way and "
+            f"training {config['episode']['way']}-way"
+        )
     if config.get("data", {}).get("features") is not None:
         lines.append("trained on cached features of a frozen backbone, Eqs 3 to 11 left out")
     network = config.get("network", {})

@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tasd.device import outside_autocast, widened
 from tasd.losses.norm import EPSILON, Form, Root, l2_norm
@@ -25,6 +26,9 @@ class GloRe(nn.Module):
     projection: the weights of pixels in nodes. "learned_from_map", as published: a 1x1
         convolution of the map, B. "fixed", as in our paper's text: one matrix M (positions, nodes)
         for all frames. It needs ``positions``, the height x width of the maps, and fits no other.
+
+    The unit ends with a BatchNorm. In training both networks of Eq. 11 normalise by the frames that
+    they are given: with running statistics in one of them, equal networks would differ.
     """
 
     def __init__(
@@ -51,17 +55,33 @@ class GloRe(nn.Module):
         self.norm = nn.BatchNorm1d(channels, eps=1e-4)
 
     def forward(
-        self, frames: Float[Tensor, "frames channels height width"]
+        self,
+        frames: Float[Tensor, "frames channels height width"],
+        *,
+        own_statistics: bool = False,
     ) -> Float[Tensor, "frames channels height width"]:
-        """Add to each pixel of the map its relation to all others."""
+        """Add to each pixel of the map its relation to all others.
+
+        own_statistics: normalise by these frames in eval mode too, and leave the running
+            statistics as they are.
+        """
         with outside_autocast(frames):
             frames = widened(frames)
             pixels = _pixels(frames)
             assignment = self.assignment(pixels)
             nodes = self.state(pixels).mT @ assignment / pixels.shape[1]
             related = self.extend(assignment @ self.reason(nodes).mT)
-            change: Tensor = self.norm(related.flatten(0, 1))
+            change = self._normalised(related.flatten(0, 1), own_statistics=own_statistics)
             return frames + change.view_as(pixels).mT.reshape(frames.shape)
+
+    def _normalised(
+        self, rows: Float[Tensor, "rows channels"], *, own_statistics: bool
+    ) -> Float[Tensor, "rows channels"]:
+        if not own_statistics or self.norm.training:
+            normalised: Tensor = self.norm(rows)
+            return normalised
+        weight, bias, eps = self.norm.weight, self.norm.bias, self.norm.eps
+        return functional.batch_norm(rows, None, None, weight, bias, training=True, eps=eps)
 
     def reason(
         self, nodes: Float[Tensor, "frames states nodes"]

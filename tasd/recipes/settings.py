@@ -25,6 +25,7 @@ _NEEDS = {
     "distill.states": ("pr",),
     "distill.nodes": ("pr",),
     "distill.projection": ("pr",),
+    "distill.relation_statistics": ("pr",),
     "distill.ema": ("ce", "at", "am", "pr"),
     "distill.ema_start": ("ce", "at", "am", "pr"),
 }
@@ -54,6 +55,7 @@ _IDLE: dict[str, tuple[str, Any]] = {
     "network.dropout": ("network.depth", 0),
     "optimiser.warmup": ("optimiser.schedule", "constant"),
     "optimiser.backbone_scale": ("network.weights", "none"),
+    "training.untrained_candidate": ("network.weights", "none"),
 }
 # A setting, and the one value of another setting that gives it an effect.
 _ONLY_WITH: dict[str, tuple[str, Any]] = {
@@ -136,7 +138,8 @@ def _check_effect(config: Config, key: str, value: Any) -> None:
             f"leave out {key}"
         )
     other, idle = _IDLE.get(key, ("", None))
-    if other and operator.attrgetter(other)(config) == idle:
+    cached = other == "network.weights" and config.data.features  # weights of the file count
+    if other and not cached and operator.attrgetter(other)(config) == idle:
         raise UserError(
             f"{typed_as(key, value)} has no effect while {other} is {idle!r}; leave it out"
         )

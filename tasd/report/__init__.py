@@ -8,11 +8,12 @@ from tasd.errors import UserError
 from tasd.files import write_text
 from tasd.report.attention import attention_figure, kept_checkpoints
 from tasd.report.curves import training_curves
+from tasd.report.latex import latex
 from tasd.report.outcome import Outcome, read_outcome
 from tasd.report.page import Picture, html_page
 from tasd.report.per_class import per_class_bars
 from tasd.report.style import save, style
-from tasd.report.tables import latex, markdown, tables
+from tasd.report.tables import markdown, tables
 from tasd.runs import checkpoint
 from tasd.runs.stores import find_store
 from tasd.store import Store

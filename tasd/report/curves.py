@@ -45,7 +45,8 @@ def training_curves(outcome: Outcome) -> Figure | None:
 
 
 def _accuracy(axes: Axes, lines: Sequence[Line], train: Sequence[Line], way: int) -> None:
-    axes.set_title("accuracy (student, teacher: validation classes)")
+    of = next((f", {line['way']}-way" for line in lines if "way" in line), "")
+    axes.set_title(f"accuracy (student, teacher: validation classes{of})")
     trained = np.array([line["accuracy"] for line in train])
     _smooth(axes, _episodes(train), trained, GREY, "training")
     checks = [line for line in lines if line["kind"] == "validation"]

@@ -1,23 +1,25 @@
-"""The paper's tables with published and our own results, as text, Markdown, LaTeX and HTML."""
+"""The paper's tables with published and our own results, as text, Markdown and HTML."""
 
 import html
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from tasd.foreign import clean
 from tasd.report.outcome import NAMES, Outcome, cell
 from tasd.report.published import DATASETS, LATER, TABLE1, TABLE2, TABLE3, TITLES
 
 Row = tuple[str, ...]
+Mark = Literal["best", "second"]
 
 
 @dataclass(frozen=True)
 class Table:
     """A caption, a header and rows of text.
 
-    ours: the number of rows at the end that hold our own results.
+    ours: the number of rows at the end that hold our own results. marks: by row and column, of the
+    cells that are printed bold (the best) or underlined (the second); a terminal shows none.
     """
 
     name: str
@@ -25,6 +27,19 @@ class Table:
     header: Row
     rows: tuple[Row, ...]
     ours: int = 0
+    marks: Mapping[tuple[int, int], Mark] = field(default_factory=dict)
+
+    def cells(self, escape: Callable[[str], str], forms: Mapping[Mark, str]) -> list[Row]:
+        """Return the rows, escaped; marked cells in the form, in which ``{}`` is the text."""
+        return [
+            tuple(
+                forms[self.marks[row, column]].format(escape(text))
+                if (row, column) in self.marks
+                else escape(text)
+                for column, text in enumerate(texts)
+            )
+            for row, texts in enumerate(self.rows)
+        ]
 
 
 def tables(outcomes: Sequence[Outcome]) -> list[Table]:
@@ -43,10 +58,10 @@ def results(outcomes: Sequence[Outcome]) -> Table | None:
 
 CAPTION_RESULTS = (
     "Test accuracy in percent with 95 % intervals. Chosen: the network that was better on the "
-    "validation classes. Floor: the pretrained backbone that the run began from, without any "
-    "training, on the same episodes; in brackets the points by which the chosen network is above "
-    "it, paired, with the interval of the sampling of episodes. That interval does not cover other "
-    "classes, other videos or other training runs."
+    "validation classes. Floor: the better on validation of the run's two starts, the untrained "
+    "network and its pretrained backbone without encoder, on the same episodes; in brackets the "
+    "points by which the chosen network is above it, paired, with the interval of the sampling of "
+    "episodes. That interval does not cover other classes, other videos or other training runs."
 )
 
 
@@ -60,8 +75,17 @@ def _results_of(outcome: Outcome) -> Iterator[Row]:
         figures = _figures(result, episodes["count"])
         yield (outcome.name, outcome.method, task, f"{name}{mark}", *figures)
     if (floor := outcome.floor) is not None:
-        name = f"floor ({floor['backbone']}, {_title(floor['matcher'])}; {_above(floor)})"
-        yield (outcome.name, "no training", task, name, *_figures(floor, episodes["count"]))
+        starts = {"floor": floor} | (
+            {"other start": floor["other_start"]} if "other_start" in floor else {}
+        )
+        for role, start in starts.items():
+            name = f"{role} ({_start(start)}, {_title(start['matcher'])}; {_above(start)})"
+            yield (outcome.name, "no training", task, name, *_figures(start, episodes["count"]))
+
+
+def _start(start: Mapping[str, Any]) -> str:
+    untrained = start.get("start") == "untrained"
+    return "untrained network" if untrained else f"plain {start['backbone']}"
 
 
 def _figures(result: Mapping[str, Any], count: int) -> Row:
@@ -209,12 +233,10 @@ def _worth_a_table(columns: list[tuple[str, int]], dataset: str, *, kinds: int) 
 def markdown(table: Table) -> str:
     """Format a table as Markdown, its caption above."""
     rule = ("---",) * len(table.header)
-    lines = [_markdown_row(row) for row in (table.header, rule, *table.rows)]
+    head = [tuple(map(_plain_markdown, row)) for row in (table.header, rule)]
+    rows = table.cells(_plain_markdown, {"best": "**{}**", "second": "<u>{}</u>"})
+    lines = [f"| {' | '.join(row)} |" for row in (*head, *rows)]
     return "\n".join([f"**{table.caption}**", "", *lines]) + "\n"
-
-
-def _markdown_row(row: Row) -> str:
-    return f"| {' | '.join(map(_plain_markdown, row))} |"
 
 
 # Of Markdown: what begins HTML, a link, code, emphasis, or another cell.
@@ -236,41 +258,6 @@ def text(table: Table) -> str:
     rule = "  ".join("-" * width for width in widths)
     caption = textwrap.fill(table.caption, 100)
     return "\n".join([lines[0], rule, *lines[1:], "", caption]) + "\n"
-
-
-def latex(table: Table) -> str:
-    """Format a table as LaTeX for the package booktabs; a rule separates our rows."""
-    lines = [
-        r"\begin{table}[t]",
-        r"\centering",
-        rf"\caption{{{_escaped(table.caption)}}}",
-        rf"\label{{tab:{table.name}}}",
-        rf"\begin{{tabular}}{{l{'c' * (len(table.header) - 1)}}}",
-        r"\toprule",
-        _latex_row(table.header),
-        r"\midrule",
-    ]
-    for number, row in enumerate(table.rows):
-        if table.ours and number and number == len(table.rows) - table.ours:
-            lines.append(r"\midrule")
-        lines.append(_latex_row(row))
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
-
-
-LATEX = {character: f"\\{character}" for character in "&%_#${}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
-
-
-def _latex_row(row: Row) -> str:
-    return " & ".join(_escaped(cell) for cell in row) + r" \\"
-
-
-def _escaped(text: str) -> str:
-    escaped = "".join(LATEX.get(character, character) for character in clean(text))
-    return escaped.replace("±", r"$\pm$")
 
 
 def html_table(table: Table) -> str:

@@ -7,26 +7,14 @@ from typing import Any
 from tasd import recipes
 from tasd.config import Config
 from tasd.errors import UserError
+from tasd.matchers import MATCHERS
 from tasd.recipes.settings import replace
 from tasd.registry import pick
 from tasd.report.published import TABLE2, TABLE3
 from tasd.training.plan import default_interval
 
-# The matchers of Table 1, and the prototypes, the simplest; later matchers are not compared.
-COMPARED = (
-    "bimhm",
-    "prototype",
-    "otam",
-    "arn",
-    "trx",
-    "ta2n",
-    "itanet",
-    "strm",
-    "hyrsm",
-    "hcl",
-    "sloshnet",
-    "molo",
-)
+# The matchers of Table 1, the prototypes, the simplest, and those after it: all that there are.
+COMPARED = tuple(MATCHERS)
 TERMS = ("ce", "at", "am", "pr")
 DISTILLED = "+distillation"
 

@@ -1,5 +1,6 @@
 """One run of a table: its folder, its progress, its training and its test."""
 
+import functools
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -153,7 +154,7 @@ def _test(
     how = Extraction(device=device)
     candidate = of_run(run, saved, store, how, source=source)
     if source == run.best:
-        candidate = with_floor(candidate, saved, store, how)
+        candidate = with_floor(candidate, run, saved, store, how)
     tested = evaluate(candidate, request, device=device)
     write_document(into / f"{tested.name}.json", tested.content)
     shutil.rmtree(run.path / "features", ignore_errors=True)
@@ -174,12 +175,19 @@ def result_of(run: Run, request: EpisodeRequest) -> dict[str, Any] | None:
     """Read the result of the best checkpoint on these test episodes, or return None."""
     if not run.best.exists():
         return None
-    identity = checkpoint.load(run.best).sha256
+    about = run.best.stat()
+    identity = _hash(run.best, about.st_mtime_ns, about.st_size)
     for path in sorted(run.evaluation.glob("test-*.json")):
         content = read_document(path)
         if content["provenance"]["checkpoint"]["sha256"] == identity and _is_on(request, content):
             return content
     return None
+
+
+@functools.cache
+def _hash(path: Path, changed: int, size: int) -> str:
+    """Return the hash of a checkpoint, read once: the tables are made after every run."""
+    return checkpoint.file_hash(path)
 
 
 def curve_of(run: Run, request: EpisodeRequest) -> dict[int, float]:

@@ -1,6 +1,7 @@
 """A study of one table: list its runs, do those that are left, write the table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ from tasd.device import pick_device
 from tasd.errors import UserError
 from tasd.evaluation.episodes import EpisodeRequest
 from tasd.files import as_json, write_text
-from tasd.progress import duration
+from tasd.foreign import clean
 from tasd.report.tables import Table, markdown
-from tasd.reproduce.estimate import step_seconds
+from tasd.reproduce.cluster import Answer, Cluster, cluster_of, costs_on
+from tasd.reproduce.estimate import costs
+from tasd.reproduce.listing import Listing
 from tasd.reproduce.rows import Row
 from tasd.reproduce.runs import (
     PlannedRun,
-    Progress,
     curve_of,
     plan_runs,
     progress_of,
@@ -26,6 +28,7 @@ from tasd.reproduce.runs import (
 )
 from tasd.reproduce.tables import FinishedRun, document, tables_of
 from tasd.store import Store
+from tasd.training.signals import StopSignals
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Study:
 
     folder: for the runs and the tables. seeds: training seeds of each row. count, queries: of the
     test episodes, which have the way and shot of training. curve: also test the checkpoints that
-    are kept at every validation.
+    are kept at every validation. scheduler: of the Dask cluster whose GPUs do the runs; None for
+    this machine.
     """
 
     table: str
@@ -46,6 +50,7 @@ class Study:
     queries: int = 1
     curve: bool = False
     device: str = "auto"
+    scheduler: str | None = None
 
     @property
     def plans(self) -> list[PlannedRun]:
@@ -58,58 +63,20 @@ class Study:
         episode = self.rows[0].config.episode
         return EpisodeRequest(episode.way, episode.shot, self.queries, self.count)
 
-
-@dataclass(frozen=True)
-class Listing:
-    """The runs of a study with their progress, and the training time that is left.
-
-    seconds: for one training episode of each row that is not trained, by the row's name.
-    """
-
-    runs: Sequence[tuple[PlannedRun, Progress]]
-    seconds: Mapping[str, float]
-
-    def _seconds_left(self, plan: PlannedRun, progress: Progress) -> float:
-        if not progress.needs_training:
-            return 0.0
-        return (plan.config.training.episodes - progress.episode) * self.seconds[plan.row.name]
-
-    @property
-    def lines(self) -> list[str]:
-        """A line of text for each run, and one for the training time of all."""
-        width = max(len(plan.name) for plan, _ in self.runs)
-        lines, total = [], 0.0
-        for plan, progress in self.runs:
-            left = self._seconds_left(plan, progress)
-            time = f", about {duration(left)}" if left else ""
-            lines.append(f"{plan.name:<{width}}  {_work_left(plan, progress)}{time}")
-            total += left
-        summary = f"training will take about {duration(total)}, without validation and tests"
-        return [*lines, summary]
-
-    @property
-    def document(self) -> list[dict[str, Any]]:
-        """The same as plain data."""
-        return [
-            {
-                "run": str(plan.run.path),
-                "state": progress.state,
-                "episode": progress.episode,
-                "episodes": plan.config.training.episodes,
-                "seconds_left": self._seconds_left(plan, progress),
-            }
-            for plan, progress in self.runs
-        ]
-
-
-def _work_left(plan: PlannedRun, progress: Progress) -> str:
-    episodes = f"{plan.config.training.episodes:,}"
-    return {
-        "new": f"train {episodes} episodes, test",
-        "begun": f"continue from episode {progress.episode:,} of {episodes}, test",
-        "trained": f"test ({episodes} episodes are trained)",
-        "done": "done",
-    }[progress.state]
+    @contextmanager
+    def cluster(self, plans: Sequence[PlannedRun], *, folder: Path | None) -> Iterator[Cluster]:
+        """Connect to the scheduler; folder: None where nothing is written. Raises `UserError`."""
+        assert self.scheduler is not None
+        with cluster_of(
+            self.scheduler,
+            plans,
+            folder=folder,
+            store=self.store,
+            request=self.request,
+            device=self.device,
+            curve=self.curve,
+        ) as found:
+            yield found
 
 
 def list_runs(study: Study) -> Listing:
@@ -119,7 +86,10 @@ def list_runs(study: Study) -> Listing:
     """
     runs = [(plan, progress_of(plan, study.request)) for plan in study.plans]
     untrained = [plan for plan, progress in runs if progress.needs_training]
-    return Listing(runs, step_seconds(untrained, study.store, device=study.device))
+    if study.scheduler is None or not untrained:
+        return Listing(runs, costs(untrained, study.store, device=study.device))
+    with study.cluster(untrained, folder=None) as cluster:
+        return Listing(runs, costs_on(cluster, untrained))
 
 
 @dataclass(frozen=True)
@@ -138,9 +108,26 @@ class StudyResult:
     exit_code: int
 
 
-def run_study(study: Study, console: Console) -> StudyResult:
-    """Do every run that is not done, and write the tables; after a failed run the others go on."""
+def run_study(
+    study: Study, console: Console, *, after: Callable[[], object] = lambda: None
+) -> StudyResult:
+    """Do every run that is not done, and write the tables; after a failed run the others go on.
+
+    The tables are also written after each run, of those that are done; then ``after`` is called.
+    Raises `UserError`.
+    """
     failed: dict[str, str] = {}
+
+    def tell() -> None:
+        _write_tables(study, failed, 0)
+        after()
+
+    code = (_here if study.scheduler is None else _on_cluster)(study, console, failed, tell)
+    return _write_tables(study, failed, code or int(bool(failed)))
+
+
+def _here(study: Study, console: Console, failed: dict[str, str], tell: Callable[[], None]) -> int:
+    """Do the runs one after the other; return the exit code of a signal, or 0."""
     device, code = str(pick_device(study.device)), 0
     plans = study.plans
     for number, plan in enumerate(plans, start=1):
@@ -155,16 +142,72 @@ def run_study(study: Study, console: Console) -> StudyResult:
         if code:
             console.print("give the same command again to continue from here", highlight=False)
             break
-    return _write_tables(study, failed, code or int(bool(failed)))
+        tell()
+    return code
+
+
+def _on_cluster(
+    study: Study, console: Console, failed: dict[str, str], tell: Callable[[], None]
+) -> int:
+    """Do the runs on the GPUs of a cluster; return the exit code of a signal, or 0."""
+    plans = [p for p in study.plans if progress_of(p, study.request).state != "done" or study.curve]
+    if not plans:
+        return 0
+
+    def say(line: str) -> None:
+        console.print(clean(line), highlight=False, markup=False, soft_wrap=True)
+
+    with study.cluster(plans, folder=study.folder) as cluster, StopSignals() as stop:
+        count, left = len(cluster.workers), len(plans)
+        say(f"{left} runs on {count} workers with a GPU")
+        for answer in cluster.answers(plans, "run"):
+            if stop.exit_code:
+                say("stopping; give the same command again to continue from here")
+                break
+            if answer is None:
+                if count and not cluster.workers:
+                    say(f"no worker with a GPU is left at {study.scheduler}; waiting for one")
+                count = len(cluster.workers)
+                continue
+            left -= 1
+            message = _failure(answer)
+            if message:
+                failed[answer.plan.name] = message
+            told = f"failed: {message}" if message else f"done on {answer.host}"
+            say(f"{answer.plan.name} {told}; {left} runs are left")
+            tell()
+    return stop.exit_code
+
+
+def _failure(answer: Answer) -> str:
+    """Return why a run was not done; empty where it was."""
+    if "failed" in answer.content:
+        return str(answer.content["failed"])
+    if code := answer.content.get("code"):
+        return f"it was stopped on {answer.host} (exit code {code}); give the same command again"
+    return ""
+
+
+def tables_so_far(study: Study) -> StudyResult:
+    """Write the tables of the runs that are done, and do none."""
+    return _write_tables(study, {}, 0)
+
+
+def finished_runs(study: Study, *, only: str | None = None) -> list[FinishedRun]:
+    """Read the runs that are trained and tested; only: the name of a row."""
+    found = []
+    for plan in study.plans:
+        if only not in (None, plan.row.name):
+            continue
+        result = result_of(plan.run, study.request)
+        if result is not None and not progress_of(plan, study.request).needs_training:
+            found.append(FinishedRun(plan, result, curve_of(plan.run, study.request)))
+    return found
 
 
 def _write_tables(study: Study, failed: Mapping[str, str], exit_code: int) -> StudyResult:
     """Make the tables of the finished runs, and write them into the study's folder."""
-    runs = []
-    for plan in study.plans:
-        result = result_of(plan.run, study.request)
-        if result is not None and plan.name not in failed:
-            runs.append(FinishedRun(plan, result, curve_of(plan.run, study.request)))
+    runs = [run for run in finished_runs(study) if run.plan.name not in failed]
     if not runs:
         return StudyResult((), (), {}, failed, exit_code)
     _check_episodes(runs)

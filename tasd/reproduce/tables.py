@@ -48,13 +48,19 @@ class FinishedRun:
         return self.validation[0][1]["student"]
 
     @property
+    def _untrained_counts(self) -> bool:
+        """True where the untrained network was a candidate for the best checkpoint."""
+        config = self.plan.config
+        return config.training.untrained_candidate and config.network.weights != "none"
+
+    @property
     def best(self) -> tuple[float, int, str]:
-        """The best validation of training: accuracy, episode, network."""
+        """The best validation: accuracy, episode, network."""
         trained = [
             (accuracy, -episode, network)
             for episode, accuracies in self.validation
             for network, accuracy in accuracies.items()
-            if episode > 0
+            if episode > 0 or self._untrained_counts
         ]
         accuracy, episode, network = max(trained, key=lambda found: found[:2])
         return accuracy, -episode, network
@@ -155,7 +161,7 @@ def _gain(without: Sequence[FinishedRun], distilled: Sequence[FinishedRun]) -> s
 
 def _published(matcher: str, *, distilled: bool, shot: int) -> list[str]:
     """Return the published accuracies of a row; with distillation only BiMHM has some, as TASD."""
-    method = NAMES[matcher] if not distilled else "TASD" if matcher == "bimhm" else None
+    method = NAMES.get(matcher) if not distilled else "TASD" if matcher == "bimhm" else None
     found = next((row for row in (*TABLE1, *LATER) if row.method == method), None)
     return ["-" if found is None else found.text(dataset, shot) for dataset in DATASETS]
 
@@ -203,9 +209,10 @@ def _best_on_test(run: FinishedRun) -> str:
 def curves_table(runs: Sequence[FinishedRun]) -> Table:
     """List validation accuracies by training episode, of the better network of each run."""
     curves = {run.plan.name: {e: max(v.values()) for e, v in run.validation} for run in runs}
+    bests = {run.plan.name: run.best[1] for run in runs}
     episodes = sorted({episode for curve in curves.values() for episode in curve})
     rows = tuple(
-        (f"{episode:,}", *(_point(curve, episode) for curve in curves.values()))
+        (f"{episode:,}", *(_point(curve, episode, bests[name]) for name, curve in curves.items()))
         for episode in episodes
     )
     return Table("curves", CAPTION_CURVES, ("episode", *curves), rows)
@@ -216,12 +223,11 @@ CAPTION_CURVES = (
 )
 
 
-def _point(curve: Mapping[int, float], episode: int) -> str:
+def _point(curve: Mapping[int, float], episode: int, best: int) -> str:
     if episode not in curve:
         return ""
-    trained = [accuracy for at, accuracy in curve.items() if at > 0]
-    best = episode > 0 and curve[episode] == max(trained)
-    return f"{100 * curve[episode]:.1f}{' *' if best else ''}"
+    equal = curve[episode] == curve[best] and (episode > 0 or best == 0)
+    return f"{100 * curve[episode]:.1f}{' *' if equal else ''}"
 
 
 def document(table: str, runs: Sequence[FinishedRun], made: Sequence[Table]) -> dict[str, Any]:

@@ -112,6 +112,9 @@ def _of_validation(values: Mapping[str, Any]) -> Iterator[bool]:
     for network in (values[name] for name in ("student", "teacher") if name in values):
         numbers = network if isinstance(network, dict) else {"accuracy": network}
         yield "accuracy" in numbers and all(_number(value) for value in numbers.values())
+    plain = values.get("plain", {"accuracy": 0.0})
+    yield isinstance(plain, dict) and "accuracy" in plain and _number(plain["accuracy"])
+    yield isinstance(values.get("way", 0), int)
 
 
 _FIELDS = {"train": _of_training, "gradients": _of_gradients, "validation": _of_validation}

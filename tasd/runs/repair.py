@@ -42,7 +42,11 @@ def repair(run: Run, last: Checkpoint) -> tuple[Best, str]:
     kept = found if found is not None and found.episode <= last.progress.episode else Best()
     return kept, (
         f"no checkpoint holds the best, of episode {said.episode:,}; "
-        + (f"best.pt is of episode {kept.episode:,}" if kept.episode else "the next is the best")
+        + (
+            f"best.pt is of episode {kept.episode:,}"
+            if kept.accuracy >= 0
+            else "the next is the best"
+        )
     )
 
 

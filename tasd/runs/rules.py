@@ -32,6 +32,14 @@ OLD_RULES = (
         where={"matcher.name": "prototype", "matcher.options.metric": "squared_l2"},
     ),
     OldRule("matcher.options.rule", "mean", where={"matcher.name": "prototype"}),
+    OldRule("distill.relation_statistics", "episode", where={"distill.pr": 0.0}),  # no effect
+    OldRule("distill.relation_statistics", "running"),
+    OldRule(
+        "training.untrained_candidate",
+        True,  # no effect
+        where={"network.weights": "none", "data.features": None},
+    ),
+    OldRule("training.untrained_candidate", False),
 )
 
 

@@ -31,6 +31,7 @@ from tasd.training.signals import StopSignals
 from tasd.training.state import Saver, State
 from tasd.training.step import Step, StepMetrics
 from tasd.training.teacher import Teacher
+from tasd.training.untrained import began_pretrained, outcome_line, plain_validation
 from tasd.training.validation import Validation
 
 
@@ -118,7 +119,8 @@ def _train(
         world,
         episode=config.episode,
         data=config.data,
-        episodes=config.training.validation_episodes,
+        training=config.training,
+        untrained=config.training.untrained_candidate and began_pretrained(config, store),
     )
     if world.leads and resume is not None:
         lock.take(run.path)
@@ -174,15 +176,19 @@ def _train(
             for misfit in misfits(store, frames=config.data.frames, size=config.data.crop):
                 log.say(misfit)
         log.say(state.sizes(run, kept=plan.kept))
+        if validation.other_way:
+            log.say(validation.other_way)
         batches = iter(loader)
         if now.episode < plan.episodes:
             first = next(batches)
             log.expect(step.warm_up(first, teacher) / world.size)
             batches = itertools.chain([first], batches)
         save = Saver(state, run, plan, writes=world.leads)
-        if before is None:  # where the curve starts; the untrained network is never the best
-            validation(state.networks, now, log)
-            save.untrained(now)
+        if before is None:  # where the curve starts
+            plain = plain_validation(student, config, store, validation)
+            best = validation(state.networks, now, log, **plain)
+            better, now = best != now.best, replace(now, best=best)
+            save.untrained(now, better=better)
         waiting = Waiting(loader)
         learn = step.network  # the learner, wrapped where ranks exchange gradients
 
@@ -226,6 +232,8 @@ def _train(
         if exit_code:
             save(now)
             log.say(f"stopped and saved at episode {now.episode:,}; --resume {run.path} goes on")
+        elif validation.untrained and now.best.episode == 0 <= now.best.accuracy:
+            log.say(outcome_line(now.best))
     return TrainingResult(run, now.best, exit_code)
 
 

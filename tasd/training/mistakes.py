@@ -23,7 +23,7 @@ def refuse_mistakes(config: Config, store: Store | FeatureStore | None) -> None:
         if store is None:
             return
         mistakes.of(training_episodes, config, store, episodes=config.training.episodes)
-        mistakes.of(validation_sampler, store, config.episode, config.data)
+        mistakes.of(validation_sampler, store, config.episode, config.data, config.training)
         if isinstance(store, Store):
             mistakes.of(chosen_kind, config.data.loader)
             mistakes.of(check_crop, store, config.data.crop)

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,16 +69,8 @@ class State:
 
         kept: the number of checkpoints that are kept under their own names.
         """
-        networks = sum(_bytes(network) for network in self.networks.values())
-        trained = sum(p.numel() * p.element_size() for p in self.learner.parameters()
-                      if p.requires_grad)  # fmt: skip
-        options = self.config.optimiser
-        moments = (int(options.momentum > 0) if options.name == "sgd" else 2) * trained
-        heads = sum(_bytes(n.projection) + _bytes(n.relation) for n in self.networks.values())
-        best = networks - heads
-        last = networks + _bytes(self.learner) - _bytes(self.learner.student) + moments
-        # last.pt, previous.pt and the one that is being written; best.pt and the one before it.
-        total = (3 + kept) * last + 2 * best
+        last, best = checkpoint_bytes(self.config, self.learner, self.networks)
+        total = most_bytes(last, best, kept=kept)
         free = shutil.disk_usage(run.path).free
         many = f", {kept} kept ones of that size" if kept else ""
         return (
@@ -125,6 +118,27 @@ class State:
         return checkpoint.progress
 
 
+def checkpoint_bytes(
+    config: Config, learner: Learner, networks: Mapping[str, Model]
+) -> tuple[int, int]:
+    """Return the bytes of last.pt and of best.pt, without their few lines of notes."""
+    both = sum(_bytes(network) for network in networks.values())
+    trained = sum(p.numel() * p.element_size() for p in learner.parameters() if p.requires_grad)
+    options = config.optimiser
+    moments = (int(options.momentum > 0) if options.name == "sgd" else 2) * trained
+    heads = sum(_bytes(n.projection) + _bytes(n.relation) for n in networks.values())
+    return both + _bytes(learner) - _bytes(learner.student) + moments, both - heads
+
+
+def most_bytes(last: int, best: int, *, kept: int) -> int:
+    """Return the most that a run's checkpoints take while it is trained.
+
+    last, best: of one file. These are last.pt, previous.pt and the one that is being written;
+    best.pt and the one before it; ``kept`` ones under their own names.
+    """
+    return (3 + kept) * last + 2 * best
+
+
 def _bytes(module: nn.Module | None) -> int:
     """Bytes of the weights and buffers of a module."""
     values = () if module is None else module.state_dict().values()
@@ -156,7 +170,8 @@ class Saver:
         """Write after a validation; ``better``: it was the best so far."""
         self(now, better=better, keep=self._plan.keep_due(now))
 
-    def untrained(self, now: Progress) -> None:
-        """Write the network before training, where checkpoints are kept at an interval."""
-        if self._plan.training.checkpoint_every is not None:
-            self(now, keep=True)
+    def untrained(self, now: Progress, *, better: bool) -> None:
+        """Write the network before training, as the best so far or to be kept; else nothing."""
+        keep = self._plan.training.checkpoint_every is not None
+        if better or keep:
+            self(now, better=better, keep=keep)

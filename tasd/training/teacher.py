@@ -41,13 +41,18 @@ class Teacher(nn.Module):
         if self.options.uses_maps:
             maps = self._features(batch, self._map_videos, computed).maps
             assert maps is not None
-            relations = self.model.relate(maps) if self.options.pr else None
+            relations = self._relations(maps) if self.options.pr else None
         return Targets(
             projections=projections,
             centre=self.centre if self.options.ce else None,
             maps=maps if self.options.at or self.options.am else None,
             relations=relations,
         )
+
+    def _relations(self, maps: Tensor) -> Tensor:
+        """Return phi(A), by default with the statistics of these maps, as the student has it."""
+        own = self.options.relation_statistics == "episode"
+        return self.model.relate(maps, own_statistics=own)
 
     @property
     def _ce_videos(self) -> str:

@@ -10,9 +10,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-from tasd.config import DataOptions, EpisodeOptions
+from tasd.config import DataOptions, EpisodeOptions, TrainingOptions
 from tasd.episodes import EpisodeSampler, View, evaluation_view
 from tasd.episodes.table import EpisodeTable
+from tasd.errors import UserError
 from tasd.evaluation.metrics import episode_interval
 from tasd.evaluation.score import score
 from tasd.extraction.attention import attention
@@ -33,6 +34,9 @@ SEED = 1_000_003
 class Validation:
     """Accuracy of student and teacher on fixed episodes, from features computed once per video.
 
+    The episodes have the way of training, or fewer classes where there are fewer. untrained: the
+    network before training may be the best; ties keep the earlier.
+
     The constructor raises `UserError` where the validation classes cannot fill an episode.
     """
 
@@ -43,40 +47,62 @@ class Validation:
         *,
         episode: EpisodeOptions,
         data: DataOptions,
-        episodes: int,
+        training: TrainingOptions,
+        untrained: bool = False,
     ) -> None:
-        self.store, self.world, self.data = store, world, data
-        sampler = validation_sampler(store, episode, data, episodes=episodes)
+        self.store, self.world, self.data, self.untrained = store, world, data, untrained
+        sampler = validation_sampler(store, episode, data, training)
+        self.way, self._of_training = sampler.way, episode.way
         self.classes, self.episodes = sampler.videos, EpisodeTable.draw(sampler)
         self.videos = [(video, name) for name, ids in sampler.videos.items() for video in ids]
 
-    def __call__(self, networks: Mapping[str, Model], now: Progress, log: RunLog) -> Best:
-        """Score both networks, record the accuracies, and return the best validation so far."""
+    @property
+    def other_way(self) -> str:
+        """A line where the way of validation is not that of training; else empty."""
+        if self.way == self._of_training:
+            return ""
+        return (
+            f"validation is {self.way}-way and training {self._of_training}-way: there are "
+            f"{len(self.classes)} validation classes"
+        )
+
+    def accuracy(self, network: Model) -> dict[str, float]:
+        """Return the accuracy of a network, and half its 95 % interval over the episodes."""
+        training = network.training
+        features = self._features(network.eval())
+        result = score(features, self.episodes, network.matcher, device=self.world.device)
+        network.train(training)
+        interval = episode_interval(result.accuracy)
+        return {"accuracy": interval.mean, "half": interval.half}
+
+    def __call__(
+        self, networks: Mapping[str, Model], now: Progress, log: RunLog, **more: Any
+    ) -> Best:
+        """Score both networks, record the accuracies, and return the best validation so far.
+
+        more: what else the line of metrics.jsonl is to hold.
+        """
         accuracy: dict[str, Any] = {}
         best = now.best
         for name, network in networks.items():
-            training = network.training
-            result = score(
-                self._features(network.eval()),
-                self.episodes,
-                network.matcher,
-                device=self.world.device,
-            )
-            interval = episode_interval(result.accuracy)
-            accuracy[name] = {"accuracy": interval.mean, "half": interval.half}
-            if interval.mean > best.accuracy:
-                best = Best(now.episode, interval.mean, name)
+            accuracy[name] = found = self.accuracy(network)
+            if found["accuracy"] > best.accuracy and (now.episode or self.untrained):
+                best = Best(now.episode, found["accuracy"], name)
             if self.data.features is None:
-                picture = attention_picture(network, self._first_video())
+                training = network.training
+                picture = attention_picture(network.eval(), self._first_video())
                 log.picture(f"attention/{name}", now.episode, picture)
-            network.train(training)
+                network.train(training)
+        plain = {"plain backbone without encoder": more["plain"]} if "plain" in more else {}
         accuracies = ", ".join(
             f"{name} {found['accuracy']:.1%} ±{found['half']:.1%}"
-            for name, found in accuracy.items()
+            for name, found in (accuracy | plain).items()
         )
         so_far = "before training" if now.episode == 0 else f"best {best.accuracy:.1%}"
-        log.say(f"episode {now.episode:,}: validation {accuracies} ({so_far})")
-        log.record("validation", now.episode, **accuracy)
+        kind = f"{self.way}-way " if self.other_way else ""
+        log.say(f"episode {now.episode:,}: {kind}validation {accuracies} ({so_far})")
+        way = {"way": self.way} if self.other_way else {}
+        log.record("validation", now.episode, **accuracy, **way, **more)
         return best
 
     def _features(self, network: Model) -> FeatureStore:
@@ -123,6 +149,21 @@ class Validation:
         return pixels
 
 
+def _way(classes: int, *, episode: EpisodeOptions, wanted: int | None, of: str) -> int:
+    """Return the number of classes of a validation episode. Raises `UserError`."""
+    if classes < 2:
+        raise UserError(
+            f"{of}: there {'is 1' if classes else 'are 0'}, and validation, which chooses the best "
+            "checkpoint, needs 2 or more; prepare the store again with more validation classes"
+        )
+    if wanted is not None and wanted > classes:
+        raise UserError(
+            f"training.validation_way = {wanted} asks for more classes than {of} are ({classes}); "
+            "lower it, or leave it out"
+        )
+    return wanted or min(episode.way, classes)
+
+
 def attention_picture(
     network: Model, frames: UInt8[Tensor, "1 time height width 3"]
 ) -> UInt8[np.ndarray, "height row 3"]:
@@ -136,17 +177,21 @@ def attention_picture(
 
 
 def validation_sampler(
-    store: Store | FeatureStore, episode: EpisodeOptions, data: DataOptions, *, episodes: int = 1
+    store: Store | FeatureStore,
+    episode: EpisodeOptions,
+    data: DataOptions,
+    training: TrainingOptions,
 ) -> EpisodeSampler:
     """Return the validation episodes. Raises `UserError` where the classes cannot fill them."""
     classes = store.classes("val")
+    source = f"the validation classes of {store.path}"
     return EpisodeSampler(
         videos=classes,
-        way=min(episode.way, max(2, len(classes))),
+        way=_way(len(classes), episode=episode, wanted=training.validation_way, of=source),
         shot=episode.shot,
         queries=1,
-        length=episodes,
+        length=training.validation_episodes,
         seed=SEED,
         frames=data.frames,
-        source=f"the validation classes of {store.path}",
+        source=source,
     )

@@ -99,11 +99,33 @@ def test_the_floor_is_the_plain_backbone_on_the_same_episodes(home):
     assert floor["run_minus_floor"]["difference"]["mean"] == pytest.approx(gain.difference.mean)
     assert floor["run_minus_floor"]["worse"] == gain.worse
     assert own["correct"] != floor["correct"]  # the run has left its floor
-    assert f"plain tiny  {floor['accuracy']:.2%}" in said
+    assert f"plain tiny (floor)  {floor['accuracy']:.2%}" in said
+    other = floor["other_start"]
+    assert f"untrained network   {other['accuracy']:.2%}" in said
+    assert floor["validation"] >= other["validation"]
     points = f"{100 * (own['accuracy'] - floor['accuracy']):+.2f} points"
     assert f"begun minus plain tiny, same episodes: {points}" in said
     assert "sign test p =" in said
     assert plain_name(read_outcome(home / "runs/begun").path) == RESULT
+
+
+def test_the_floor_is_the_start_that_was_better_on_validation(home):
+    log = home / "runs" / "begun" / "metrics.jsonl"
+    before = log.read_text()
+    first, *rest = (json.loads(line) for line in before.splitlines())
+    assert first["plain"].keys() == {"accuracy", "half", "matcher"}
+    try:
+        for plain_one, start in ((0.0, "untrained"), (1.1, None)):
+            first["plain"]["accuracy"] = plain_one
+            log.write_text("".join(json.dumps(line) + "\n" for line in (first, *rest)))
+            said = evaluate(home, "begun")
+            assert result(home, "begun")["floor"].get("start") == start
+            assert ("begun minus untrained network, same episodes:" in said) == bool(start)
+        del first["plain"]  # a run from before this rule
+        log.write_text("".join(json.dumps(line) + "\n" for line in (first, *rest)))
+        assert "untrained network" not in evaluate(home, "begun")
+    finally:
+        log.write_text(before)
 
 
 def test_the_floor_of_all_runs_is_computed_once(home):
@@ -207,7 +229,8 @@ def test_a_report_lists_the_floor_below_the_networks(home):
     outcome = read_outcome(home / "runs" / "begun")
     floor = result(home, "begun")["floor"]
     table = next(t for t in tables([outcome]) if t.name == "results")
-    *networks, last = table.rows
+    *networks, last, other = table.rows
+    assert other[3].startswith("other start (untrained network, BiMHM; ")
     assert [row[3] for row in networks] == ["student"]
     assert last[:3] == ("begun", "no training", networks[0][2])
     assert last[4] == f"{100 * floor['accuracy']:.2f}"

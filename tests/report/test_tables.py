@@ -4,9 +4,10 @@ import re
 
 import pytest
 
+from tasd.report.latex import latex
 from tasd.report.outcome import read_outcome
 from tasd.report.published import LATER, TABLE1
-from tasd.report.tables import html_table, latex, markdown, tables
+from tasd.report.tables import html_table, markdown, tables
 from tests.report.written import config_of, write_run
 
 

@@ -1,0 +1,61 @@
+"""The start of a run: its untrained network, and the plain backbone below it."""
+
+from typing import Any
+
+from tasd.backbones.temporal import TemporalEncoder
+from tasd.config import Config
+from tasd.evaluation.candidates import untrained_matcher
+from tasd.evaluation.floor import matcher_of_floor
+from tasd.features.store import FeatureStore
+from tasd.model import Model
+from tasd.runs.checkpoint import Best
+from tasd.store import Store
+from tasd.training.validation import Validation
+
+
+def began_pretrained(config: Config, store: Store | FeatureStore) -> bool:
+    """Return True where the backbone is pretrained: the run's own, or that of its features."""
+    if isinstance(store, FeatureStore):
+        return bool(store.about.get("weights") != "none")
+    return config.network.weights != "none"
+
+
+def plain_network(student: Model, config: Config) -> Model:
+    """Return the backbone of ``student``, shared with it, without encoder.
+
+    Its matcher is the run's where that has no weights, else BiMHM.
+    """
+    channels, frames = student.backbone.channels, config.data.frames
+    name, options = matcher_of_floor(config, channels=channels)
+    plain = Model(
+        student.backbone,
+        TemporalEncoder(channels, depth=0, heads=1, feedforward=1, dropout=0.0),
+        untrained_matcher(name, channels, frames=frames, options=options),
+        precision=student.precision,
+        channels_last=False,
+    )
+    plain.mean, plain.std = student.mean, student.std
+    return plain.to(student.mean.device)
+
+
+def plain_validation(
+    student: Model, config: Config, store: Store | FeatureStore, validation: Validation
+) -> dict[str, Any]:
+    """Validate the plain backbone that a run begins from; empty where that is not pretrained.
+
+    It is the second entry of the floor beside the untrained network, for the line of episode 0.
+    """
+    if not began_pretrained(config, store):
+        return {}
+    plain = plain_network(student, config).train(student.training)
+    found = validation.accuracy(plain)
+    name, _ = matcher_of_floor(config, channels=student.backbone.channels)
+    return {"plain": found | {"matcher": name}}
+
+
+def outcome_line(best: Best) -> str:
+    """Say that training has not beaten the untrained network, which is the best."""
+    return (
+        f"training has not beaten the untrained network (validation {best.accuracy:.1%} at "
+        "episode 0): best.pt holds the untrained network"
+    )
