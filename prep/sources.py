@@ -20,9 +20,9 @@ from tasd.datasets import (
     scan,
     select,
 )
+from tasd.datasets.doubles import below_replacement
 from tasd.datasets.fetch import cached_cmn_lists
 from tasd.datasets.folder import read_split, split_classes
-from tasd.datasets.lists import is_replacement
 from tasd.datasets.members import ArchiveFile, MemberTree
 from tasd.datasets.splits import SPLIT_NAMES, other_classes
 from tasd.errors import Mistakes, UserError
@@ -120,7 +120,7 @@ class _Search:
         base = root_folder(self.root)
         files = self._files_alone(archives)
         whole = self.listed is not None and files is not None and not files.missing
-        if whole and not any(is_replacement(archive.path) for archive in archives):
+        if whole and not any(below_replacement(archive.path) for archive in archives):
             there = counted(len(archives), "archive")
             self.say(f"{there} not read: every video of the list is there as a file")
             return None

@@ -14,7 +14,7 @@ from prep.progress import counted, megabytes
 from prep.resume import held_sources
 from prep.shard import PrepSettings, ShardJob
 from prep.sources import Archives, Sources
-from tasd.datasets.lists import is_replacement
+from tasd.datasets.doubles import below_replacement
 from tasd.datasets.members import ArchiveFile, Member, MemberTree
 from tasd.errors import UserError
 from tasd.foreign import clean
@@ -104,7 +104,7 @@ class InPlace:
         tree = MemberTree({part for archive in self._archives.found for part in archive.parts})
         listings = [self._listings[archive.path] for archive in self._archives.found]
         # The last counts where two have the same path; a copy for a broken file counts before it.
-        for listing in sorted(listings, key=lambda one: is_replacement(one.archive.path)):
+        for listing in sorted(listings, key=lambda one: below_replacement(one.archive.path)):
             for path, member in listing.files.items():
                 tree.add(path, member)
         problems = [problem for listing in listings for problem in listing.problems]

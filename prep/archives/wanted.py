@@ -10,8 +10,9 @@ from pathlib import Path
 
 from tasd.datasets import Dataset, Listed, Selection
 from tasd.datasets.base import FRAME_SUFFIXES, class_key, normal
+from tasd.datasets.doubles import below_replacement
 from tasd.datasets.layout import UNFINISHED, suffix
-from tasd.datasets.lists import is_replacement, stem
+from tasd.datasets.lists import stem
 
 # From the path of a member, and its archive's, to True where it should be decoded.
 Wanted = Callable[[str, str], bool]
@@ -84,7 +85,7 @@ def wanted_members(
     def wanted(path: str, archive: str) -> bool:
         if not _may_be_video(path):
             return False
-        copy = is_replacement(path.rpartition("/")[0]) or is_replacement(archive)
+        copy = below_replacement(path.rpartition("/")[0]) or below_replacement(archive)
         return (every if copy else rest)(path) and _new(path, root)
 
     return wanted

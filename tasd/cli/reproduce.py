@@ -114,10 +114,11 @@ def reproduce(
             settings = settings_of(given, set_ or [], mistakes)
             columns = mistakes.of(_columns, datasets, shots, store=store, shot=shot)
             rows_at: list[tuple[Store, int, list[Row]]] = []
-            for path, task_shot in columns or [(None, shot)]:
-                there = None
-                if path is not None:
-                    there = mistakes.of(lambda path=path: stack.enter_context(Store(path)))
+            unknown: list[tuple[Path | None, int]] = [(None, shot)]
+            for path, task_shot in columns or unknown:
+                there = None if path is None else mistakes.of(Store, path)
+                if there is not None:
+                    stack.enter_context(there)
                 rows = _checked_rows(table, there, recipe, task_shot, settings, only, mistakes)
                 if there is not None and rows is not None:
                     rows_at.append((there, task_shot, rows))

@@ -33,9 +33,13 @@ def without_doubles(
 
 def is_replacement(video: SourceVideo) -> bool:
     """True for a copy in ``replacement/``, which mirrors give for files that are broken."""
-    archive = video.member.archive.path.split("/") if video.member else []
-    parts = [*video.path.split("/")[:-1], *archive]
-    return any(part.lower().startswith("replacement") for part in parts)
+    archive = video.member.archive.path if video.member else ""
+    return below_replacement(video.path.rpartition("/")[0]) or below_replacement(archive)
+
+
+def below_replacement(path: str) -> bool:
+    """True where a part of a path is the folder of such copies, or an archive of it."""
+    return any(part.startswith("replacement") for part in path.lower().split("/"))
 
 
 def _parts(dataset: Dataset, videos: Sequence[SourceVideo]) -> dict[tuple[str, str], set[str]]:

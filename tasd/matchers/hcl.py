@@ -1,7 +1,5 @@
 """HCL: matching that zooms in from whole videos over clips to patches, learned by contrast."""
 
-from typing import ClassVar
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -54,7 +52,7 @@ class HCL(Matcher):
         "(trained on the training and validation classes)",
         accuracy={"kinetics": (73.7, 85.8), "ucf101": (82.5, 93.9), "hmdb51": (59.1, 76.3)},
     )
-    needs_maps: ClassVar[bool] = True
+    needs_maps = True
     pairwise = True
     fewest_frames = 2
 

@@ -160,7 +160,8 @@ class ITANet(Matcher):
     ) -> Float[Tensor, "videos rows width"]:
         """Scale frames to length one; where all pairs count, their mean is enough."""
         unit = frames / (torch.linalg.vector_norm(frames, dim=2, keepdim=True) + TINY)
-        return unit.mean(dim=1, keepdim=True) if self.pairs == "all" else unit
+        compared: Tensor = unit.mean(dim=1, keepdim=True) if self.pairs == "all" else unit
+        return compared
 
     def classified(
         self, frames: Float[Tensor, "videos time width"], classes: Tensor

@@ -28,7 +28,8 @@ class SpatialContext(nn.Module):
         query, key = self.query(flat), self.key(flat)
         weights = (query.mT @ key / math.sqrt(query.shape[1])).softmax(dim=2)
         # A has a row for each position that asks: its values are columns of v A'.
-        return (self.value(flat) @ weights.mT).view(frames.shape)
+        read: Tensor = (self.value(flat) @ weights.mT).view(frames.shape)
+        return read
 
 
 class ChannelContext(nn.Module):
@@ -54,7 +55,8 @@ class ChannelContext(nn.Module):
         tokens = cells.unflatten(1, (self.groups, -1)).flatten(2)
         weights = (self.query(tokens) @ self.key(tokens).mT / math.sqrt(KEYS)).softmax(dim=2)
         values = frames.unflatten(1, (self.groups, -1)).flatten(2)
-        return (weights @ values).view(frames.shape)
+        read: Tensor = (weights @ values).view(frames.shape)
+        return read
 
 
 class Merge(nn.Module):
@@ -94,4 +96,5 @@ class ContextEncoder(nn.Module):
         frames = maps.transpose(1, 2).flatten(0, 1)
         added = [self.merges[name](context(frames)) for name, context in self.contexts.items()]
         total = torch.stack([frames, *added]).sum(dim=0)
-        return total.mean(dim=(2, 3)).unflatten(0, (videos, time))
+        pooled: Tensor = total.mean(dim=(2, 3)).unflatten(0, (videos, time))
+        return pooled

@@ -1,7 +1,5 @@
 """TS-DCM: frames as distance covariances of channels, matched by a table of the episode."""
 
-from typing import ClassVar
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -70,7 +68,7 @@ class TSDCM(Matcher):
         note="These are of TS-FSAR: CLIP ViT-B/16, four fifths of the score from the test classes' "
         "names as text on the first three, checkpoints chosen on the test classes.",
     )
-    needs_maps: ClassVar[bool] = True
+    needs_maps = True
     task_level = True
 
     def __init__(

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from tasd.files import as_json, write_text
 from tasd.report.latex import latex
 from tasd.report.outcome import NAMES, cell
-from tasd.report.published import DATASETS, TABLE1, TITLES
+from tasd.report.published import DATASETS, LATER, TABLE1, TITLES, Published
 from tasd.report.style import COLOURS, DASHES, PAGE, light_grid, new_figure, save, style
 from tasd.report.style import label as label_of
 from tasd.report.tables import Mark, Row, Table, markdown
@@ -40,8 +40,8 @@ def columns_table(studies: Sequence[Study]) -> Table:
     """
     header: Row = ("method", *(_title(study) for study in studies))
     published = [
-        _Line(f"{one.method} ({one.source})", [_published(one.accuracy, s) for s in studies])
-        for one in TABLE1
+        _Line(f"{one.method} ({one.source})", [_published(one, s) for s in studies])
+        for one in (*TABLE1, *LATER)
     ]
     if not {study.store.dataset for study in studies} & {*DATASETS}:
         published = []
@@ -79,13 +79,12 @@ def _method(name: str) -> str:
     return NAMES.get(matcher, matcher) + (" + distillation" if name != matcher else "")
 
 
-def _published(accuracy: Mapping[str, tuple[float, float]], study: Study) -> _Cell:
-    episode = study.rows[0].config.episode
-    pair = accuracy.get(study.store.dataset)
+def _published(row: Published, study: Study) -> _Cell:
+    episode, dataset = study.rows[0].config.episode, study.store.dataset
+    pair = row.accuracy.get(dataset)
     if pair is None or episode.shot not in (1, 5) or episode.way != 5:
         return _Cell("-")
-    value = pair[episode.shot == 5]
-    return _Cell(f"{value:.1f}", value)
+    return _Cell(row.text(dataset, episode.shot), pair[episode.shot == 5])
 
 
 def _ours(study: Study, name: str) -> _Cell:
