@@ -96,7 +96,12 @@ def repeated(given: Task) -> Task:
     return replace(positive, **queries)
 
 
-@pytest.mark.parametrize("name", MATCHERS)
+# HCL compares means of unit vectors, which are not of length one again: a video whose patches are
+# alike can be nearer to another than that one to itself, and at first its positions outweigh all.
+NOT_MOST_LIKE_ITSELF = {"hcl"}
+
+
+@pytest.mark.parametrize("name", sorted(MATCHERS.keys() - NOT_MOST_LIKE_ITSELF))
 def test_before_training_a_video_is_most_like_itself(name: str):
     given = repeated(task(shots=(1,) * 5, episodes=20))
     found = logits(fresh(name), given).argmax(dim=2)
