@@ -16,6 +16,7 @@ from tasd.device import PrecisionChoice, outside_autocast, resolve_precision, wi
 from tasd.errors import Mistakes, UserError
 from tasd.losses.distill import ProjectionHead
 from tasd.losses.relation import GloRe
+from tasd.matchers import MATCHERS
 from tasd.matchers import build as build_matcher
 from tasd.matchers.base import Matcher
 from tasd.types import Clips, Features, Normalisation
@@ -204,6 +205,8 @@ def _check_matcher(config: Config, channels: int, backbone: backbones.Backbone |
     """Raise `UserError` for a wrong matcher, or wrong options or losses of it."""
     name, options = config.matcher.name, config.matcher.options
     frames = config.data.frames if backbone is None else backbone.steps(config.data.frames)
+    if backbone is not None and name in MATCHERS:
+        _check_levels(name, config.network.backbone, backbone)
     with torch.device("meta"):
         matcher = build_matcher(
             name,
@@ -213,8 +216,6 @@ def _check_matcher(config: Config, channels: int, backbone: backbones.Backbone |
             level_channels=None if backbone is None else backbone.level_channels,
             **options,
         )
-    if backbone is not None:
-        _check_levels(matcher, name, config.network.backbone, backbone)
     if config.network.backbone == backbones.CACHED and (
         matcher.needs_maps or matcher.needs_pixels or matcher.levels
     ):
@@ -231,13 +232,14 @@ def _check_matcher(config: Config, channels: int, backbone: backbones.Backbone |
         )
 
 
-def _check_levels(matcher: Matcher, name: str, network: str, backbone: backbones.Backbone) -> None:
+def _check_levels(name: str, network: str, backbone: backbones.Backbone) -> None:
     """Refuse a matcher of several stages on a backbone that gives its last map alone."""
-    if matcher.levels < 2 or backbone.taps:
+    levels = MATCHERS[name].levels
+    if levels < 2 or backbone.taps:
         return
     there_are = [each for each in backbones.BACKBONES if backbones.described(each).taps]
     raise UserError(
-        f"--matcher {name} reads the maps of the backbone's last {matcher.levels} stages, and "
+        f"--matcher {name} reads the maps of the backbone's last {levels} stages, and "
         f"--backbone {network} gives the last one alone; choose one of {', '.join(there_are)}, or "
         "another matcher"
     )

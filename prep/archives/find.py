@@ -52,10 +52,10 @@ def _below(root: Path, folder: str, depth: int, follow_links: bool) -> Iterator[
     for entry in _files(root / folder):
         if entry.name.startswith(".") or not (follow_links or _is_inside(entry, root)):
             continue
-        if entry.is_dir():
+        if os.path.isdir(entry.path):  # False for a link to itself, where `is_dir` raises an error
             if depth:
                 yield from _below(root, prefix + entry.name, depth - 1, follow_links)
-        elif is_archive(entry.name) and entry.is_file():
+        elif is_archive(entry.name) and os.path.isfile(entry.path):
             yield prefix + entry.name
 
 
@@ -68,7 +68,9 @@ def _files(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _is_inside(entry: os.DirEntry[str], root: Path) -> bool:
-    return not entry.is_symlink() or Path(entry.path).resolve().is_relative_to(root.resolve())
+    # Of a link that leads to itself `Path.resolve` raises an error.
+    inside = Path(os.path.realpath(entry.path)).is_relative_to(os.path.realpath(root))
+    return not entry.is_symlink() or inside
 
 
 def _stem(name: str) -> str:

@@ -27,7 +27,7 @@ SETTINGS = FrameSettings(frames=4, size=32)
 ENDS = {
     "kill -KILL $$": "killed",
     "kill -TERM $$": "killed",
-    "kill -HUP $$": "killed",
+    "kill -ALRM $$": "killed",
     "say '[info] Exiting normally, received signal 15.'; exit 255": "killed",
     "say '[error] Error opening input: No such file or directory'; exit 1": "vanished",
     "say '[error] Error opening input files: Input/output error'; exit 1": "read_error",
