@@ -6,13 +6,13 @@ ifneq ($(wildcard ../shared/data/README.md),)
 export TASD_TEST_DATA ?= $(abspath ../shared)
 endif
 
-.PHONY: setup demo test test-long test-gpu check format wheel
+.PHONY: setup demo test test-long test-gpu check docs format wheel
 
 setup: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,timm,app,cluster,bench,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,timm,app,cluster,bench,docs,dev]'
 	touch $@
 
 demo: setup
@@ -34,6 +34,10 @@ check: setup
 	$(BIN)/ruff check tasd prep tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The site of the documents, in build/site; a broken link or a fetch from another host fails.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: setup
 	$(BIN)/ruff format tasd prep tests
