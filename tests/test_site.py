@@ -76,8 +76,23 @@ def test_a_site_that_would_fetch_fails(hooks, tmp_path):
 
 
 def test_fields_of_a_docstring_become_a_list(as_markdown):
-    text = "A view.\n\nway, shot: numbers,\n    in this order. size: in pixels.\n\nNote: not a field."
+    text = (
+        "A view.\n\nway, shot: numbers,\n    in this order. size: in pixels.\n\nNote: not a field."
+    )
     assert as_markdown(text).split("\n\n")[1] == (
         "- **way, shot**: numbers, in this order.\n- **size**: in pixels."
     )
+    text = "A view.\n\nAfter `fit`: a_: the\nfirst. b_: the second."
+    assert (
+        as_markdown(text)
+        == "A view.\n\nAfter `fit`:\n\n- **a_**: the first.\n- **b_**: the second."
+    )
     assert as_markdown("Raise `UserError` for a: b.") == "Raise `UserError` for a: b."
+
+
+def test_settings_are_listed_with_their_defaults():
+    default = loaded("site_fields", "griffe")._default
+    assert default("Field(224, ge=32, description='side of the crop')") == (
+        "`224`, at least 32: side of the crop"
+    )
+    assert default("'bimhm'") == "`'bimhm'`"
