@@ -1,4 +1,4 @@
-"""Docstrings for the site: ``name: meaning`` lines become lists, and so do the fields of settings."""
+"""Docstrings for the site: ``name: meaning`` lines become lists; so do fields of settings."""
 
 import ast
 import re
