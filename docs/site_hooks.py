@@ -26,6 +26,8 @@ OUTSIDE = {
     "splits/README.md": "splits.md",
     "tasd/demo/clips/README.md": "demo-clips.md",
 }
+# Who searches for a message finds first what to do.
+BOOSTS = {"troubleshooting.md": 4, "messages.md": 0.5}
 LINK = re.compile(r"(\]\()([^)#\s:]+)(#[^)\s]*)?(\))")
 
 
@@ -38,6 +40,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """Turn the links of a page between files of the repository into links of the site."""
+    page.meta.setdefault("search", {"boost": BOOSTS.get(page.file.src_uri, 1)})
     places = {page: place for place, page in OUTSIDE.items()}
     return site_links(markdown, places.get(page.file.src_uri, f"docs/{page.file.src_uri}"))
 
