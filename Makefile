@@ -30,8 +30,8 @@ test-gpu:
 	TASD_REQUIRE_GPU=1 $(PYTHON) -m pytest -m gpu
 
 check: setup
-	$(BIN)/ruff format --check tasd prep tests
-	$(BIN)/ruff check tasd prep tests
+	$(BIN)/ruff format --check tasd prep tests docs/*.py
+	$(BIN)/ruff check tasd prep tests docs/*.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -40,8 +40,8 @@ docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: setup
-	$(BIN)/ruff format tasd prep tests
-	$(BIN)/ruff check --fix tasd prep tests
+	$(BIN)/ruff format tasd prep tests docs/*.py
+	$(BIN)/ruff check --fix tasd prep tests docs/*.py
 
 # The same bytes from the same commit: the times in the wheel are those of the commit.
 wheel: setup
