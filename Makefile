@@ -35,9 +35,10 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The site of the documents, in build/site; a broken link or a fetch from another host fails.
+# The site of the documents, in build/site; a broken link or a fetch from another host fails. No
+# --quiet here: it would hide the warnings from --strict.
 docs: setup
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: setup
 	$(BIN)/ruff format tasd prep tests docs/*.py

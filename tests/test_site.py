@@ -1,6 +1,7 @@
 """The site of the documents: links between files become links of pages; nothing is fetched."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,10 @@ def test_settings_are_listed_with_their_defaults():
         "`224`, at least 32: side of the crop"
     )
     assert default("'bimhm'") == "`'bimhm'`"
+
+
+def test_the_site_is_built_strictly():
+    """With --quiet the warnings would not reach --strict, and a broken link would pass."""
+    (line,) = re.findall(r"mkdocs build.*", (DOCS.parent / "Makefile").read_text("utf-8"))
+    assert line == "mkdocs build --strict"
+    assert "make docs\n" in (DOCS.parent / ".ci" / "run").read_text("utf-8")
