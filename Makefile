@@ -6,13 +6,13 @@ ifneq ($(wildcard ../shared/data/README.md),)
 export TASD_TEST_DATA ?= $(abspath ../shared)
 endif
 
-.PHONY: setup demo test test-long test-gpu check format wheel
+.PHONY: setup demo test test-long test-gpu check docs format wheel
 
 setup: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,timm,app,cluster,bench,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,timm,app,cluster,bench,docs,dev]'
 	touch $@
 
 demo: setup
@@ -30,14 +30,19 @@ test-gpu:
 	TASD_REQUIRE_GPU=1 $(PYTHON) -m pytest -m gpu
 
 check: setup
-	$(BIN)/ruff format --check tasd prep tests
-	$(BIN)/ruff check tasd prep tests
+	$(BIN)/ruff format --check tasd prep tests docs/*.py
+	$(BIN)/ruff check tasd prep tests docs/*.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The site of the documents, in build/site; a broken link or a fetch from another host fails. No
+# --quiet here: it would hide the warnings from --strict.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 format: setup
-	$(BIN)/ruff format tasd prep tests
-	$(BIN)/ruff check --fix tasd prep tests
+	$(BIN)/ruff format tasd prep tests docs/*.py
+	$(BIN)/ruff check --fix tasd prep tests docs/*.py
 
 # The same bytes from the same commit: the times in the wheel are those of the commit.
 wheel: setup

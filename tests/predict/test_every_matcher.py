@@ -33,7 +33,7 @@ def config_of(name: str, *settings: tuple[str, object]) -> Config:
         ("training.precision", "float32"),
     ]
     if "width" in option_names(name):
-        small.append(("matcher.options.width", 12))
+        small.append(("matcher.options.width", 16))
     return replace(recipes.for_matcher(name, dataset="folder", shot=1), [*small, *settings])
 
 
@@ -78,10 +78,10 @@ def test_an_export_of_every_matcher_gives_the_scores_of_its_network(name: str, t
 @pytest.mark.parametrize("name", MATCHERS)
 def test_a_matcher_labels_without_training_or_is_refused_in_one_line(name: str):
     if name in without_weights():
-        assert not list(bare_matcher(name, channels=8, frames=4).parameters())
+        assert not list(bare_matcher(name, channels=16, frames=4).parameters())
         return
     with pytest.raises(UserError) as error:
-        bare_matcher(name, channels=8, frames=4)
+        bare_matcher(name, channels=16, frames=4)
     assert told(error, f"--matcher {name} has weights", "bimhm")
 
 
