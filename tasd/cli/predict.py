@@ -121,7 +121,7 @@ def predict(
             mistakes.of(check_support, support)
         if backbone is not None:
             mistakes.of(check_options, backbone, weights=weights or "imagenet", matcher=matcher)
-        if run is not None and not is_export(run):
+        if run is not None and backbone is None and not is_export(run):
             mistakes.of(Run(run).config)
     assert where is not None
     chosen = choose(run=run, backbone=backbone, weights=weights, matcher=matcher, store=store)

@@ -96,7 +96,8 @@ def reproduce(
     given: dict[str, Any] = {
         name: value for name, value in locals().items() if name in SETTINGS and value is not None
     }
-    del given["shot"]  # the recipe takes it: a column may have another
+    if shot > 0:  # a wrong one is told as it was typed
+        del given["shot"]  # the recipe takes it: a column may have another
     from rich.console import Console
 
     from tasd.device import pick_device

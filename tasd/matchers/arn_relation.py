@@ -36,7 +36,7 @@ class RelationNetwork(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Which way the maps of a clip were changed; in no public code.
+    """The way in which the maps of a clip were changed, guessed from them; in no public code.
 
     A jigsaw is a matter of places, so that they are pooled to 2 x 4 x 4 and no further.
     """

@@ -89,6 +89,7 @@ class ITANet(Matcher):
     over shots in place of their sum, 7 x 7 cells for the keys of groups on maps of any size.
     """
 
+    needs_maps = True  # unless both context modules are off
     PUBLISHED = Published(
         paper="Zhang et al., Learning Implicit Temporal Alignment for Few-shot Video "
         "Classification, IJCAI 2021",

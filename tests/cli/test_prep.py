@@ -110,7 +110,7 @@ def test_mistakes_are_told_before_anything_is_written(root: Path, home: Path) ->
         ("folder", "--root", root, "--size", "4"): "--size is 4",
         ("folder", "--root", root, "--ffmpeg", "/bin/true"): "'/bin/true' is not an ffmpeg",
         ("folder", "--root", root, "--train-classes", "6"): "the folder has 7 classes",
-        ("folder", "--root", root, "--list", root / "list.txt"): "cannot be read",
+        ("folder", "--root", root, "--list", root / "list.txt"): "does not exist",
         ("ucf101", "--root", root, "--test-classes", "2"): "is for prep folder",
         ("folder", "--root", root, "--split-file", "x", "--val-classes", "2"): "give one",
     }

@@ -223,7 +223,7 @@ def test_a_split_that_the_file_does_not_have_is_told(tasd, tmp_path):
     path = write_features(tmp_path / "mine.h5")
     with pytest.raises(UserError, match="has no videos of the split 'val'; it has: test"):
         tasd("evaluate", "--features", path, "--split", "val")
-    with pytest.raises(UserError, match="has no split 'dev'"):
+    with pytest.raises(UserError, match="no split is called 'dev'"):
         tasd("evaluate", "--features", path, "--split", "dev")
 
 
@@ -280,7 +280,7 @@ def test_distinct_groups_need_groups(tasd, tmp_path):
         (("--run", "/nowhere"), "/nowhere is not a run"),
         (("--device", "tpu"), "--device tpu: use auto, cpu, cuda or cuda:N"),
         (("--network", "pupil"), "no network is called 'pupil'; there are: both, student"),
-        (("--split", "dev"), "has no split 'dev'"),
+        (("--split", "dev"), "no split is called 'dev'"),
         (("--seeds", "one"), "--seeds 'one' is not a list of seeds; write 0, 0,3,7 or 0-4"),
         (("--way", 9), "--way 9 asks for more classes than the test classes of"),
         (("--queries", 9), "has 6 videos; a 5-way 1-shot episode with 9 queries needs 10"),

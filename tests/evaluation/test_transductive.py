@@ -45,7 +45,7 @@ def test_the_list_of_matchers_says_who_may_be_and_what_is_not_published():
     said = CliRunner().invoke(app, ["matchers"]).output
     assert "with --set matcher.options.transductive=true all together" in said
     assert "ucf101 87.2 / -, hmdb51 62.8 / -" in said
-    assert "of another setting: kinetics 96.3 / 96.6" in said
+    assert "of another protocol: kinetics 96.3 / 96.6" in said
     plain = json.loads(CliRunner().invoke(app, ["matchers", "--json"]).output)
     assert [name for name, of in plain.items() if of["transductive_option"]] == ["mpl"]
     assert plain["team"]["published"]["ucf101"] == [87.2, None]

@@ -19,7 +19,7 @@ from tests.runs import DISTILL, SMALL, assert_equal_bits, environment
 from tests.stores import write_store
 
 pytest.importorskip("distributed")
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.long]
 ROWS = ("--only", "bimhm", "--only", "prototype")
 EPISODES = 12
 

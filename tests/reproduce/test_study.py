@@ -113,7 +113,7 @@ def test_a_study_that_is_done_is_only_told_again(reproduce, monkeypatch):
 def test_other_settings_in_the_same_folder_are_refused(reproduce):
     reproduce()
     with pytest.raises(
-        UserError, match=r"baseline-seed0 was run with optimiser\.lr = 0\.0005, but .* 0\.1;"
+        UserError, match=r"baseline-seed0 was run with --set optimiser\.lr=0\.0005, but .* .*0\.1;"
     ):
         reproduce("--set", "optimiser.lr=0.1", "--dry-run")
 

@@ -171,13 +171,16 @@ def test_cached_features_give_what_their_frames_give(small_store, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--weights", "imagenet"), r"network.weights = 'imagenet' has no effect with --features"),
-        (("--crop", 112), r"data.crop = 112 has no effect with --features; leave it out"),
+        (("--weights", "imagenet"), r"--weights imagenet has no effect with --features"),
+        (("--crop", 112), r"--crop 112 has no effect with --features; leave it out"),
         (
             ("--set", "distill.at=1"),
             r"need the network.s feature maps, which a file of --features lacks",
         ),
-        (("--set", "distill.nodes=4"), r"distill.nodes has no effect: it needs distill.pr above 0"),
+        (
+            ("--set", "distill.nodes=4"),
+            r"distill.nodes=4 has no effect: it needs distill.pr above 0",
+        ),
         (("--matcher", "molo"), r"--matcher molo reads feature maps or pixels"),
         (("--store", "x"), r"--store and --features exclude each other"),
         (("--way", 9), r"--way 9 asks for more classes than the training classes of"),
@@ -228,6 +231,6 @@ def test_a_matcher_alone_learns_from_features_without_an_encoder(cached, tmp_pat
 
 
 def test_a_run_with_nothing_to_train_is_refused_in_one_line(cached, tmp_path):
-    with pytest.raises(UserError, match=r"nothing to train: .*set network.depth") as error:
+    with pytest.raises(UserError, match=r"nothing to train: .*network.depth") as error:
         on_cached("otam", cached, tmp_path)
     assert "\n" not in str(error.value)

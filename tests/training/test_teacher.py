@@ -159,6 +159,8 @@ def test_with_equal_networks_and_pixels_the_map_terms_start_at_zero_with_finite_
     settings = config(("network.dropout", 0.0))
     torch.manual_seed(0)
     learner = build_learner(settings, classes=tuple(VIDEOS)).eval()  # BatchNorm as the teacher's
+    assert learner.student.relation is not None
+    learner.student.relation.train()  # both normalise by the episode's statistics
     teacher = Teacher(learner.student, settings.distill)
     one = batch()
     losses = learner(one, teacher(one))
