@@ -55,7 +55,7 @@ def columns_table(studies: Sequence[Study]) -> Table:
 
 CAPTION = (
     "Accuracy in percent; best in bold, second underlined, among published numbers and among ours. "
-    "Published: as printed in Table 1 of Zhang et al. 2024, later ones by their authors. Ours: with "
+    "Published: as printed in Table 1 of Zhang et al. 2024, later by their authors. Ours: with "
     "the 95 % interval of the sampling of episodes, or over training seeds where their number is "
     "given; checkpoints are chosen on the validation classes. A dash with a share: that much of "
     "the training is done."
