@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-ERRORS = {"UserError", "InputError"}
+ERRORS = {"UserError", "InputError", "WeightsMissing"}
 
 # The section that explains the messages of a module: the longest name that fits counts.
 SECTIONS = {
