@@ -68,10 +68,14 @@ def connect(scheduler: str) -> Any:
     """
     try:
         from distributed import Client
+        from distributed.comm.addressing import get_address_host_port
     except ImportError:
         raise UserError("--scheduler needs Dask; install the extra: tasd[cluster]") from None
     where = {"scheduler_file": scheduler} if Path(scheduler).is_file() else {"address": scheduler}
     try:
+        # A client that could not begin to connect waits a minute at its end and prints a traceback.
+        if "address" in where:
+            get_address_host_port(scheduler)
         make: Callable[..., Any] = Client
         return make(**where, timeout=PATIENCE_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
