@@ -194,7 +194,7 @@ def check_parts(config: Config) -> None:
         if backbone is not None:
             channels = backbone.channels
             mistakes.of(weights.check, backbone, network.weights)
-            mistakes.of(_refuse_overlap, network, backbone, dataset=config.dataset)
+            mistakes.of(weights.refuse_overlap, backbone, network, dataset=config.dataset)
             mistakes.of(backbone.check_crop, config.data.crop)
             mistakes.of(_check_heads, network, channels)
         mistakes.of(weights.frozen, network.weights, network.batchnorm)
@@ -293,15 +293,3 @@ def _relation(distill: DistillOptions, backbone: backbones.Backbone, *, data: Da
         projection=distill.projection,
         positions=positions,
     )
-
-
-def _refuse_overlap(network: NetworkOptions, backbone: backbones.Backbone, *, dataset: str) -> None:
-    """Refuse weights that have seen the test classes: the result would be no few-shot result."""
-    seen = weights.saw_tests(backbone, network.weights, dataset=dataset)
-    if seen and not network.allow_pretrained_overlap:
-        raise UserError(
-            f"--weights {network.weights}: pretrained weights of {network.backbone} have seen all "
-            "classes of Kinetics-400, the test classes of this data set among them; train from "
-            "scratch with --weights none, or accept it with --allow-pretrained-overlap, which "
-            "marks every result"
-        )

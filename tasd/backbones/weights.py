@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tasd.backbones.base import Backbone, Published
 from tasd.backbones.packaged import Packaged, WeightsMissing
 from tasd.backbones.timm_weights import TimmWeights
+from tasd.config import NetworkOptions
 from tasd.errors import UserError
 from tasd.types import Normalisation
 
@@ -39,6 +40,18 @@ def saw_tests(backbone: Backbone, source: str, *, dataset: str) -> bool:
     images; one whose name speaks of Kinetics is taken to have seen it.
     """
     return source != "none" and backbone.saw_kinetics and dataset == "kinetics"
+
+
+def refuse_overlap(backbone: Backbone, network: NetworkOptions, *, dataset: str) -> None:
+    """Refuse weights that have seen the test classes: the result would be no few-shot result."""
+    seen = saw_tests(backbone, network.weights, dataset=dataset)
+    if seen and not network.allow_pretrained_overlap:
+        raise UserError(
+            f"--weights {network.weights}: pretrained weights of {network.backbone} have seen all "
+            "classes of Kinetics-400, the test classes of this data set among them; train from "
+            "scratch with --weights none, or accept it with --allow-pretrained-overlap, which "
+            "marks every result"
+        )
 
 
 def at_hand(backbone: Backbone, source: str) -> bool:

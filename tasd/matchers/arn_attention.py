@@ -32,17 +32,21 @@ def convolution(channels: int, width: int, *, kernel: int = 3) -> nn.Sequential:
     )
 
 
-class SpatialAttention(nn.Module):
-    """The weight S of each position, the same at all times: three convolutions and a sigmoid.
-
-    Layers of ZJUT's code. The second pool there halves the time; here it ends at one step for any
-    number of them, which is the same for the 4 and 5 of 16 and 20 frames.
-    """
+class _Attention(nn.Module):
+    """The convolutions of a unit; the pools between them are those of each."""
 
     def __init__(self, channels: int, *, width: int = 16) -> None:
         super().__init__()
         self.first, self.second = convolution(channels, width), convolution(width, width)
         self.last = nn.Conv3d(width, 1, 1)
+
+
+class SpatialAttention(_Attention):
+    """The weight S of each position, the same at all times: three convolutions and a sigmoid.
+
+    Layers of ZJUT's code. The second pool there halves the time; here it ends at one step for any
+    number of them, which is the same for the 4 and 5 of 16 and 20 frames.
+    """
 
     def forward(
         self, maps: Float[Tensor, "videos channels time height width"]
@@ -55,16 +59,11 @@ class SpatialAttention(nn.Module):
         return weights.sigmoid()
 
 
-class TemporalAttention(nn.Module):
+class TemporalAttention(_Attention):
     """The weight T of each time, the same at all positions: the mirror of `SpatialAttention`.
 
     No public code has this unit; the paper says "three 3D convolution blocks and a sigmoid".
     """
-
-    def __init__(self, channels: int, *, width: int = 16) -> None:
-        super().__init__()
-        self.first, self.second = convolution(channels, width), convolution(width, width)
-        self.last = nn.Conv3d(width, 1, 1)
 
     def forward(
         self, maps: Float[Tensor, "videos channels time height width"]

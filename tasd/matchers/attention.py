@@ -20,6 +20,20 @@ def waves(
     return torch.where(even, angles.sin(), angles.cos())
 
 
+class VideoAttention(nn.Module):
+    """The layers of LayerNorm(x + Wo MHA(x) + bo), attention whose tokens are videos."""
+
+    def __init__(self, channels: int, *, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(channels, channels, bias=False)
+        self.key = nn.Linear(channels, channels, bias=False)
+        self.value = nn.Linear(channels, channels, bias=False)
+        self.out = nn.Linear(channels, channels)
+        self.norm = nn.LayerNorm(channels)
+        self.dropout = nn.Dropout(0.05)
+
+
 class PairedPositions(nn.Module):
     """Positions x + scale * waves(p, 2j / channels): two channels share a frequency; dropout."""
 

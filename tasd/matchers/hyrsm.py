@@ -8,24 +8,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tasd.matchers.arithmetic import class_means, cosine_distances, shot_means
-from tasd.matchers.attention import ScaledPositions, SelfAttention, multi_head
+from tasd.matchers.attention import ScaledPositions, SelfAttention, VideoAttention, multi_head
 from tasd.matchers.base import Matcher, Positive, Published, Width, check_heads
 from tasd.matchers.bimhm import Shots, bidirectional_hausdorff
 from tasd.types import Features, Scores, Task
 
 
-class TaskRelation(nn.Module):
+class TaskRelation(VideoAttention):
     """Attention over the videos of an episode, one query at a time: LayerNorm(x + Wo MHA(x))."""
 
     def __init__(self, channels: int, *, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.query = nn.Linear(channels, channels, bias=False)
-        self.key = nn.Linear(channels, channels, bias=False)
-        self.value = nn.Linear(channels, channels, bias=False)
-        self.out = nn.Linear(channels, channels)
-        self.norm = nn.LayerNorm(channels)
-        self.dropout = nn.Dropout(0.05)
+        super().__init__(channels, heads=heads)
         deviation = (2 / (channels + channels // heads)) ** 0.5
         for projection in (self.query, self.key, self.value):
             nn.init.normal_(projection.weight, std=deviation)

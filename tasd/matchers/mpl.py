@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from tasd.errors import UserError
 from tasd.matchers.arithmetic import TINY, class_means, cosine_distances
-from tasd.matchers.attention import SelfAttention, multi_head
+from tasd.matchers.attention import SelfAttention, VideoAttention, multi_head
 from tasd.matchers.base import Count, Matcher, Published, Width, check_heads
 from tasd.matchers.bimhm import bidirectional_hausdorff
 from tasd.types import Scores, Task
@@ -17,18 +17,8 @@ from tasd.types import Scores, Task
 HIDDEN = 2048
 
 
-class ShotAttention(nn.Module):
+class ShotAttention(VideoAttention):
     """Attention over the shots of a class, frame by frame: LayerNorm(x + Wo MHA(x) + bo)."""
-
-    def __init__(self, channels: int, *, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.query = nn.Linear(channels, channels, bias=False)
-        self.key = nn.Linear(channels, channels, bias=False)
-        self.value = nn.Linear(channels, channels, bias=False)
-        self.out = nn.Linear(channels, channels)
-        self.norm = nn.LayerNorm(channels)
-        self.dropout = nn.Dropout(0.05)
 
     def forward(
         self,

@@ -237,14 +237,14 @@ def build_learner(config: Config, *, classes: tuple[str, ...], initialise: bool 
 def check_learns(config: Config) -> None:
     """Raise `UserError` where no part of the network has weights that training could change."""
     network, matcher = config.network, config.matcher
-    if network.backbone != CACHED or network.depth:
+    frozen = network.weights != "none" and config.optimiser.backbone_scale == 0
+    if network.depth or not (network.backbone == CACHED or frozen):
         return
     if matcher.name in MATCHERS and not has_weights(matcher.name, options=matcher.options):
         raise UserError(
-            f"there is nothing to train: on --features with network.depth = 0 the matcher "
-            f"{matcher.name} compares the features as they are; leave network.depth as it is, or "
-            "choose a matcher with weights, or score the file as it is with tasd evaluate "
-            "--features"
+            "there is nothing to train: the backbone is fixed, network.depth is 0, and the matcher "
+            f"{matcher.name} has no weights; leave network.depth as it is, or choose a matcher that "
+            "has some, or score without training by tasd evaluate --features or --backbone"
         )
 
 

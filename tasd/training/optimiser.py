@@ -19,7 +19,6 @@ def build(learner: Learner, options: OptimiserOptions, *, pretrained: bool) -> O
     at ``layer_decay`` times the rate of the next (Clark et al., ELECTRA, ICLR 2020): a group each.
     `Matcher.rate_factors` gives some weights of a matcher another rate. Norms and biases are not
     decayed, nor what `Backbone.undecayed` names. The schedule scales each group's ``initial_lr``.
-    Raises `UserError` where no weight is trained.
     """
     scales = _scales(learner.student.backbone, options, pretrained=pretrained)
     spared = learner.student.backbone.undecayed()
@@ -39,11 +38,6 @@ def build(learner: Learner, options: OptimiserOptions, *, pretrained: bool) -> O
         for (rate, decay), parameters in groups.items()
         if rate > 0
     ]
-    if not trained:
-        raise UserError(
-            "there is nothing to train: the backbone is frozen, the matcher has no weights of its "
-            "own, and network.depth is 0; set network.depth, or take a matcher with weights"
-        )
     if options.name == "sgd":
         return SGD(trained, lr=options.lr, momentum=options.momentum, foreach=True)
     kinds: dict[str, type[Adam]] = {"adam": Adam, "adamw": AdamW}

@@ -13,6 +13,7 @@ from tasd.matchers.arn import ARN, VARIANTS, Variant, alignment, power_normalise
 from tasd.matchers.arn_attention import BLOCKS, Changed, permutations
 from tasd.types import Features, Task
 from tests.matchers import numpy_layers as plain
+from tests.matchers.broken import assert_seen
 from tests.matchers.numpy_layers import Array, array
 
 
@@ -381,10 +382,5 @@ def test_a_wrong_correlation_is_seen(monkeypatch, wrong, seen):
 @pytest.mark.parametrize(("place", "wrong", "seen"), BROKEN, ids=[b[0] for b in BROKEN])
 def test_a_wrong_formula_is_seen(monkeypatch, place: str, wrong, seen):
     known = {"module": module, "arn_attention": arn_attention}
-    first, *rest, last = place.split(".")
-    target = known[first]
-    for name in rest:
-        target = getattr(target, name)
-    monkeypatch.setattr(target, last, wrong)
-    with pytest.raises(AssertionError):
-        seen()
+    first, _, path = place.partition(".")
+    assert_seen(monkeypatch, known[first], path, wrong, seen)

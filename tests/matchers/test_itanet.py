@@ -15,6 +15,7 @@ from tasd.matchers.arithmetic import class_means
 from tasd.matchers.itanet import ITANet
 from tasd.types import Features, Task
 from tests.matchers import numpy_layers as plain
+from tests.matchers.broken import assert_seen
 from tests.matchers.numpy_layers import Array, array
 
 CHANNELS, WIDTH, TIME, SIDE = 6, 8, 4, 5
@@ -285,10 +286,5 @@ BROKEN = [
 @pytest.mark.parametrize(("place", "wrong", "seen"), BROKEN, ids=[b[0] for b in BROKEN])
 def test_a_wrong_formula_is_seen(monkeypatch, place: str, wrong, seen):
     known = {"module": module, "itanet_context": itanet_context}
-    first, *rest, last = place.split(".")
-    target = known[first]
-    for name in rest:
-        target = getattr(target, name)
-    monkeypatch.setattr(target, last, wrong)
-    with pytest.raises(AssertionError):
-        seen()
+    first, _, path = place.partition(".")
+    assert_seen(monkeypatch, known[first], path, wrong, seen)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from tasd import backbones
+from tasd import backbones, recipes
 from tasd.cli.app import app
 from tasd.errors import UserError
 from tasd.features.reader import open_features
@@ -19,6 +19,7 @@ from tasd.runs.checkpoint import load
 from tasd.runs.folder import Run
 from tasd.store import Store
 from tasd.training.frozen import on_features
+from tasd.training.learner import check_learns
 from tests.result_files import newest
 from tests.runs import small_config
 
@@ -234,3 +235,13 @@ def test_a_run_with_nothing_to_train_is_refused_in_one_line(cached, tmp_path):
     with pytest.raises(UserError, match=r"nothing to train: .*network.depth") as error:
         on_cached("otam", cached, tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_a_fixed_backbone_alone_is_nothing_to_train_on_frames_too():
+    fixed = [("network.depth", 0), ("optimiser.backbone_scale", 0.0)]
+    config = recipes.make("otam", dataset="folder", shot=1, settings=fixed)
+    with pytest.raises(UserError, match=r"nothing to train: the backbone is fixed"):
+        check_learns(config)
+    for learns in ([("network.depth", 1)], [("optimiser.backbone_scale", 0.1)]):
+        check_learns(recipes.change(config, learns))
+    check_learns(recipes.make("trx", dataset="folder", shot=1, settings=fixed))
