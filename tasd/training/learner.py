@@ -242,9 +242,9 @@ def check_learns(config: Config) -> None:
         return
     if matcher.name in MATCHERS and not has_weights(matcher.name, options=matcher.options):
         raise UserError(
-            "there is nothing to train: the backbone is fixed, network.depth is 0, and the "
-            f"matcher {matcher.name} has no weights; leave network.depth as it is, or choose one that "
-            "has some, or score without training by tasd evaluate --features or --backbone"
+            "there is nothing to train: the backbone is fixed, network.depth is 0, and matcher "
+            f"{matcher.name} has no weights; leave network.depth as it is, or choose another "
+            "matcher, or score without training by tasd evaluate --features or --backbone"
         )
 
 
