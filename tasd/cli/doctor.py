@@ -5,6 +5,7 @@ import platform
 import shutil
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -68,7 +69,7 @@ def _prep() -> list[Finding]:
         found.append(Finding("ffmpeg", "ok", f"{version} at {binary}"))
     except RuntimeError as error:
         found.append(Finding("ffmpeg", "missing", f"{error}; pip install imageio-ffmpeg"))
-    cores, free = os.cpu_count(), shutil.disk_usage(home()).free / 2**30
+    cores, free = os.cpu_count(), shutil.disk_usage(_there(home())).free / 2**30
     found.append(Finding("machine", "ok", f"{cores} cores, {free:.0f} GiB free in {home()}"))
     return found
 
@@ -122,3 +123,8 @@ def _data() -> list[Finding]:
     text = f"{len(runs)} in {runs_folder()}, {len(finished)} with a best checkpoint"
     found.append(Finding("runs", "ok" if runs else "note", text))
     return found
+
+
+def _there(folder: Path) -> Path:
+    """Return the folder, or the nearest above it that is there."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())

@@ -20,3 +20,8 @@ def test_the_reason_why_dali_is_not_used_is_given(monkeypatch):
 def test_the_version_of_dali_is_given():
     found = finding("loader")
     assert (found.verdict, found.detail[:5]) == ("ok", "DALI ")
+
+
+def test_a_home_that_is_not_there_yet_has_the_space_of_the_folder_above(monkeypatch, tmp_path):
+    monkeypatch.setenv("TASD_HOME", str(tmp_path / "not" / "yet"))
+    assert "GiB free in" in finding("machine").detail
