@@ -3,7 +3,7 @@
 import pytest
 
 from tasd.errors import UserError
-from tasd.matchers import MATCHERS, build, option_names
+from tasd.matchers import DESCRIBED, MATCHERS, build, option_names
 from tasd.report.outcome import NAMES
 from tasd.report.published import LATER, TABLE1
 
@@ -60,7 +60,7 @@ def test_without_training_classes_there_is_no_classifier(name: str):
 
 @pytest.mark.parametrize("name", MATCHERS)
 def test_what_is_published_is_what_the_paper_compares_itself_with(name: str):
-    published, row = MATCHERS[name].PUBLISHED, NAMES[name]
+    published, row = DESCRIBED[name], NAMES[name]
     assert published.paper
     compared = {entry.method: entry.accuracy for entry in (*TABLE1, *LATER)}
     assert dict(published.accuracy) == dict(compared.get(row, {}))
