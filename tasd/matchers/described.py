@@ -101,6 +101,7 @@ DESCRIBED: dict[str, Described] = {
         "Classification, IJCAI 2021",
         accuracy={"kinetics": (73.6, 84.3)},
         note="our reading; authors' alignment code is not public",
+        reads_maps=True,
     ),
     "team": Described(
         paper="Lee et al., Temporal Alignment-Free Video Matching, CVPR 2025",

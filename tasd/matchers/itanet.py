@@ -89,6 +89,7 @@ class ITANet(Matcher):
     over shots in place of their sum, 7 x 7 cells for the keys of groups on maps of any size.
     """
 
+    needs_maps = True
     without_maps: ClassVar[str] = (
         "set matcher.options.spatial and matcher.options.channel to false for its temporal "
         "alignment alone"

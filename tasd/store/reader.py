@@ -178,10 +178,9 @@ def _videos_of(index: ShardIndex, number: int) -> Iterator[Video]:
     """
     classes: dict[str, str] = {}
     sizes: dict[tuple[int, int], tuple[int, int]] = {}
-    edges, heights, widths = index.first_frame.tolist(), *index.sizes.T.tolist()
-    frames = np.diff(index.first_frame).tolist()
-    rows = zip(index.classes, index.names, heights, widths, edges, frames, strict=False)
-    for class_name, name, height, width, first, count in rows:
+    edges, frames = index.first_frame.tolist(), np.diff(index.first_frame).tolist()
+    rows = zip(index.classes, index.names, index.sizes.tolist(), edges, frames, strict=False)
+    for class_name, name, (height, width), first, count in rows:
         class_name = classes.setdefault(class_name, class_name)
         size = sizes.setdefault((height, width), (height, width))
         yield Video(f"{class_name}/{name}", class_name, count, size, number, first)

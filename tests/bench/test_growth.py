@@ -50,8 +50,7 @@ def test_the_command_prints_what_it_measures():
 
 
 @pytest.mark.usefixtures("few_episodes")
-def test_the_command_prints_json_of_rising_sizes(monkeypatch):
-    monkeypatch.setattr(growth, "_evaluate", lambda count: None)
+def test_the_command_prints_json_of_rising_sizes():
     words = ["growth", "--size", "200", "--size", "100", "--rounds", "1", "--json"]
     assert json.loads(CliRunner().invoke(app, words).stdout)["sizes"] == [100, 200]
 
