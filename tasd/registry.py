@@ -1,7 +1,8 @@
 """Names: the choice among implementations, and settings as a person types them."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from importlib import import_module
 from typing import Any, TypeVar
 
 from tasd.errors import UserError
@@ -22,6 +23,38 @@ def pick(table: Mapping[str, Part], name: str, *, what: str) -> Part:
     close = difflib.get_close_matches(name, table, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise UserError(f"no {what} is called {name!r}; there are: {', '.join(table)}{hint}")
+
+
+class Lazy(MutableMapping[str, Part]):
+    """A table of implementations, of which each is imported when it is looked up.
+
+    package: the package that holds them. places: name -> module and object, as in "otam.OTAM".
+    """
+
+    def __init__(self, package: str, places: Mapping[str, str]) -> None:
+        self._package, self._entries = package, dict[str, Any](places)
+
+    def __getitem__(self, name: str) -> Part:
+        found = self._entries[name]
+        if isinstance(found, str):
+            module, _, of = found.rpartition(".")
+            found = getattr(import_module(f"{self._package}.{module}"), of)
+        return found  # type: ignore[no-any-return]
+
+    def __setitem__(self, name: str, entry: Part) -> None:
+        self._entries[name] = entry
+
+    def __delitem__(self, name: str) -> None:
+        del self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
 
 class SettingName(str):

@@ -10,7 +10,7 @@ from tasd.cli.checks import check_backbone, check_matcher
 from tasd.cli.options import device_called
 from tasd.cli.parsing import Command
 from tasd.cli.say import say_json
-from tasd.errors import Mistakes
+from tasd.errors import Mistakes, UserError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -146,6 +146,27 @@ def evaluate(
     )
     times = bench_evaluate(bench, names=matcher or ())
     _print(asdict(times), evaluate_table(times), as_json=as_json)
+
+
+@app.command(cls=Command)
+def growth(
+    size: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=100, help="Number of videos and of episodes, to be repeated. [1000 10000 100000]"
+        ),
+    ] = None,
+    rounds: Rounds = 3,
+    as_json: Json = False,
+) -> None:
+    """Show how time and memory grow with videos and episodes."""
+    from tasd.bench.growth import bench_growth, growth_table
+
+    sizes = sorted(set(size or (1000, 10_000, 100_000)))
+    if len(sizes) < 2:
+        raise UserError(f"--size {sizes[0]} is one size; growth needs two or more: repeat --size")
+    times = bench_growth(sizes, rounds=rounds)
+    _print(asdict(times), growth_table(times), as_json=as_json)
 
 
 def _print(data: Any, table: "Table", *, as_json: bool) -> None:

@@ -28,7 +28,8 @@ def check_matcher(name: str | None) -> None:
     from tasd.registry import pick
 
     if name is not None:
-        pick(MATCHERS, name, what="matcher")
+        # The names alone: the class would load torch.
+        pick(dict.fromkeys(MATCHERS), name, what="matcher")
 
 
 def check_store(store: Path | None, split: str, request: "EpisodeRequest") -> None:

@@ -1,5 +1,7 @@
 """``tasd doctor``: report the installation, GPUs, decoder, stores and runs."""
 
+import importlib
+import importlib.util
 import os
 import platform
 import shutil
@@ -75,12 +77,18 @@ def _prep() -> list[Finding]:
 
 
 def _training() -> list[Finding]:
+    from tasd.runs.environment import version
+
     try:
         import torch
-        import torchvision
-    except ImportError as error:
-        return [Finding("torch", "missing", f"{error}; pip install 'tasd[train]' (prep works)")]
-    found = [Finding("torch", "ok", f"{torch.__version__}, torchvision {torchvision.__version__}")]
+
+        _load_operators()
+    # RuntimeError: what torchvision raises itself where it does not fit torch.
+    except (ImportError, OSError, RuntimeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        return [Finding("torch", "missing", f"{reason}; pip install 'tasd[train]' (prep works)")]
+    versions = f"{torch.__version__}, torchvision {version('torchvision')}"
+    found = [Finding("torch", "ok", versions)]
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             card = torch.cuda.get_device_properties(index)
@@ -90,6 +98,24 @@ def _training() -> list[Finding]:
         found.append(Finding("gpu", "note", "none is usable; --device auto uses the CPU"))
     found.append(_loader())
     return found
+
+
+def _load_operators() -> None:
+    """Load torchvision's compiled operators, which fail where it was built for another torch.
+
+    To import all of torchvision takes as long again as torch. Raises `ImportError` or `OSError`.
+    """
+    import torch
+
+    spec = importlib.util.find_spec("torchvision")
+    if spec is None:
+        raise ImportError("No module named 'torchvision'")
+    folders = spec.submodule_search_locations or ()
+    libraries = [path for folder in folders for path in Path(folder).glob("_C*.so")]
+    if not libraries:
+        importlib.import_module("torchvision")
+    for path in libraries:
+        torch.ops.load_library(path)
 
 
 def _loader() -> Finding:

@@ -13,34 +13,34 @@ def matchers(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """List the matchers: papers, published accuracies, recipes."""
-    from tasd.matchers import MATCHERS
+    from tasd.matchers import DESCRIBED
 
     if as_json:
-        document = {name: _described(name) for name in MATCHERS}
+        document = {name: _described(name) for name in DESCRIBED}
         say_json(document, indent=2)
         return
-    width = max(map(len, MATCHERS))
-    for name in MATCHERS:
+    width = max(map(len, DESCRIBED))
+    for name in DESCRIBED:
         say("\n".join(_lines(name, _described(name), width=width)))
     say("for the distillation of this paper add --set distill=tasd; the recipe tasd has it on")
 
 
 def _described(name: str) -> dict[str, Any]:
     """Return what is known of a matcher, as plain data."""
-    from tasd.matchers import MATCHERS, option_names
+    from tasd.matchers import DESCRIBED
     from tasd.recipes import of_matcher
 
-    matcher = MATCHERS[name]
+    found = DESCRIBED[name]
     return {
-        "paper": matcher.PUBLISHED.paper,
-        "published": dict(matcher.PUBLISHED.accuracy),
-        "other_protocol": dict(matcher.PUBLISHED.other_protocol),
-        "note": matcher.PUBLISHED.note,
+        "paper": found.paper,
+        "published": dict(found.accuracy),
+        "other_protocol": dict(found.other_protocol),
+        "note": found.note,
         "recipe": of_matcher(name),
-        "reads_maps": matcher.needs_maps,
-        "reads_stages": matcher.levels,
-        "transductive": matcher.transductive,
-        "transductive_option": "transductive" in option_names(name),
+        "reads_maps": found.reads_maps,
+        "reads_stages": found.reads_stages,
+        "transductive": found.transductive,
+        "transductive_option": found.transductive_option,
     }
 
 

@@ -11,7 +11,10 @@ from jaxtyping import Float, Int64
 from tasd.episodes import EpisodeSampler
 from tasd.episodes.sampler import generator
 
-BLOCK = 512  # episodes drawn at a time, so that memory does not grow with their number
+# Most episodes, and bytes of random numbers, that are drawn at a time: so memory grows neither with
+# the number of episodes nor with that of the videos of a class.
+BLOCK, BLOCK_BYTES = 512, 16 << 20
+HASHED = 1 << 14  # episodes whose names are joined at a time
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,11 @@ class EpisodeTable:
         """
         counts = np.array([len(ids) for ids in sampler.videos.values()])
         blocks = _one_by_one(sampler) if sampler.distinct_groups else _in_blocks(sampler, counts)
-        shape = (0, sampler.way, sampler.shot + sampler.queries)
-        chosen = np.concatenate([np.empty(shape, np.int64), *blocks])
+        chosen = np.empty((len(sampler), sampler.way, sampler.shot + sampler.queries), np.int64)
+        drawn = 0
+        for block in blocks:
+            chosen[drawn : drawn + len(block)] = block
+            drawn += len(block)
         return cls(
             classes=tuple(sampler.videos),
             videos=tuple(video for ids in sampler.videos.values() for video in ids),
@@ -88,7 +94,8 @@ class EpisodeTable:
         names = np.array([f"{name}\n".encode() for name in self.videos], dtype=object)
         digest = hashlib.sha256(f"{self.support.shape[1:]} {self.query.shape[1:]}\n".encode())
         for part in (self.support, self.query):
-            digest.update(b"".join(names[part.ravel()]))
+            for start in range(0, len(part), HASHED):
+                digest.update(b"".join(names[part[start : start + HASHED].ravel()]))
         return digest.hexdigest()
 
     def shape_text(self) -> str:
@@ -107,8 +114,9 @@ def _in_blocks(
     first = np.cumsum(counts) - counts  # index of the first video of each class
     need = sampler.shot + sampler.queries
     width = len(counts) + int(np.sort(counts)[-sampler.way :].sum())
-    for start in range(0, len(sampler), BLOCK):
-        draws = np.empty((min(BLOCK, len(sampler) - start), width))
+    block = max(1, min(BLOCK, BLOCK_BYTES // (8 * (len(counts) + sampler.way * int(counts.max())))))
+    for start in range(0, len(sampler), block):
+        draws = np.empty((min(block, len(sampler) - start), width))
         for row, draw in enumerate(draws):
             generator(sampler.seed, start + row).random(out=draw)
         classes = _smallest(draws[:, : len(counts)], sampler.way)

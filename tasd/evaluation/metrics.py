@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 NORMAL = NormalDist()
+COUNTED = 1 << 14  # episodes whose predictions are counted at a time
 Z95 = NORMAL.inv_cdf(0.975)
 
 
@@ -133,10 +134,13 @@ def confusion(
     classes: int,
 ) -> Confusion:
     """Count the predictions for each true class, and how often each class was a choice."""
-    way = offered.shape[1]
-    true = np.repeat(truth[:, :, None], way, axis=2)
-    choices = np.repeat(offered[:, None, :], truth.shape[1], axis=1)
-    return Confusion(_tally(truth, predicted, classes), _tally(true, choices, classes))
+    counts, choices = (np.zeros((classes, classes), np.int64) for _ in range(2))
+    for start in range(0, len(truth), COUNTED):
+        part = slice(start, start + COUNTED)
+        true, choice = np.broadcast_arrays(truth[part, :, None], offered[part, None, :])
+        counts += _tally(truth[part], predicted[part], classes)
+        choices += _tally(true, choice, classes)
+    return Confusion(counts, choices)
 
 
 def _tally(

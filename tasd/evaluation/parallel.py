@@ -6,6 +6,8 @@ from typing import TypeVar
 
 import torch
 
+WAITING = 1024  # items that wait for a core at a time: each takes a kilobyte or two
+
 Item = TypeVar("Item")
 Out = TypeVar("Out")
 
@@ -30,6 +32,9 @@ def side_by_side(
         return [without_gradients(item) for item in items]
     try:
         with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(without_gradients, items))
+            found: list[Out] = []
+            for start in range(0, len(items), WAITING):
+                found += pool.map(without_gradients, items[start : start + WAITING])
+            return found
     finally:
         torch.set_num_threads(cores)

@@ -1,119 +1,54 @@
-"""Matchers: the comparison of videos. A new one is a file here and a line in `MATCHERS`."""
+"""Matchers: the comparison of videos. A new one is a file here and a line in `MATCHERS`.
 
-import inspect
-from collections.abc import Mapping
-from typing import Any, get_type_hints
+Its paper and published accuracies are an entry of `DESCRIBED`. To list both tables loads no torch:
+a class is imported when it is looked up.
+"""
 
-import torch
-from pydantic import TypeAdapter, ValidationError
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from tasd.errors import UserError
-from tasd.matchers.arn import ARN
-from tasd.matchers.base import Matcher, Published
-from tasd.matchers.bimhm import BiMHM
-from tasd.matchers.chamfer import Chamfer
-from tasd.matchers.hcl import HCL
-from tasd.matchers.hyrsm import HyRSM
-from tasd.matchers.itanet import ITANet
-from tasd.matchers.molo import MoLo
-from tasd.matchers.mpl import MPL
-from tasd.matchers.otam import OTAM
-from tasd.matchers.prototype import Prototype
-from tasd.matchers.sloshnet import SloshNet, SloshNetTemporal
-from tasd.matchers.strm import STRM
-from tasd.matchers.ta2n import TA2N
-from tasd.matchers.team import TEAM
-from tasd.matchers.trx import TRX
-from tasd.matchers.tsdcm import TSDCM
-from tasd.registry import pick
+from tasd.matchers.described import DESCRIBED, Described
+from tasd.registry import Lazy
 
-MATCHERS: dict[str, type[Matcher]] = {
-    "bimhm": BiMHM,
-    "prototype": Prototype,
-    "otam": OTAM,
-    "trx": TRX,
-    "ta2n": TA2N,
-    "strm": STRM,
-    "hyrsm": HyRSM,
-    "molo": MoLo,
-    "chamfer": Chamfer,
-    "hcl": HCL,
-    "sloshnet": SloshNet,
-    "sloshnet-temporal": SloshNetTemporal,
-    "arn": ARN,
-    "itanet": ITANet,
-    "team": TEAM,
-    "mpl": MPL,
-    "tsdcm": TSDCM,
-}
+if TYPE_CHECKING:
+    from tasd.matchers.building import Matcher, build, has_weights, option_names
 
-# Arguments that some matchers take from the run; they are no options.
-RUN_ARGUMENTS = ("classes", "frames", "level_channels")
+MATCHERS: Lazy["type[Matcher]"] = Lazy(
+    "tasd.matchers",
+    {
+        "bimhm": "bimhm.BiMHM",
+        "prototype": "prototype.Prototype",
+        "otam": "otam.OTAM",
+        "trx": "trx.TRX",
+        "ta2n": "ta2n.TA2N",
+        "strm": "strm.STRM",
+        "hyrsm": "hyrsm.HyRSM",
+        "molo": "molo.MoLo",
+        "chamfer": "chamfer.Chamfer",
+        "hcl": "hcl.HCL",
+        "sloshnet": "sloshnet.SloshNet",
+        "sloshnet-temporal": "sloshnet.SloshNetTemporal",
+        "arn": "arn.ARN",
+        "itanet": "itanet.ITANet",
+        "team": "team.TEAM",
+        "mpl": "mpl.MPL",
+        "tsdcm": "tsdcm.TSDCM",
+    },
+)
 
-__all__ = ["MATCHERS", "Matcher", "Published", "build", "has_weights", "option_names"]
+__all__ = [
+    "DESCRIBED",
+    "MATCHERS",
+    "Described",
+    "Matcher",
+    "build",
+    "has_weights",
+    "option_names",
+]
 
 
-def build(
-    name: str,
-    channels: int,
-    *,
-    classes: int | None = None,
-    frames: int = 8,
-    level_channels: tuple[int, ...] | None = None,
-    **options: Any,
-) -> Matcher:
-    """Build the matcher called ``name`` for features of ``channels`` channels.
-
-    classes: number of training classes, for the heads of matchers that classify; None builds
-        no such heads.
-    frames: number of frames of a video in its features, for matchers whose weights depend on it.
-    level_channels: those of the maps of the backbone's stages, the last one's last; None for four
-        stages that double them, as in a ResNet.
-    options: as the matcher's class documents them.
-
-    Raises `UserError` for an unknown name, an unknown option, a value that the option does not
-    take, or too few frames.
-    """
-    matcher = pick(MATCHERS, name, what="matcher")
-    for option, value in options.items():
-        options[option] = _checked(name, option, value)
-    accepted = inspect.signature(matcher.__init__).parameters
-    of_run = {"classes": classes, "frames": frames, "level_channels": level_channels}
-    options |= {name: of_run[name] for name in RUN_ARGUMENTS if name in accepted}
-    built = matcher(channels, **options)
-    if frames < built.fewest_frames:
-        raise UserError(
-            f"matcher {name!r} needs videos of {built.fewest_frames} frames or more, and the "
-            f"backbone gives it {frames}; raise data.frames, or choose another matcher or "
-            "cardinalities"
-        )
-    return built
-
-
-def has_weights(
-    name: str, *, channels: int = 64, frames: int = 8, options: Mapping[str, Any] | None = None
-) -> bool:
-    """Return True where the matcher has weights of its own. Raises `UserError` as `build`."""
-    with torch.device("meta"):
-        built = build(name, channels, frames=frames, **(options or {}))
-    return any(True for _ in built.parameters())
-
-
-def option_names(name: str) -> tuple[str, ...]:
-    """Return the names of the options of the matcher called ``name``."""
-    parameters = inspect.signature(pick(MATCHERS, name, what="matcher").__init__).parameters
-    fixed = ("self", "channels", *RUN_ARGUMENTS)
-    return tuple(parameter for parameter in parameters if parameter not in fixed)
-
-
-def _checked(name: str, option: str, value: Any) -> Any:
-    """Convert a value to the option's type, so that a list may stand for a tuple."""
-    if option not in option_names(name):
-        names = ", ".join(option_names(name)) or "none"
-        raise UserError(f"matcher {name!r} has no option {option!r}; it has: {names}")
-    kind = get_type_hints(MATCHERS[name].__init__, include_extras=True)[option]
-    try:
-        return TypeAdapter(kind).validate_python(value)
-    except ValidationError as error:
-        reason = error.errors()[0]["msg"]
-        raise UserError(f"option {option!r} of matcher {name!r} is {value!r}: {reason}") from None
+def __getattr__(name: str) -> Any:
+    """Return what needs torch, when it is first asked for."""
+    if name in __all__:
+        return getattr(import_module("tasd.matchers.building"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

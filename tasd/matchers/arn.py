@@ -19,7 +19,7 @@ from tasd.matchers.arn_attention import (
     convolution,
 )
 from tasd.matchers.arn_relation import WIDTH, Discriminator, RelationNetwork
-from tasd.matchers.base import Matcher, NotNegative, Positive, Published
+from tasd.matchers.base import Matcher, NotNegative, Positive
 from tasd.types import Encode, Features, Scores, Task
 
 TINY = 1e-12  # least trace that is divided by
@@ -106,16 +106,6 @@ class ARN(Matcher):
     and query in one batch of BatchNorm, Eq. (5) with its right sign.
     """
 
-    PUBLISHED = Published(
-        paper="Zhang et al., Few-shot Action Recognition with Permutation-invariant Attention, "
-        "ECCV 2020",
-        accuracy={"kinetics": (63.7, 82.4), "ucf101": (66.3, 83.1), "hmdb51": (45.5, 59.0)},
-        other_protocol={"ucf101": (62.1, 84.8), "hmdb51": (44.6, 59.1)},
-        note="its own 3D network c3d64 on 20 frames of 128 pixels, from scratch. The figures of "
-        "another protocol are means over five random splits of the classes in halves (its Table "
-        "1), which Zhang et al. (IJCAI 2024) print beside others; those on the usual splits are of "
-        "its Tables 3 and 4, SSA (rotation)",
-    )
     needs_maps = True
 
     def __init__(

@@ -1,7 +1,6 @@
 """The base class of all matchers, and the types of their options."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -20,27 +19,6 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 Width = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 Cardinalities = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
-
-# Published accuracies in percent, (1-shot, 5-shot).
-Accuracies = tuple[float | None, float | None]
-
-
-@dataclass(frozen=True)
-class Published:
-    """The accuracy that a matcher's authors report; their settings are in `tasd.recipes`.
-
-    accuracy: 5-way accuracy in percent, data set -> (1-shot, 5-shot), with an ImageNet
-        ResNet-50 on 8 RGB frames where ``note`` names no other network; None for a number that
-        is not published.
-    other_protocol: as accuracy, figures of another protocol or setting, which are often quoted
-        beside it and are not compared with it.
-    note: what a reader of these figures must know, a sentence or two.
-    """
-
-    paper: str
-    accuracy: Mapping[str, Accuracies] = field(default_factory=dict)
-    other_protocol: Mapping[str, Accuracies] = field(default_factory=dict)
-    note: str = ""
 
 
 class Matcher(nn.Module):
@@ -68,7 +46,6 @@ class Matcher(nn.Module):
     fewest_frames: the smallest number of frames of a video that the matcher can compare.
     """
 
-    PUBLISHED: ClassVar[Published]
     levels: int = 0
     needs_maps: bool = False
     without_maps: ClassVar[str] = ""

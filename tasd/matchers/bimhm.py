@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tasd.matchers.arithmetic import class_means, cosine_distances, shot_means
-from tasd.matchers.base import Matcher, NotNegative, Published
+from tasd.matchers.base import Matcher, NotNegative
 from tasd.types import Scores, Task
 
 Reduction = Literal["sum", "mean"]
@@ -57,11 +57,6 @@ class BiMHM(Matcher):
     Against the published code: one class for any number of shots, even unequal ones, where the
     code has two; the cosine divides the products, not the features, which is faster.
     """
-
-    PUBLISHED = Published(
-        paper="Wang et al., Hybrid Relation Guided Set Matching, CVPR 2022 (the metric alone)",
-        accuracy={"kinetics": (72.3, 84.5), "ucf101": (81.7, 89.3), "hmdb51": (58.3, 69.0)},
-    )
 
     reads_norms = True
 

@@ -6,7 +6,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from tasd.matchers.arithmetic import cosine_distances, shot_means, shots_by_class
-from tasd.matchers.base import Matcher, NotNegative, Positive, Published
+from tasd.matchers.base import Matcher, NotNegative, Positive
 from tasd.types import Scores, Task
 
 Shots = Literal["joint", "single"]
@@ -35,9 +35,6 @@ class Chamfer(Matcher):
     frames themselves; nor is the learned factor of the scores, for which ``temperature`` stands.
     """
 
-    PUBLISHED = Published(
-        paper="Bertrand et al., Rethinking matching-based few-shot action recognition, SCIA 2023"
-    )
     reads_norms = True
 
     def __init__(

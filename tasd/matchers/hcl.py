@@ -8,7 +8,7 @@ from torch.nn import functional
 from tasd.errors import UserError
 from tasd.matchers import hcl_losses
 from tasd.matchers.arithmetic import frame_tuples, shot_means
-from tasd.matchers.base import Matcher, NotNegative, Positive, Published, Rate, Width
+from tasd.matchers.base import Matcher, NotNegative, Positive, Rate, Width
 from tasd.matchers.hcl_encoder import Encoder
 from tasd.matchers.hcl_zoom import Descriptors, Similarities, similarities
 from tasd.types import Features, Scores, Task
@@ -47,11 +47,6 @@ class HCL(Matcher):
     The multi-scale patches and the weights by class names, off there, are left out.
     """
 
-    PUBLISHED = Published(
-        paper="Zheng et al., Hierarchical Matching and Contrastive Learning, ECCV 2022 "
-        "(trained on the training and validation classes)",
-        accuracy={"kinetics": (73.7, 85.8), "ucf101": (82.5, 93.9), "hmdb51": (59.1, 76.3)},
-    )
     needs_maps = True
     pairwise = True
     fewest_frames = 2

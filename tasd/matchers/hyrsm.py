@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from tasd.matchers.arithmetic import class_means, cosine_distances, shot_means
 from tasd.matchers.attention import ScaledPositions, SelfAttention, VideoAttention, multi_head
-from tasd.matchers.base import Matcher, Positive, Published, Width, check_heads
+from tasd.matchers.base import Matcher, Positive, Width, check_heads
 from tasd.matchers.bimhm import Shots, bidirectional_hausdorff
 from tasd.types import Features, Scores, Task
 
@@ -78,10 +78,6 @@ class HyRSM(Matcher):
     that the frames' half needs the video alone.
     """
 
-    PUBLISHED = Published(
-        paper="Wang et al., Hybrid Relation Guided Set Matching, CVPR 2022",
-        accuracy={"kinetics": (73.7, 86.1), "ucf101": (83.9, 94.7), "hmdb51": (60.3, 76.0)},
-    )
     task_level = True
 
     def __init__(

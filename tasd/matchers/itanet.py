@@ -12,7 +12,7 @@ from torch.nn import functional
 from tasd.errors import UserError
 from tasd.matchers.arithmetic import shot_means
 from tasd.matchers.attention import waves
-from tasd.matchers.base import Matcher, Published, Rate, Width
+from tasd.matchers.base import Matcher, Rate, Width
 from tasd.matchers.itanet_context import ContextEncoder
 from tasd.types import Features, Scores, Task
 
@@ -90,12 +90,6 @@ class ITANet(Matcher):
     """
 
     needs_maps = True  # unless both context modules are off
-    PUBLISHED = Published(
-        paper="Zhang et al., Learning Implicit Temporal Alignment for Few-shot Video "
-        "Classification, IJCAI 2021",
-        accuracy={"kinetics": (73.6, 84.3)},
-        note="our reading; authors' alignment code is not public",
-    )
     without_maps: ClassVar[str] = (
         "set matcher.options.spatial and matcher.options.channel to false for its temporal "
         "alignment alone"

@@ -11,7 +11,6 @@ from tasd.matchers.base import (
     Matcher,
     NotNegative,
     Positive,
-    Published,
     Width,
     check_heads,
 )
@@ -73,10 +72,6 @@ class MoLo(Matcher):
     224 x 224 pixels and videos 8 frames.
     """
 
-    PUBLISHED = Published(
-        paper="Wang et al., MoLo: Motion-augmented Long-short Contrastive Learning, CVPR 2023",
-        accuracy={"kinetics": (74.0, 85.6), "ucf101": (86.0, 95.5), "hmdb51": (60.8, 77.4)},
-    )
     needs_maps = True
     fewest_frames = 2
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 from tasd.errors import UserError
 from tasd.matchers.arithmetic import TINY, class_means, cosine_distances
 from tasd.matchers.attention import SelfAttention, VideoAttention, multi_head
-from tasd.matchers.base import Count, Matcher, Published, Width, check_heads
+from tasd.matchers.base import Count, Matcher, Width, check_heads
 from tasd.matchers.bimhm import bidirectional_hausdorff
 from tasd.types import Scores, Task
 
@@ -90,11 +90,6 @@ class MPL(Matcher):
     its window of the metric, which at 9 never limits 8 frames. Class names as text are no part.
     """
 
-    PUBLISHED = Published(
-        paper="MPL: Match-guided Prototype Learning, CVPR 2026",
-        accuracy={"kinetics": (77.1, 89.5), "ucf101": (90.1, 97.1), "hmdb51": (63.3, 79.3)},
-        note="The published code lets the queries of an episode see each other.",
-    )
     task_level = True
 
     def __init__(

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tasd.matchers.arithmetic import cosine_distances, shot_means
-from tasd.matchers.base import Matcher, NotNegative, Positive, Published
+from tasd.matchers.base import Matcher, NotNegative, Positive
 from tasd.types import Scores, Task
 
 
@@ -64,10 +64,6 @@ class OTAM(Matcher):
     logarithms, a whole column at once.
     """
 
-    PUBLISHED = Published(
-        paper="Cao et al., Few-Shot Video Classification via Temporal Alignment, CVPR 2020",
-        accuracy={"kinetics": (72.2, 84.2), "ucf101": (79.9, 88.9), "hmdb51": (54.5, 68.0)},
-    )
     pairwise = True
     reads_norms = True
 

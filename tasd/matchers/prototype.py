@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tasd.errors import UserError
 from tasd.matchers.arithmetic import class_means, frame_norms, shot_means
-from tasd.matchers.base import Matcher, NotNegative, Positive, Published
+from tasd.matchers.base import Matcher, NotNegative, Positive
 from tasd.types import Features, Scores, Task
 
 Metric = Literal["cosine", "squared_l2"]
@@ -34,8 +34,6 @@ class Prototype(Matcher):
     Against the published code (Perrett's, as for OTAM): the rule, and the temperature. There it
     is 1, which leaves a softmax over cosines nearly flat.
     """
-
-    PUBLISHED = Published(paper="Snell et al., Prototypical Networks, NeurIPS 2017")
 
     def __init__(
         self,

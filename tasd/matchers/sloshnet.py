@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from tasd.errors import UserError
-from tasd.matchers.base import Cardinalities, Matcher, Published, Rate, Width
+from tasd.matchers.base import Cardinalities, Matcher, Rate, Width
 from tasd.matchers.sloshnet_branches import GROUPS, Branches
 from tasd.matchers.sloshnet_fusion import FusionCell, SpatialModulation
 from tasd.matchers.trx import TRX
@@ -29,9 +29,6 @@ class SloshNetTemporal(Matcher):
     Against the published code: see `SloshNet`.
     """
 
-    PUBLISHED = Published(
-        paper="Xing et al., Revisiting the Spatial and Temporal Modeling, AAAI 2023 (its half)"
-    )
     levels = 1
 
     def __init__(
@@ -90,10 +87,6 @@ class SloshNet(SloshNetTemporal):
     and backbones whose channels do not double: see `SpatialModulation`.
     """
 
-    PUBLISHED = Published(
-        paper="Xing et al., Revisiting the Spatial and Temporal Modeling, AAAI 2023",
-        accuracy={"kinetics": (70.4, 87.0), "ucf101": (86.0, 97.1), "hmdb51": (59.4, 77.5)},
-    )
     levels = STAGES
 
     def __init__(

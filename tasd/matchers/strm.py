@@ -13,7 +13,6 @@ from tasd.matchers.base import (
     Cardinalities,
     Matcher,
     NotNegative,
-    Published,
     Rate,
     Width,
     prepared,
@@ -131,10 +130,6 @@ class STRM(Matcher):
     projected once for each place in a tuple; unequal shots.
     """
 
-    PUBLISHED = Published(
-        paper="Thatipelli et al., Spatio-temporal Relation Modeling, CVPR 2022",
-        accuracy={"kinetics": (62.9, 86.7), "ucf101": (80.5, 96.9), "hmdb51": (52.3, 77.3)},
-    )
     needs_maps = True
     loss_names = ("post_patch",)
 

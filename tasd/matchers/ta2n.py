@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tasd.matchers.arithmetic import TINY, class_means, shots_by_class
-from tasd.matchers.base import Matcher, Published, Rate
+from tasd.matchers.base import Matcher, Rate
 from tasd.matchers.ta2n_offsets import HALF, Pairs, Side, SpatialOffsets, pooled
 from tasd.matchers.ta2n_warp import TemporalTransform
 from tasd.types import Features, Scores, Task
@@ -60,10 +60,6 @@ class TA2N(Matcher):
     and the layer norm over the scores, both off there by default, are left out.
     """
 
-    PUBLISHED = Published(
-        paper="Li et al., TA2N: Two-Stage Action Alignment Network, AAAI 2022",
-        accuracy={"kinetics": (72.8, 85.8), "ucf101": (81.9, 95.1), "hmdb51": (59.7, 73.9)},
-    )
     needs_maps = True
 
     def __init__(

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from tasd.matchers.arithmetic import TINY, class_means
 from tasd.matchers.attention import PairedPositions
-from tasd.matchers.base import Matcher, Published, Rate, Width, prepared
+from tasd.matchers.base import Matcher, Rate, Width, prepared
 from tasd.types import Features, Scores, Task
 
 SCALE_HEADS = 8  # the scale is that of eight heads, though there is one
@@ -55,10 +55,6 @@ class TEAM(Matcher):
     negative distance. The variants of the code that are not TEAM are left out.
     """
 
-    PUBLISHED = Published(
-        paper="Lee et al., Temporal Alignment-Free Video Matching, CVPR 2025",
-        accuracy={"kinetics": (75.1, 88.2), "ucf101": (87.2, None), "hmdb51": (62.8, None)},
-    )
     task_level = True
     loss_names = ("negative",)
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from tasd.matchers.arithmetic import Shots, frame_tuples, shots_by_class
 from tasd.matchers.attention import PairedPositions
-from tasd.matchers.base import Cardinalities, Matcher, Published, Rate, Width
+from tasd.matchers.base import Cardinalities, Matcher, Rate, Width
 from tasd.types import Features, Scores, Task
 
 
@@ -107,11 +107,6 @@ class TRX(Matcher):
     left out; a frame is projected once for each place in a tuple instead of once for each tuple,
     the same sum in another order; any number of frames and unequal shots.
     """
-
-    PUBLISHED = Published(
-        paper="Perrett et al., Temporal-Relational CrossTransformers, CVPR 2021",
-        accuracy={"kinetics": (63.6, 85.9), "ucf101": (78.2, 96.1), "hmdb51": (53.1, 75.6)},
-    )
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tasd.matchers.arithmetic import class_means, cosine_distances
-from tasd.matchers.base import Matcher, Positive, Published, Width
+from tasd.matchers.base import Matcher, Positive, Width
 from tasd.types import Features, Scores, Task
 
 EPS = 0.01  # in the cosine of the published code
@@ -56,18 +56,6 @@ class TSDCM(Matcher):
     shots.
     """
 
-    PUBLISHED = Published(
-        paper="Long et al., Task-Specific Distance Correlation Matching, AAAI 2026",
-        other_protocol={
-            "kinetics": (96.3, 96.6),
-            "ucf101": (98.7, 99.3),
-            "hmdb51": (85.0, 88.9),
-            "ssv2-full": (75.1, 83.5),
-            "ssv2-small": (60.5, 70.3),
-        },
-        note="These are of TS-FSAR: CLIP ViT-B/16, four fifths of the score from the test classes' "
-        "names as text on the first three, checkpoints chosen on the test classes.",
-    )
     needs_maps = True
     task_level = True
 

@@ -19,7 +19,7 @@ SHARD_PATTERN = re.compile(r"shard-\d{5,}\.h5")
 SPLIT_NAMES = ("train", "val", "test")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Video:
     """One prepared video, and its place in a store.
 

@@ -1,7 +1,6 @@
 """Reader of a store: videos by id, and their encoded frames."""
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from tasd.datasets import DATASETS
 from tasd.datasets.splits import class_splits
 from tasd.errors import UserError
-from tasd.store.format import SPLIT_NAMES, Manifest, Video
+from tasd.store.format import SPLIT_NAMES, Manifest, ShardIndex, Video
 from tasd.store.manifest import manifest_hash, read_manifest
 from tasd.store.opened import OpenShard
 from tasd.store.shard import Shard, open_shard
@@ -61,7 +60,7 @@ class Store:
         """Return the same store, which refuses any video or class of another split."""
         allowed = {split: self._classes_of(split) for split in splits}
         names = {name for classes in allowed.values() for name in classes}
-        part = copy.copy(self)
+        part = self._copy()
         part._only = splits
         part.splits = MappingProxyType(allowed)
         part.videos = MappingProxyType(
@@ -113,6 +112,15 @@ class Store:
     def __reduce__(self) -> tuple[object, ...]:
         return _reopened, (self.path, self.hash, self._only)
 
+    def _copy(self) -> "Store":
+        """Return another reader of the same index; `copy.copy` would read it from the disk again.
+
+        The files are its own, so that to close the one leaves the other open.
+        """
+        same = object.__new__(type(self))
+        same.__dict__.update(self.__dict__, _files={})
+        return same
+
     def _classes_of(self, split: str) -> tuple[str, ...]:
         if split in self.splits:
             return self.splits[split]
@@ -152,12 +160,27 @@ def _splits(manifest: Manifest) -> Mapping[str, tuple[str, ...]]:
 def _videos(path: Path, shards: Sequence[Shard]) -> Mapping[str, Video]:
     videos: dict[str, Video] = {}
     for number, shard in enumerate(shards):
-        index = shard.index
-        edges, sizes = index.first_frame.tolist(), index.sizes.tolist()
-        for v, (class_name, name) in enumerate(zip(index.classes, index.names, strict=True)):
-            key = f"{class_name}/{name}"
-            if key in videos:
-                raise UserError(f"the store {path} holds video {key!r} twice; prepare it again")
-            size = (sizes[v][0], sizes[v][1])
-            videos[key] = Video(key, class_name, edges[v + 1] - edges[v], size, number, edges[v])
-    return MappingProxyType({key: videos[key] for key in sorted(videos)})
+        for video in _videos_of(shard.index, number):
+            if videos.setdefault(video.id, video) is not video:
+                raise UserError(
+                    f"the store {path} holds video {video.id!r} twice; prepare it again"
+                )
+    ordered = sorted(videos)
+    if ordered != list(videos):
+        videos = {key: videos[key] for key in ordered}
+    return MappingProxyType(videos)
+
+
+def _videos_of(index: ShardIndex, number: int) -> Iterator[Video]:
+    """Yield the videos of shard ``number``.
+
+    Equal sizes and names of classes are one object, so that a large store takes little memory.
+    """
+    classes: dict[str, str] = {}
+    sizes: dict[tuple[int, int], tuple[int, int]] = {}
+    edges, frames = index.first_frame.tolist(), np.diff(index.first_frame).tolist()
+    rows = zip(index.classes, index.names, index.sizes.tolist(), edges, frames, strict=False)
+    for class_name, name, (height, width), first, count in rows:
+        class_name = classes.setdefault(class_name, class_name)
+        size = sizes.setdefault((height, width), (height, width))
+        yield Video(f"{class_name}/{name}", class_name, count, size, number, first)

@@ -1,4 +1,6 @@
 import pytest
+import torch
+import torchvision
 
 from tasd import loader
 from tasd.cli.doctor import examine
@@ -25,3 +27,20 @@ def test_the_version_of_dali_is_given():
 def test_a_home_that_is_not_there_yet_has_the_space_of_the_folder_above(monkeypatch, tmp_path):
     monkeypatch.setenv("TASD_HOME", str(tmp_path / "not" / "yet"))
     assert "GiB free in" in finding("machine").detail
+
+
+def test_a_torchvision_of_another_torch_is_missing_in_one_line(monkeypatch):
+    def load_library(path):
+        raise OSError(f"{path}: undefined symbol: _ZN3c10\nmore")
+
+    monkeypatch.setattr(torch.ops, "load_library", load_library)
+    found = finding("torch")
+    assert found.verdict == "missing"
+    assert "undefined symbol: _ZN3c10; pip install 'tasd[train]'" in found.detail
+
+
+def test_the_operators_of_torchvision_are_looked_at():
+    found = finding("torch")
+    assert found.verdict == "ok"
+    assert found.detail.startswith(f"{torch.__version__}, torchvision ")
+    assert torchvision.__version__.startswith(found.detail.rpartition(" ")[2])

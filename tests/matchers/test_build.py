@@ -2,8 +2,9 @@
 
 import pytest
 
+from tasd import matchers
 from tasd.errors import UserError
-from tasd.matchers import MATCHERS, build, option_names
+from tasd.matchers import DESCRIBED, MATCHERS, build, option_names
 from tasd.report.outcome import NAMES
 from tasd.report.published import LATER, TABLE1
 
@@ -60,7 +61,7 @@ def test_without_training_classes_there_is_no_classifier(name: str):
 
 @pytest.mark.parametrize("name", MATCHERS)
 def test_what_is_published_is_what_the_paper_compares_itself_with(name: str):
-    published, row = MATCHERS[name].PUBLISHED, NAMES[name]
+    published, row = DESCRIBED[name], NAMES[name]
     assert published.paper
     compared = {entry.method: entry.accuracy for entry in (*TABLE1, *LATER)}
     assert dict(published.accuracy) == dict(compared.get(row, {}))
@@ -76,3 +77,22 @@ def test_the_docstring_names_the_paper_and_every_option(name: str):
     assert any(str(year) in text for year in range(2016, 2027))
     for option in option_names(name):
         assert option in text, f"{option} is not explained"
+
+
+@pytest.mark.parametrize("name", MATCHERS)
+def test_what_is_listed_is_what_the_class_says(name: str):
+    listed, matcher = DESCRIBED[name], MATCHERS[name]
+    assert (listed.reads_maps, listed.reads_stages) == (matcher.needs_maps, matcher.levels)
+    assert listed.transductive == matcher.transductive
+    assert listed.transductive_option == ("transductive" in option_names(name))
+
+
+def test_every_matcher_is_listed_in_the_same_order():
+    assert list(DESCRIBED) == list(MATCHERS)
+
+
+def test_a_name_that_is_not_there_is_no_part_of_the_package():
+    with pytest.raises(AttributeError, match="has no attribute 'biuld'"):
+        matchers.biuld  # noqa: B018
+    with pytest.raises(KeyError):
+        MATCHERS["biuld"]

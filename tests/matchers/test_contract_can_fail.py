@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from tasd.matchers.arithmetic import class_means
-from tasd.matchers.base import Matcher, Published
+from tasd.matchers.base import Matcher
 from tasd.types import Features, Scores, Task
 from tests.matchers import test_matcher_contract as contract
 from tests.matchers import test_matcher_promises as promises
@@ -13,8 +13,6 @@ from tests.matchers import test_matcher_promises as promises
 
 class Honest(Matcher):
     """A correct matcher: products of learned features of each video with the class means."""
-
-    PUBLISHED = Published(paper="none")
 
     def __init__(self) -> None:
         super().__init__(contract.CHANNELS)
