@@ -134,7 +134,7 @@ def _products(query: Tensor, support: Tensor, member: Tensor) -> Tensor:
     episodes, queries, parts = query.shape[:3]
     products = query.flatten(1, 2) @ support.flatten(1, 2).mT
     of_tuples = member @ products.reshape(episodes, queries, parts, -1)
-    return of_tuples.flatten(1, 2).unflatten(2, (-1, parts)).transpose(1, 2)
+    return of_tuples.reshape(episodes, -1, support.shape[1], parts).transpose(1, 2)
 
 
 def _members(time: int, cardinality: int, *, like: Tensor) -> Tensor:
@@ -151,4 +151,8 @@ def _membership(time: int, cardinality: int, *, like: Tensor) -> Tensor:
 
 def _sums(parts: Tensor, members: Tensor) -> Tensor:
     """Add the parts of each tuple: (videos, tuples, width)."""
-    return sum((parts[:, chosen] for chosen in members.unbind(dim=1)[1:]), parts[:, members[:, 0]])
+    first, *others = members.unbind(dim=1)
+    total = parts[:, first]
+    for chosen in others:
+        total = total + parts[:, chosen]
+    return total
