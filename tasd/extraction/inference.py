@@ -52,7 +52,7 @@ def folded(backbone: Backbone) -> Backbone:
     swift = copy.deepcopy(backbone).eval()
     for name, norm_name in list(_pairs(swift)):
         convolution, norm = swift.get_submodule(name), swift.get_submodule(norm_name)
-        _put(swift, name, fuse_conv_bn_eval(convolution, norm))  # type: ignore[type-var]
+        _put(swift, name, fuse_conv_bn_eval(convolution, norm))  # type: ignore[type-var, arg-type]
         _put(swift, norm_name, nn.Identity())
     return swift
 

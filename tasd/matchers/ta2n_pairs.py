@@ -163,7 +163,8 @@ def _pooled(maps: Tensor, offsets: Tensor) -> Tensor:
 
 
 def _lengths(frames: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(frames, dim=-1).clamp(min=TINY)
+    lengths: Tensor = torch.linalg.vector_norm(frames, dim=-1)
+    return lengths.clamp(min=TINY)
 
 
 def _second_layer(network: SpatialOffsets) -> "SecondLayer":
@@ -204,7 +205,9 @@ def _taps(
     inside = inside_places(*size, like=values)
     kernel = offsets.weight_of(side).permute(2, 0, 3, 4, 1).flatten(2, 3)
     summed = (inside @ kernel).transpose(1, 2)  # (3 taps, places, 128, channels)
-    return functional.linear(values, summed.flatten(0, 2)).unflatten(2, summed.shape[:3])
+    return functional.linear(values, summed.flatten(0, 2)).reshape(
+        *values.shape[:2], *summed.shape[:3]
+    )
 
 
 def _kept(cells: int) -> int:
