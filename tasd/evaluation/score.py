@@ -23,6 +23,8 @@ BATCH_BYTES = {"cpu": 6 << 20, "cuda": 512 << 20}
 # A pair takes less time in the table of all pairs than in a batch of episodes (measured: 1.4
 # against 3 to 4 microseconds with BiMHM and OTAM).
 PAIR_TABLE_GAIN = 2.0
+# Each side of a block of that table: videos, and bytes of videos at most.
+BLOCK, BLOCK_BYTES = 32, 32 << 20
 LOOKED_UP = 1 << 14  # episodes whose pairs are looked up in the table at a time
 
 
@@ -161,7 +163,8 @@ def _by_pairs(
     matcher: Matcher, videos: PreparedVideos, episodes: EpisodeTable
 ) -> Float32[np.ndarray, "episodes query way"]:
     """Compare all pairs of videos once, then look up the scores."""
-    table = pair_table(matcher, videos.frames).cpu().numpy()
+    block = max(1, min(BLOCK, BLOCK_BYTES // videos.bytes_each))
+    table = pair_table(matcher, videos.frames, block=block).cpu().numpy()
     support = episodes.support.reshape(len(episodes), 1, -1)
     query = episodes.query.reshape(len(episodes), -1, 1)
     logits = np.empty((*query.shape[:2], episodes.way), np.float32)
@@ -174,7 +177,7 @@ def _by_pairs(
 
 
 def pair_table(
-    matcher: Matcher, frames: Float[Tensor, "videos time channels"], *, block: int = 32
+    matcher: Matcher, frames: Float[Tensor, "videos time channels"], *, block: int = BLOCK
 ) -> Float[Tensor, "videos videos"]:
     """Return the score of each video (row) as a query against each video (column) as one shot."""
     labels = torch.arange(len(frames), device=frames.device)[None]

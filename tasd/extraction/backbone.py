@@ -12,6 +12,7 @@ from tasd.device import Precision
 from tasd.episodes import evaluation_view
 from tasd.extraction.cache import cached
 from tasd.extraction.extract import extract
+from tasd.extraction.inference import folds, inference_copy
 from tasd.features.store import FeatureStore
 from tasd.files import as_json
 from tasd.foreign import path_part
@@ -120,7 +121,9 @@ def weights_hash(model: Model) -> str:
 
 
 def _about(model: Model, store: Store, how: Pooling) -> dict[str, Any]:
-    return {
+    # Folded networks round otherwise than those that wrote files without this key.
+    folded = {"folded": True} if folds(model, how.device) else {}
+    return folded | {
         "network": "backbone",
         "backbone": how.backbone,
         "weights": how.weights,
@@ -147,7 +150,7 @@ def _extracted(
     maps: bool = False,
 ) -> FeatureStore:
     return extract(
-        model,
+        inference_copy(model),
         store,
         path,
         classes=classes,

@@ -8,6 +8,7 @@ from tasd.device import Precision
 from tasd.episodes import evaluation_view
 from tasd.extraction.cache import cached
 from tasd.extraction.extract import extract
+from tasd.extraction.inference import folds, inference_copy
 from tasd.features.store import FeatureStore
 from tasd.files import as_json
 from tasd.model import Model
@@ -63,12 +64,14 @@ def cached_features(
     }
     if model.matcher.levels:  # the frames are the matcher's, not the encoder's
         key["condensed"] = True
+    if folds(model, how.device):  # rounds otherwise than the network as it was trained
+        key["folded"] = True
     digest = hashlib.sha256(as_json(key, sort_keys=True, ascii=True).encode()).hexdigest()
     path = run.path / "features" / f"{about['network']}-{how.split}-{digest[:12]}.h5"
 
     def compute() -> FeatureStore:
         return extract(
-            model.to(how.device).condensed,
+            inference_copy(model.to(how.device)).condensed,
             store,
             path,
             classes=store.classes(how.split),

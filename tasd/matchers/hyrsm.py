@@ -1,5 +1,6 @@
 """HyRSM: attention within each video, then among the videos of an episode, then set matching."""
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tasd.matchers.arithmetic import class_means, cosine_distances, shot_means
-from tasd.matchers.attention import ScaledPositions, SelfAttention, VideoAttention, multi_head
+from tasd.matchers.attention import ScaledPositions, SelfAttention, VideoAttention
 from tasd.matchers.base import Matcher, Positive, Width, check_heads
 from tasd.matchers.bimhm import Shots, bidirectional_hausdorff
 from tasd.types import Features, Scores, Task
@@ -19,6 +20,7 @@ class TaskRelation(VideoAttention):
 
     def __init__(self, channels: int, *, heads: int) -> None:
         super().__init__(channels, heads=heads)
+        self.rows = 3 + heads  # of a projected video
         deviation = (2 / (channels + channels // heads)) ** 0.5
         for projection in (self.query, self.key, self.value):
             nn.init.normal_(projection.weight, std=deviation)
@@ -30,14 +32,39 @@ class TaskRelation(VideoAttention):
         query: Float[Tensor, "episodes query channels"],
     ) -> Float[Tensor, "episodes query support_and_query channels"]:
         """Compute the supports' tokens for every query, and last its own, before the ReLU."""
-        # Projections first: those of a support are the same for every query.
-        projected = (
-            self._with_each_query(project(support), project(query))
-            for project in (self.query, self.key, self.value)
+        return self.related(self.projected(support), self.projected(query))
+
+    def projected(
+        self, tokens: Float[Tensor, "*videos channels"]
+    ) -> Float[Tensor, "*videos rows channels"]:
+        """Compute all that needs a video alone: its token, query and key, and a value a head.
+
+        The output layer is linear, so it is applied to the values, once a video, and not to their
+        weighted sums, once for every video of every query.
+        """
+        rows = torch.stack([tokens, self.query(tokens), self.key(tokens)], dim=-2)
+        values = self.value(tokens).unflatten(-1, (self.heads, -1))
+        weight = self.out.weight.unflatten(1, (self.heads, -1))
+        # h heads, d channels of a head, c channels
+        return torch.cat([rows, torch.einsum("...hd,chd->...hc", values, weight)], dim=-2)
+
+    def related(
+        self,
+        support: Float[Tensor, "episodes support rows channels"],
+        query: Float[Tensor, "episodes query rows channels"],
+    ) -> Float[Tensor, "episodes query support_and_query channels"]:
+        """Let the videos of every query attend to each other; the rows are `projected`."""
+        tokens, queries, keys = (
+            self._with_each_query(support[:, :, row], query[:, :, row]) for row in range(3)
         )
-        mixed = multi_head(*projected, heads=self.heads, dropout=0.1 if self.training else 0.0)
-        tokens = self._with_each_query(support, query)
-        related: Tensor = self.norm(tokens + self.dropout(self.out(mixed)))
+        queries, keys = (x.unflatten(3, (self.heads, -1)).transpose(2, 3) for x in (queries, keys))
+        match = queries @ keys.mT / math.sqrt(queries.shape[-1])
+        # (episodes, query, support and query, heads, support and query)
+        weights = functional.dropout(match.softmax(dim=4), 0.1, self.training).transpose(2, 3)
+        of_supports = weights[..., :-1].flatten(3).flatten(1, 2)  # the same values for all queries
+        values = support[:, :, 3:].transpose(1, 2).flatten(1, 2)
+        mixed = (of_supports @ values).reshape(tokens.shape) + weights[..., -1] @ query[:, :, 3:]
+        related: Tensor = self.norm(tokens + self.dropout(mixed + self.out.bias))
         return related
 
     @staticmethod
@@ -75,7 +102,7 @@ class HyRSM(Matcher):
 
     Against the published code: one class for any number of shots, even unequal ones. The layer
     on top of [frame, relation] is applied to the two halves apart, W [f; r] = Wf f + Wr r, so
-    that the frames' half needs the video alone.
+    that the frames' half needs the video alone; so do the projections of the attention.
     """
 
     task_level = True
@@ -122,9 +149,9 @@ class HyRSM(Matcher):
     def pack(
         self, frames: Float[Tensor, "*videos time channels"]
     ) -> Float[Tensor, "*videos rows channels"]:
-        """Return the video's token, then the frames' half of the combining layer: time + 1 rows."""
+        """Return the frames' half of the combining layer, then what the task relation projects."""
         half = functional.linear(frames, self.combine.weight[:, : self.channels])
-        return torch.cat([frames.mean(dim=-2, keepdim=True), half], dim=-2)
+        return torch.cat([half, self.task_relation.projected(frames.mean(dim=-2))], dim=-2)
 
     def prepare(self, features: Features) -> Features:
         """Compute all that does not need the episode."""
@@ -146,13 +173,14 @@ class HyRSM(Matcher):
         query: Float[Tensor, "episodes query rows channels"],
     ) -> Related:
         """Add to every frame the relation of its video to the others."""
-        relation = functional.relu(self.task_relation(support[:, :, 0], query[:, :, 0]))
+        frames = support.shape[2] - self.task_relation.rows
+        relation = self.task_relation.related(support[:, :, frames:], query[:, :, frames:])
         learned = functional.linear(
-            relation, self.combine.weight[:, self.channels :], self.combine.bias
+            functional.relu(relation), self.combine.weight[:, self.channels :], self.combine.bias
         )
         return Related(
-            support=support[:, None, :, 1:] + learned[:, :, :-1, None],
-            query=query[:, :, 1:] + learned[:, :, -1, None],
+            support=support[:, None, :, :frames] + learned[:, :, :-1, None],
+            query=query[:, :, :frames] + learned[:, :, -1, None],
         )
 
     @staticmethod

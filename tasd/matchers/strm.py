@@ -1,5 +1,6 @@
 """STRM: attention among patches and a mixer over frames, before TRX compares tuples."""
 
+import math
 from dataclasses import replace
 
 import torch
@@ -7,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tasd.matchers.arithmetic import Shots, frame_tuples, shots_by_class
+from tasd.matchers.arithmetic import TINY, Shots, frame_tuples, shots_by_class
 from tasd.matchers.attention import PairedPositions
 from tasd.matchers.base import (
     Cardinalities,
@@ -17,7 +18,7 @@ from tasd.matchers.base import (
     Width,
     prepared,
 )
-from tasd.matchers.trx import TRX, linear_of_tuples, tuple_counts
+from tasd.matchers.trx import TRX, linear_of_tuples
 from tasd.types import Features, Scores, Task
 
 PATCHES = 4  # a map is pooled to 4 x 4 patches
@@ -102,9 +103,13 @@ def nearest_tuple_distances(
 ) -> Float[Tensor, "episodes query way"]:
     """Average the distances of a query's tuples to their nearest among all of a class."""
     tuples = query.shape[2]
-    distances = torch.cdist(query.flatten(1, 2), support.flatten(1, 2))
-    # (episodes, support, query * tuples): the nearest tuple of each support video.
-    nearest = distances.reshape(*distances.shape[:2], -1, tuples).amin(dim=3).mT
+    mine, others = query.flatten(1, 2), support.flatten(1, 2)
+    lengths = others.square().sum(dim=2)[:, None]
+    squares = torch.baddbmm(lengths, mine, others.mT, alpha=-2)
+    # (episodes, query * tuples, support): the nearest tuple of each support video.
+    nearest = squares.reshape(*squares.shape[:2], -1, tuples).amin(dim=3)
+    nearest = nearest + mine.square().sum(dim=2, keepdim=True)
+    nearest = nearest.clamp(min=TINY**2).sqrt().mT
     absent = ~shots.given[..., None]
     of_classes = shots.of(nearest).masked_fill(absent, torch.inf).amin(dim=2)
     return of_classes.mT.reshape(*query.shape[:3], -1).mean(dim=2)
@@ -144,7 +149,7 @@ class STRM(Matcher):
         frames: int = 8,
     ) -> None:
         super().__init__(channels)
-        self.width, self.post_patch = width, post_patch
+        self.frames, self.post_patch = frames, post_patch
         self.fewest_frames = max(cardinalities)
         self.patches = PatchEnrichment(channels, dropout=dropout)
         self.mixer = FrameMixer(channels, frames=frames, dropout=dropout)
@@ -165,12 +170,12 @@ class STRM(Matcher):
         return Scores(logits, {"post_patch": loss})
 
     def prepare(self, features: Features) -> Features:
-        """Compute key and value for TRX and the embedding of every tuple, side by side."""
+        """Compute what TRX compares and the embedding of every tuple, in one row."""
         assert features.maps is not None, "STRM reads maps"
         frames = self.patches(features.maps)
-        tuples = self.trx.prepare(Features(self.mixer(frames))).frames
+        parts = self.trx.prepare(Features(self.mixer(frames))).frames
         embedded = torch.cat([embed(frames) for embed in self.embeddings], dim=1)
-        return Features(torch.cat([tuples, embedded], dim=2))
+        return Features(torch.cat([parts, embedded.flatten(1)[:, None]], dim=2))
 
     def compare(self, task: Task) -> Scores:
         """Add TRX's scores and the weighted second ones."""
@@ -178,17 +183,20 @@ class STRM(Matcher):
 
     def trx_scores(self, task: Task) -> Float[Tensor, "episodes query way"]:
         """Compute the scores of TRX on the mixed frames."""
-        both = 2 * self.width
-        own = replace(task, support=task.support[..., :both], query=task.query[..., :both])
-        return self.trx.compare(own).logits
+        own = self.trx.packed_size(self.frames)
+        return self.trx.compare(
+            replace(task, support=task.support[..., :own], query=task.query[..., :own])
+        ).logits
 
     def post_patch_scores(self, task: Task) -> Float[Tensor, "episodes query way"]:
         """Compute minus the distance to the nearest tuples, averaged over the cardinalities."""
-        counts = tuple_counts(task.query.shape[2], self.trx.cardinalities)
+        own = self.trx.packed_size(self.frames)
+        counts = [math.comb(self.frames, each) for each in self.trx.cardinalities]
+        shots = shots_by_class(task.support_labels, way=task.way)
         queries, supports = (
-            torch.split(x[..., 2 * self.width :], counts, dim=2) for x in (task.query, task.support)
+            torch.split(x[:, :, 0, own:].unflatten(2, (sum(counts), -1)), counts, dim=2)
+            for x in (task.query, task.support)
         )
         sizes = zip(queries, supports, strict=True)
-        shots = shots_by_class(task.support_labels, way=task.way)
         distances = [nearest_tuple_distances(*size, shots) for size in sizes]
         return -torch.stack(distances).mean(dim=0)

@@ -11,19 +11,12 @@ from torch.nn import functional
 
 from tasd.matchers.arithmetic import TINY, class_means, shots_by_class
 from tasd.matchers.base import Matcher, Rate
-from tasd.matchers.ta2n_offsets import HALF, Pairs, Side, SpatialOffsets, pooled
+from tasd.matchers.ta2n_offsets import Pairs, Side, SpatialOffsets, pooled
+from tasd.matchers.ta2n_pairs import PreparedMaps, VideoParts, pair_scores, shares, unpacked
 from tasd.matchers.ta2n_warp import TemporalTransform
 from tasd.types import Features, Scores, Task
 
 Reference = Literal["mean", "first"]
-
-
-@dataclass(frozen=True)
-class Halves:
-    """The maps of supports and queries after the first convolution of the offsets."""
-
-    support: Float[Tensor, "episodes way half time height width"]
-    query: Float[Tensor, "episodes query half time height width"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +70,7 @@ class TA2N(Matcher):
         return [nn.Linear(self.channels, self.channels, bias=False) for _ in range(3)]
 
     def match(self, task: Task) -> Scores:
-        """Score as `prepare` and `compare` do; with several shots, without unused convolutions."""
+        """Score as `prepare` and `compare` do, for one shot or several, with gradients."""
         return _scores(self.align(task))
 
     def align(self, task: Task) -> Aligned:
@@ -91,42 +84,42 @@ class TA2N(Matcher):
         return self._aligned(task, support, query)
 
     def prepare(self, features: Features) -> Features:
-        """Compute the warped maps and, behind them, those after the offsets' first convolution."""
+        """Compute the warped maps and what pairs of single videos need, `PreparedMaps` in a row."""
         assert features.maps is not None, "TA2N reads maps"
         maps = self._warped(features.maps)
-        halves = (self.offsets.convolved(maps, "support"), self.offsets.convolved(maps, "query"))
-        packed = torch.cat([maps, *halves], dim=1)
-        return Features(packed.mean(dim=(3, 4)).mT, packed)
+        frames = maps.mean(dim=(3, 4)).mT
+        values = self.value(frames)
+        parts = VideoParts(
+            self.key(frames), self.query(frames), values, *shares(self.offsets, maps, values)
+        )
+        return Features(PreparedMaps(maps.movedim(1, 4), parts).packed()[:, None])
 
     def compare(self, task: Task) -> Scores:
         """Score by minus the distance of the aligned pairs."""
-        assert task.support_maps is not None, "TA2N reads maps"
-        assert task.query_maps is not None, "TA2N reads maps"
-        support, as_support, _ = self._unpacked(task.support_maps)
-        query, _, as_query = self._unpacked(task.query_maps)
-        return _scores(self._aligned(task, support, query, Halves(as_support, as_query)))
-
-    def _unpacked(self, maps: Tensor) -> tuple[Tensor, ...]:
-        return torch.split(maps, [self.channels, HALF, HALF], dim=2)
+        support, query = (
+            unpacked(videos[:, :, 0], channels=self.channels)
+            for videos in (task.support, task.query)
+        )
+        if task.support.shape[1] != task.way:
+            maps = (videos.maps.movedim(5, 2) for videos in (support, query))
+            return _scores(self._aligned(task, *maps))
+        scores = pair_scores(support, query, network=self.offsets)
+        order = shots_by_class(task.support_labels, way=task.way).index
+        return Scores(scores.gather(2, order[:, None, :, 0].expand(scores.shape)))
 
     def _warped(self, maps: Tensor) -> Tensor:
         warped: Tensor = self.transform(self.dropout(maps))
         return warped
 
-    def _aligned(
-        self, task: Task, support: Tensor, query: Tensor, halves: Halves | None = None
-    ) -> Aligned:
+    def _aligned(self, task: Task, support: Tensor, query: Tensor) -> Aligned:
         """Align warped maps (episodes, videos, channels, time, height, width)."""
         if support.shape[1] == task.way:  # one shot: its video is the class
-            order = shots_by_class(task.support_labels, way=task.way)
-            support = order.of(support).squeeze(2)
-            halves = halves and Halves(order.of(halves.support).squeeze(2), halves.query)
+            support = shots_by_class(task.support_labels, way=task.way).of(support).squeeze(2)
         else:
-            support, query, halves = self._fused(task, support), self._fuse_values(query), None
-        if halves is None:
-            halves = Halves(self._half(support, "support"), self._half(query, "query"))
+            support, query = self._fused(task, support), self._fuse_values(query)
+        halves = self._half(support, "support"), self._half(query, "query")
         pairs = self._coordinated(support, query)
-        return _pooled(pairs, self.offsets(pairs, halves.support, halves.query))
+        return _pooled(pairs, self.offsets(pairs, *halves))
 
     def _half(self, maps: Tensor, side: Side) -> Tensor:
         half = self.offsets.convolved(maps.flatten(0, 1), side)

@@ -58,9 +58,9 @@ class SpatialOffsets(nn.Module):
         self, maps: Float[Tensor, "videos channels time height width"], side: Side
     ) -> Float[Tensor, "videos half time height width"]:
         """Apply the first convolution to maps of classes or to maps of queries."""
-        return functional.conv3d(maps, self._weight(side), padding=1)
+        return functional.conv3d(maps, self.weight_of(side), padding=1)
 
-    def _weight(self, side: Side) -> Tensor:
+    def weight_of(self, side: Side) -> Tensor:
         """Return the kernel of one side: the class's map comes first in a pair."""
         channels = self.channels
         return (
@@ -89,18 +89,17 @@ class SpatialOffsets(nn.Module):
 
     def _added(self, pairs: Pairs, height: int, width: int) -> Tensor:
         """Convolve what a pair adds: (e, n, m, 128, time, height, width)."""
-        rows, columns = _taps_inside(height, pairs), _taps_inside(width, pairs)
-        inside = torch.einsum("pi,qj->pqij", rows, columns).flatten(2).flatten(0, 1)
+        inside = inside_places(height, width, like=pairs.support_added)
         support_taps = self._taps(pairs.support_added, "support", inside)
         query_taps = self._taps(pairs.query_values, "query", inside)
         # Output frame t sums the taps k = 0, 1, 2 of the frames t + k - 1: the support's own
         # frames and, of the query, those that attention brings there from its frames y.
         frames = torch.eye(pairs.attention.shape[3], dtype=inside.dtype, device=inside.device)
-        own = torch.einsum("kty,enykx->entx", _neighbours(frames), support_taps)
-        brought = torch.einsum("enmkty,emykx->enmtx", _neighbours(pairs.attention), query_taps)
+        own = torch.einsum("kty,enykx->entx", neighbours(frames), support_taps)
+        brought = torch.einsum("enmkty,emykx->enmtx", neighbours(pairs.attention), query_taps)
         places = own[:, :, None] + brought
-        places = places.reshape(*places.shape[:4], HALF, len(rows), len(columns))
-        cells = places[..., _place_of_cells(height), :][..., _place_of_cells(width)]
+        places = places.reshape(*places.shape[:4], HALF, min(3, height), min(3, width))
+        cells = places[..., place_of_cells(height), :][..., place_of_cells(width)]
         return cells.movedim(3, 4)
 
     def _taps(self, vectors: Tensor, side: Side, inside: Tensor) -> Tensor:
@@ -109,27 +108,33 @@ class SpatialOffsets(nn.Module):
         The kernel is summed over its cells that lie inside the map. The sum differs only between
         first, middle and last rows and columns: (e, videos, frames, 3 taps, 128 * places).
         """
-        kernel = self._weight(side).permute(2, 0, 3, 4, 1).flatten(2, 3)
+        kernel = self.weight_of(side).permute(2, 0, 3, 4, 1).flatten(2, 3)
         summed = inside @ kernel  # (3 taps, 128, places, channels)
         taps = functional.linear(vectors, summed.flatten(0, 2))
         return taps.reshape(*vectors.shape[:3], 3, -1)
 
 
-def _taps_inside(cells: int, like: Pairs) -> Tensor:
+def inside_places(height: int, width: int, *, like: Tensor) -> Float[Tensor, "places taps"]:
+    """Mark the taps that lie inside a map, at each place of a cell (first, middle, last)."""
+    rows, columns = _taps_inside(height, like), _taps_inside(width, like)
+    return torch.einsum("pi,qj->pqij", rows, columns).flatten(2).flatten(0, 1)
+
+
+def _taps_inside(cells: int, like: Tensor) -> Tensor:
     """Mark the taps that lie inside a row at its first, middle and last cell: (places, 3)."""
     places = range(min(cells, 3))
     inside = [[float(0 <= place + tap - 1 < len(places)) for tap in range(3)] for place in places]
-    return like.support_added.new_tensor(inside)
+    return like.new_tensor(inside)
 
 
-def _neighbours(rows: Tensor) -> Tensor:
+def neighbours(rows: Tensor) -> Tensor:
     """Stack the frame before, itself and the next, or zeros: (..., 3, frames, x)."""
     padded = functional.pad(rows, (0, 0, 1, 1))
     frames = rows.shape[-2]
     return torch.stack([padded[..., k : k + frames, :] for k in range(3)], dim=-3)
 
 
-def _place_of_cells(cells: int) -> list[int]:
+def place_of_cells(cells: int) -> list[int]:
     """Number each cell of a row: 0 the first, 1 the middle ones, 2 the last (1 of two cells)."""
     return [min(cell, 1) + (cell > 1 and cell == cells - 1) for cell in range(cells)]
 

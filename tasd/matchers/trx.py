@@ -1,16 +1,21 @@
 """TRX: the tuples of a query's frames are matched by attention with those of each class."""
 
-import itertools
-import math
-
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tasd.matchers.arithmetic import Shots, frame_tuples, shots_by_class
+from tasd.matchers.arithmetic import shots_by_class
 from tasd.matchers.attention import PairedPositions
 from tasd.matchers.base import Cardinalities, Matcher, Rate, Width
+from tasd.matchers.trx_tuples import (
+    TupleParts,
+    frames_packed,
+    packed_size,
+    tuple_distances,
+    tuple_parts,
+    unpacked,
+)
 from tasd.types import Features, Scores, Task
 
 
@@ -32,16 +37,6 @@ def linear_of_tuples(
     return total
 
 
-def tuple_counts(total: int, cardinalities: tuple[int, ...]) -> list[int]:
-    """Return the number of tuples of each cardinality, given that of all, ``total``."""
-    for time in itertools.count(max(cardinalities)):
-        counts = [math.comb(time, cardinality) for cardinality in cardinalities]
-        if sum(counts) >= total:
-            break
-    assert sum(counts) == total, f"no number of frames has {total} tuples"
-    return counts
-
-
 class TupleAttention(nn.Module):
     """A cross-transformer over the tuples of one cardinality."""
 
@@ -55,38 +50,12 @@ class TupleAttention(nn.Module):
 
     def forward(
         self, frames: Float[Tensor, "videos time channels"]
-    ) -> Float[Tensor, "videos tuples keys_and_values"]:
-        """Compute key and value of every tuple, side by side."""
+    ) -> Float[Tensor, "videos size"]:
+        """Compute keys and values of all tuples, packed."""
         assert frames.shape[1] >= self.cardinality, "a video has fewer frames than a tuple"
-        tuples = frame_tuples(frames.shape[1], self.cardinality, like=frames)
         placed = self.positions(frames)
-        keys = self.norm_key(linear_of_tuples(self.key, placed, tuples))
-        return torch.cat([keys, linear_of_tuples(self.value, placed, tuples)], dim=2)
-
-
-def cross_distances(
-    query: Float[Tensor, "episodes query tuples keys_and_values"],
-    support: Float[Tensor, "episodes support tuples keys_and_values"],
-    shots: Shots,
-) -> Float[Tensor, "episodes query way"]:
-    """Compute the squared distance of a query's values to the prototypes that its keys select.
-
-    Each query tuple has its own prototype in a class: the values of all tuples of all its shots,
-    weighted by a softmax over the products of the keys. Mean over the query's tuples.
-    """
-    tuples = query.shape[2]
-    query_keys, query_values = query.flatten(1, 2).chunk(2, dim=2)
-    distances = []
-    # Class by class: the prototypes of all at once would be the largest tensor by far.
-    for tuples_of_shots, given in zip(
-        shots.of(support).unbind(1), shots.given.unbind(1), strict=True
-    ):
-        keys, values = tuples_of_shots.flatten(1, 2).chunk(2, dim=2)
-        match = query_keys @ keys.mT / math.sqrt(keys.shape[2])
-        absent = ~given.repeat_interleave(tuples, dim=1)[:, None]
-        prototypes = match.masked_fill(absent, -math.inf).softmax(dim=2) @ values
-        distances.append((query_values - prototypes).square().sum(dim=2))
-    return torch.stack(distances, dim=2).reshape(*query.shape[:3], -1).mean(dim=2)
+        parts = tuple_parts(placed, key=self.key, value=self.value, norm=self.norm_key)
+        return parts.packed()
 
 
 class TRX(Matcher):
@@ -104,8 +73,9 @@ class TRX(Matcher):
     dropout: its rate after the positions, in training.
 
     Against the published code: the layer norm of the values, which it stores and never uses, is
-    left out; a frame is projected once for each place in a tuple instead of once for each tuple,
-    the same sum in another order; any number of frames and unequal shots.
+    left out; keys and values of tuples are kept as sums of their frames' and distances are
+    multiplied out, the same sums in another order (`tasd.matchers.trx_tuples`); any number of
+    frames and unequal shots.
     """
 
     def __init__(
@@ -118,19 +88,42 @@ class TRX(Matcher):
     ) -> None:
         super().__init__(channels)
         self.cardinalities, self.fewest_frames = cardinalities, max(cardinalities)
+        self.width = width
         self.attentions = nn.ModuleList(
             TupleAttention(channels, cardinality=cardinality, width=width, dropout=dropout)
             for cardinality in cardinalities
         )
 
     def prepare(self, features: Features) -> Features:
-        """Compute keys and values of all tuples, one cardinality after the other."""
-        return Features(torch.cat([each(features.frames) for each in self.attentions], 1))
+        """Compute keys and values of all tuples, one cardinality after the other, in one row."""
+        parts = [attention(features.frames) for attention in self.attentions]
+        return Features(torch.cat(parts, dim=1)[:, None])
 
     def compare(self, task: Task) -> Scores:
         """Score by minus the distance to the query's own prototypes, mean over cardinalities."""
         shots = shots_by_class(task.support_labels, way=task.way)
-        counts = tuple_counts(task.query.shape[2], self.cardinalities)
-        queries, supports = (torch.split(x, counts, dim=2) for x in (task.query, task.support))
-        sizes = zip(queries, supports, strict=True)
-        return Scores(-torch.stack([cross_distances(*size, shots) for size in sizes]).mean(dim=0))
+        size = task.query.shape[3]
+        frames = frames_packed(size, self.cardinalities, width=self.width)
+        sides = zip(
+            self._parts(task.query[:, :, 0], frames),
+            self._parts(task.support[:, :, 0], frames),
+            strict=True,
+        )
+        distances = [tuple_distances(*side, shots, frames=frames) for side in sides]
+        return Scores(-torch.stack(distances).mean(dim=0))
+
+    def packed_size(self, frames: int) -> int:
+        """Return the length of a prepared video of ``frames`` frames."""
+        return sum(packed_size(frames, each, width=self.width) for each in self.cardinalities)
+
+    def _parts(
+        self, packed: Float[Tensor, "episodes videos size"], frames: int
+    ) -> list[TupleParts]:
+        """Return the parts of each cardinality."""
+        sizes = [packed_size(frames, each, width=self.width) for each in self.cardinalities]
+        return [
+            unpacked(part, frames=frames, cardinality=cardinality, width=self.width)
+            for part, cardinality in zip(
+                torch.split(packed, sizes, dim=2), self.cardinalities, strict=True
+            )
+        ]

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from prep.ffmpeg_process import Ffmpeg
 from prep.shard import MOST_TOGETHER, fingerprint
 from tasd.episodes import evaluation_view
+from tasd.extraction.inference import folds
 from tasd.files import as_json, replacing
 from tasd.predict.clips import ClipFeatures, ClipView, clip_features, source_of, whole_clip
 from tasd.predict.trained import TrainedNetwork
@@ -58,6 +59,8 @@ class FeatureCache:
             "precision": trained.model.precision,
             "ffmpeg": tool.version,
         }
+        if folds(trained.model, self._device):  # rounds otherwise than the network as trained
+            self._key["folded"] = True
 
     def get(self, clip: Path) -> ClipFeatures | None:
         """The cached features of a clip with this content; None where there are none."""

@@ -160,7 +160,7 @@ def _features(
     flat = [clip_view.view for of_clip in views.values() for clip_view in of_clip]
     batches = list(
         forward_views(
-            model.condensed,
+            trained.swift.condensed,
             store,
             in_batches(flat, VIEWS_PER_BATCH),
             size=data.crop,

@@ -18,6 +18,7 @@ from tasd.evaluation.metrics import episode_interval
 from tasd.evaluation.score import score
 from tasd.extraction.attention import attention
 from tasd.extraction.forward import forward_views, in_batches
+from tasd.extraction.inference import inference_copy
 from tasd.features.store import FeatureStore
 from tasd.loader import open_clips
 from tasd.model import Model
@@ -111,7 +112,8 @@ class Validation:
         mine = [video for video, _ in self.videos[self.world.rank :: size]]
         frames, maps = [], []
         batches = self._batches(mine)
-        for features in forward_views(network.condensed, self.store, batches, **self._loading):
+        swift = inference_copy(network)
+        for features in forward_views(swift.condensed, self.store, batches, **self._loading):
             frames.append(features.frames)
             if network.matcher.needs_maps and features.maps is not None:
                 maps.append(features.maps.transpose(1, 2).half())

@@ -98,7 +98,8 @@ def test_the_accuracy_is_that_of_extraction_and_scoring_by_hand(home, tmp_path, 
         how = Pooling("tiny", weights=str(home / "weights.pth"), frames=2, crop=64)
         candidate = of_backbone(store, how, matcher=matcher)
         hash = store.hash
-    np.testing.assert_array_equal(candidate.score(episodes)["backbone"].logits, result.logits)
+    found = candidate.score(episodes)["backbone"].logits  # of the folded network: equal to rounding
+    np.testing.assert_allclose(found, result.logits, rtol=1e-5, atol=1e-5)
     content = json.loads(out.read_text())
     network = content["networks"]["backbone"]
     assert network["correct"] == result.correct.sum(axis=1).tolist()

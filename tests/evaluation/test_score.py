@@ -85,10 +85,13 @@ def test_the_number_of_episodes_in_a_batch_changes_nothing(name):
         ("chamfer", {"shots": "single"}, 2),
         ("prototype", {"metric": "squared_l2"}, 1),
         ("trx", {}, 1),
+        ("strm", {}, 1),
+        ("ta2n", {}, 1),
     ],
 )
 def test_the_table_of_all_pairs_gives_the_same_scores(name, options, shot):
-    features, matcher = feature_store(), matcher_called(name, **options)
+    matcher = matcher_called(name, **options)
+    features = feature_store(maps=matcher.needs_maps)
     table = episodes(300, shot=shot)
     assert pair_table_pays(matcher, table)
     few = dataclasses.replace(table, support=table.support[:2], query=table.query[:2])

@@ -48,7 +48,8 @@ def test_every_golden_array_of_hyrsm_is_matched(shared: Path, dtype: torch.dtype
     matcher, task = published(golden, "1shot", "a"), golden.task("k1")
     support, query = (matcher.pack(matcher.within(x)) for x in (task.support, task.query))
     related = matcher.relate(support, query)
-    tokens = matcher.task_relation(support[:, :, 0], query[:, :, 0])
+    of_frames = task.support.shape[2]  # rows of the frames, then of the video
+    tokens = matcher.task_relation(support[:, :, of_frames], query[:, :, of_frames])
     ours["task_relation_out_1shot_a_k1"] = tokens[0]
     ours["support_out_1shot_a_k1"] = related.support[0]
     ours["query_out_1shot_a_k1"] = related.query[0]

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tasd.matchers.base import prepared
 from tasd.matchers.ta2n import TA2N
 from tasd.matchers.ta2n_offsets import Pairs, SpatialOffsets, axis_masks, pooled
 from tasd.matchers.ta2n_warp import pool_by_two, warped
+from tasd.types import Task
 from tests.matchers.golden import Golden
 
 NAMES = {
@@ -108,6 +110,32 @@ def test_the_convolution_taken_apart_is_that_of_pairs(size: tuple[int, int], tim
         half = offsets.convolved(maps.flatten(0, 1), side)
         halves.append(half.reshape(*maps.shape[:2], *half.shape[1:]))
     torch.testing.assert_close(offsets(pairs, *halves), explicit_offsets(offsets, pairs))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 5), (1, 4), (7, 7)])
+@pytest.mark.parametrize("time", [1, 4])
+@torch.no_grad()
+def test_prepared_videos_score_as_their_maps_do(size: tuple[int, int], time: int):
+    torch.manual_seed(2)
+    matcher = TA2N(3).double().eval()
+    for norm in (matcher.offsets.norm1, matcher.offsets.norm2):
+        for value in (norm.weight, norm.bias, norm.running_mean):
+            assert value is not None
+            torch.nn.init.normal_(value)
+    torch.nn.init.normal_(matcher.offsets.out.weight)
+    support = torch.randn(2, 3, 3, time, *size, dtype=torch.float64)
+    query = torch.randn(2, 2, 3, time, *size, dtype=torch.float64)
+    task = Task(
+        way=3,
+        support=support.mean(dim=(4, 5)).mT,
+        query=query.mean(dim=(4, 5)).mT,
+        support_labels=torch.tensor([[1, 2, 0], [0, 1, 2]]),
+        support_maps=support,
+        query_maps=query,
+    )
+    torch.testing.assert_close(
+        matcher.compare(prepared(matcher, task)).logits, matcher(task).logits
+    )
 
 
 def test_no_offset_pools_the_whole_map_and_an_offset_the_far_side_of_it():
