@@ -19,13 +19,13 @@ from prep.archives.waiting import PLACE, is_waiting
 from prep.cluster import OnProgress, write_shards
 from prep.lock import LOCK, locked
 from prep.plan import PLAN, Plan, ShardPlan, Splits, plan_shards, read_plan, write_plan
-from prep.progress import counted
 from prep.report import Report
 from prep.resume import ShardState, plan_from_shard, shard_state
 from prep.shard import PrepSettings, ShardJob, ShardReport
 from prep.sources import Sources
 from tasd.datasets import SourceVideo
 from tasd.errors import UserError
+from tasd.progress import counted
 from tasd.store import (
     MANIFEST,
     REPORT,

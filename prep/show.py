@@ -9,9 +9,10 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.table import Table
 
-from prep.progress import counted, megabytes
+from prep.progress import megabytes
 from tasd.errors import UserError
 from tasd.foreign import clean
+from tasd.progress import counted
 from tasd.store import Store
 
 COLUMNS = 8

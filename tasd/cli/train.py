@@ -76,6 +76,14 @@ def train(
         bool,
         typer.Option(help="Accept weights whose training classes contain the test classes."),
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Try a few steps, print hours, memory and disk of the run, and write nothing.",
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON.")] = False,
 ) -> None:
     """Train on the training classes; keep the best on validation.
 
@@ -88,12 +96,16 @@ def train(
     }
     import sys
 
+    from tasd.cli.dry_run import say_rehearsal
+    from tasd.cli.options import refuse
     from tasd.device import pick_device
     from tasd.runs.folder import Run, new_path
     from tasd.training.loop import train as run_training
     from tasd.training.mistakes import refuse_mistakes
 
     with Mistakes() as mistakes:
+        if as_json and not dry_run:
+            mistakes.of(refuse, ["json"], "has no effect without --dry-run")
         mistakes.of(pick_device, device)
         tolerated = mistakes.of(_tolerated, on_nonfinite)
         if resume is not None:
@@ -114,6 +126,9 @@ def train(
                 mistakes.of(run.refuse_others)
             mistakes.of(refuse_mistakes, config, opened)
     assert opened is not None
+    if dry_run:
+        say_rehearsal(config, opened, run, device=device, resume=checkpoint, as_json=as_json)
+        return
     trained = run_training(
         config,
         opened,

@@ -18,7 +18,13 @@ from tasd.model import Model, build_model
 from tasd.runs import format1, format2
 from tasd.runs.rules import read_config
 from tasd.runs.shapes import TRAINING_ONLY, without_heads
-from tasd.runs.tensorfile import all_finite, read_header, read_tensors, write_tensors
+from tasd.runs.tensorfile import (
+    all_finite,
+    file_bytes,
+    read_header,
+    read_tensors,
+    write_tensors,
+)
 from tasd.runs.way_out import damaged, remark
 from tasd.store import VideoSource
 
@@ -88,6 +94,11 @@ class Checkpoint:
                 if isinstance(value, Tensor):
                     found[f"optimiser/{index}/{key}"] = value
         return found
+
+    @property
+    def file_bytes(self) -> int:
+        """The bytes of the file that `save` writes."""
+        return file_bytes(self.tensors(), _about(self))
 
     @property
     def infinite(self) -> str | None:
