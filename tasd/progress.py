@@ -54,6 +54,13 @@ class ProgressLine:
     ) -> None:
         self._live.stop()
 
+    def close(self) -> None:
+        """Take the live line away."""
+        if self._bar is not None:
+            self._live.remove_task(self._bar)
+            self._bar = None
+        self._live.stop()
+
     def show(self, text: str, *, done: int, total: int | None) -> None:
         """Update the live line; without a terminal print a plain line when one is due."""
         text = clean(text)
@@ -69,6 +76,39 @@ class ProgressLine:
         """Print one line above the live one."""
         if not self.silent:
             self.console.print(clean_lines(text), highlight=False, markup=False, soft_wrap=True)
+
+
+class PhaseLine:
+    """The work before the work, phase by phase: a moving bar on a terminal, elsewhere a line each.
+
+    silent: show nothing.
+    """
+
+    def __init__(self, console: Console | None = None, *, silent: bool = False) -> None:
+        self._line = ProgressLine(console or Console(), silent=silent)
+
+    def __enter__(self) -> "PhaseLine":
+        self._line.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._line.close()
+
+    def __call__(self, text: str) -> None:
+        """Begin a phase."""
+        if self._line.console.is_terminal:
+            self._line.show(text, done=0, total=None)
+        else:
+            self._line.say(text)
+
+    def end(self) -> None:
+        """Take the bar away; may be called twice."""
+        self._line.close()
 
 
 def track(

@@ -24,12 +24,11 @@ def say_rehearsal(
     as_json: bool,
 ) -> None:
     """Rehearse a run and print what it will take; one rank prints. Raises `UserError`."""
-    import os
-
+    from tasd.cli.after_training import leads
     from tasd.training.rehearsal import rehearse
 
     found = rehearse(config, store, run=run, device=device, resume=resume)
-    if os.environ.get("RANK", "0") != "0":
+    if not leads():
         return
     if as_json:
         say_json(found.as_json(), indent=1)

@@ -96,14 +96,18 @@ def train(
     }
     import sys
 
+    from tasd.cli.after_training import leads, next_command
     from tasd.cli.dry_run import say_rehearsal
     from tasd.cli.options import refuse
-    from tasd.device import pick_device
-    from tasd.runs.folder import Run, new_path
-    from tasd.training.loop import train as run_training
-    from tasd.training.mistakes import refuse_mistakes
+    from tasd.progress import PhaseLine
 
-    with Mistakes() as mistakes:
+    with PhaseLine(silent=not (leads() and sys.stdout.isatty())) as phase, Mistakes() as mistakes:
+        phase("opening the store, checking the settings")  # torch alone takes seconds to import
+        from tasd.device import pick_device
+        from tasd.runs.folder import Run, new_path
+        from tasd.training.loop import train as run_training
+        from tasd.training.mistakes import refuse_mistakes
+
         if as_json and not dry_run:
             mistakes.of(refuse, ["json"], "has no effect without --dry-run")
         mistakes.of(pick_device, device)
@@ -139,6 +143,8 @@ def train(
         verify=not no_verify,
         command=sys.argv,
     )
+    if not trained.exit_code and leads():
+        say(f"next: {next_command(trained.run, opened)}")
     raise typer.Exit(trained.exit_code)
 
 

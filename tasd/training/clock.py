@@ -14,7 +14,10 @@ class Seconds:
     def __add__(self, other: "Seconds") -> "Seconds":
         return Seconds(self.clock + other.clock, self.processors + other.processors)
 
-    def __mul__(self, factor: float) -> "Seconds":
+    def __sub__(self, other: "Seconds") -> "Seconds":
+        return Seconds(self.clock - other.clock, self.processors - other.processors)
+
+    def __mul__(self, factor: float | int) -> "Seconds":
         return Seconds(self.clock * factor, self.processors * factor)
 
 
@@ -27,7 +30,7 @@ class Clock:
     def lap(self) -> Seconds:
         """Return the time since the last lap, or since the beginning."""
         before, self._before = self._before, _now()
-        return self._before + before * -1
+        return self._before - before
 
 
 def _now() -> Seconds:

@@ -110,7 +110,7 @@ def _rehearse(
         seconds=sum(each, Seconds()),
     )
     norms = sum(plan.gradient_norms_due(at) for at in (now, *after[:-1]))
-    extra = _slower(laps[0], plain) + plain * -1
+    extra = _slower(laps[0], plain) - plain
     remarks = [validation.other_way]
     if isinstance(store, Store):
         remarks += misfits(store, frames=config.data.frames, size=config.data.crop)

@@ -68,6 +68,11 @@ class State:
             optimiser=self.optimiser.state_dict(),
         )
 
+    def save_untrained(self, run: Run) -> None:
+        """Write best.pt alone, of a run that has done nothing yet and will begin again."""
+        self.refuse_infinite(run, Progress())
+        self.checkpoint(Progress()).light().save(run.best)
+
     def sizes(self, run: Run, *, kept: int) -> str:
         """Say how much the checkpoints of the run will take, and how much is free there.
 

@@ -1,6 +1,6 @@
 """Validation on the same few hundred episodes of the validation classes each time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,17 @@ REHEARSED = 4  # batches that stand for all in a rehearsal; the first is a warm-
 SEED = 1_000_003
 
 
+class Stopped(Exception):
+    """The end of a validation that was told to stop before its last video."""
+
+
 class Validation:
     """Accuracy of student and teacher on fixed episodes, from features computed once per video.
 
     The episodes have the way of training, or fewer classes where there are fewer. untrained: the
     network before training may be the best; ties keep the earlier.
+
+    stopped: asked after each batch of videos; where it is True the validation raises `Stopped`.
 
     The constructor raises `UserError` where the validation classes cannot fill an episode.
     """
@@ -57,6 +63,7 @@ class Validation:
         sampler = validation_sampler(store, episode, data, training)
         self.way, self._of_training = sampler.way, episode.way
         self.classes, self.episodes = sampler.videos, EpisodeTable.draw(sampler)
+        self.stopped: Callable[[], bool] = lambda: False
         self.videos = [(video, name) for name, ids in sampler.videos.items() for video in ids]
 
     @property
@@ -124,6 +131,8 @@ class Validation:
         """Yield the features of a few videos at a time, with maps where the matcher reads them."""
         batches = self._batches(videos)
         for features in forward_views(network.condensed, self.store, batches, **self._loading):
+            if self.stopped():
+                raise Stopped
             maps = features.maps if network.matcher.needs_maps else None
             yield Features(features.frames, None if maps is None else maps.transpose(1, 2).half())
 
