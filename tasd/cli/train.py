@@ -13,6 +13,7 @@ from tasd.registry import OPTIONS, SettingName
 if TYPE_CHECKING:
     from tasd.config import Config
     from tasd.features.store import FeatureStore
+    from tasd.runs.folder import Run
     from tasd.store import Store
 
 # Options, and the setting that each one replaces.
@@ -208,10 +209,11 @@ def _open(store: Path | None, features: str | Path | None) -> "Store | FeatureSt
 def _resumed(path: Path, given: dict[str, Any], settings: list[str]) -> Any:
     """Return the run, its checkpoint and its config; refuse settings other than its own."""
     from tasd.errors import UserError
-    from tasd.runs.checkpoint import peek
+    from tasd.runs.checkpoint import Progress, peek
     from tasd.runs.folder import Run
+    from tasd.training.length import length_changes, with_length
 
-    named = sorted(name.replace("_", "-") for name in given.keys() - {"shot"})
+    named = sorted(name.replace("_", "-") for name in given.keys() - {"shot", "episodes"})
     named += [f"set {text}" for text in settings]
     if named:
         raise UserError(
@@ -224,8 +226,29 @@ def _resumed(path: Path, given: dict[str, Any], settings: list[str]) -> Any:
         checkpoint = run.last
     else:
         checkpoint, run = path, Run(path.parent.parent)
-    # A run that ended before its first save begins again, with its own settings.
-    return run, checkpoint, run.config() if run.unsaved else peek(checkpoint).config
+    if run.unsaved:  # it begins again, with its own settings
+        config, now = run.config(), Progress()
+    else:
+        noted = peek(checkpoint)
+        config, now = _as_last_resumed(run, noted.config), noted.progress
+    if "episodes" in given:
+        changed = with_length(config, given["episodes"], now, source=checkpoint)
+        if not run.unsaved:
+            say("\n".join(length_changes(config, changed, now)))
+        config = changed
+    return run, checkpoint, config
+
+
+def _as_last_resumed(run: "Run", config: "Config") -> "Config":
+    """Return the config of a checkpoint, with the length that the run was resumed with since."""
+    from tasd.errors import UserError
+    from tasd.recipes.settings import replace
+
+    try:
+        episodes = run.config().training.episodes
+    except UserError:  # damaged: the checkpoint holds the config too
+        return config
+    return replace(config, [("training.episodes", episodes)])
 
 
 def _tolerated(text: str) -> int:

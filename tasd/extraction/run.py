@@ -22,7 +22,7 @@ class Extraction:
     """Settings for computing the features of a run.
 
     split: the split whose videos are used, or "all". networks: "student", "teacher" or both;
-    empty for all that the checkpoint holds. matcher: in place of the one that the run was trained with.
+    empty for all that the checkpoint holds. matcher: in place of the run's own.
     precision: of the network; None for that of training where the device computes in it.
     half: keep features in float16. maps: keep maps even where the matcher reads none.
     allow_overlap: accept classes that the network was trained on.

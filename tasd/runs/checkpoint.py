@@ -18,13 +18,7 @@ from tasd.model import Model, build_model
 from tasd.runs import format1, format2
 from tasd.runs.rules import read_config
 from tasd.runs.shapes import TRAINING_ONLY, without_heads
-from tasd.runs.tensorfile import (
-    all_finite,
-    file_bytes,
-    read_header,
-    read_tensors,
-    write_tensors,
-)
+from tasd.runs.tensorfile import all_finite, read_header, read_tensors, write_tensors
 from tasd.runs.way_out import damaged, remark
 from tasd.store import VideoSource
 
@@ -96,11 +90,6 @@ class Checkpoint:
         return found
 
     @property
-    def file_bytes(self) -> int:
-        """The bytes of the file that `save` writes."""
-        return file_bytes(self.tensors(), _about(self))
-
-    @property
     def infinite(self) -> str | None:
         """The first weight that is inf or NaN; None where all are finite."""
         return all_finite(iter(self.tensors().items()))
@@ -113,7 +102,7 @@ class Checkpoint:
         written once.
         """
         with replacing(path, one_writer=True) as temporary:
-            write_tensors(temporary, self.tensors(), _about(self))
+            write_tensors(temporary, self.tensors(), notes_of(self))
             if also:
                 _sync(temporary)
             for name in also:
@@ -210,8 +199,8 @@ def _load_format1(path: Path, tree: dict[str, Any], sha256: str) -> Checkpoint:
     return saved
 
 
-def _about(saved: Checkpoint) -> dict[str, Any]:
-    """Everything but the tensors, as plain values."""
+def notes_of(saved: Checkpoint) -> dict[str, Any]:
+    """Return everything but the tensors, as plain values."""
     return {
         "kind": "checkpoint",
         "format": format2.VERSION,

@@ -107,8 +107,7 @@ def file_bytes(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> int:
 def _header(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
     """Return what stands before the tensors, with its own length."""
     tree: dict[str, Any] = {}
-    offset = 0
-    orders: dict[str, tuple[int, ...]] = {}
+    offset, orders = 0, dict[str, tuple[int, ...]]()
     for name, tensor in tensors.items():
         order = order_of(tensor)
         shape = list(tensor.shape)

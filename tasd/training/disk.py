@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tasd.errors import UserError
 from tasd.runs.checkpoint import Best, Progress
+from tasd.runs.size import checkpoint_file_bytes
 from tasd.training.plan import SECONDS_BETWEEN_SAVES, TrainingPlan
 from tasd.training.rehearsed import Disk
 from tasd.training.state import State, most_bytes
@@ -47,13 +48,15 @@ def checkpoint_disk(
     training is saved as the best so far.
     """
     saved = state.checkpoint(replace(validated[-1], best=Best(plan.episodes, 1 / 3, "student")))
-    last, best = saved.file_bytes, saved.light().file_bytes
+    last, best = checkpoint_file_bytes(saved), checkpoint_file_bytes(saved.light())
     whole = _whole_at_end(plan, validated, each_step=each_step, untrained=untrained)
+    begun = {**state.optimiser.state_dict(), "state": {}}  # before the first step it has no moments
+    at_start = checkpoint_file_bytes(replace(saved, optimiser=begun))
     return Disk(
         last=last,
         best=best,
         most=most_bytes(last, best, kept=plan.kept),
-        end=len(whole) * last + best,
+        end=sum(last if episode else at_start for episode in whole) + best,
         free=shutil.disk_usage(nearest(folder)).free,
     )
 

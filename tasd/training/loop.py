@@ -174,6 +174,7 @@ def _train(
         best, mended = repair(run, before)
         now = replace(now, best=best)
         run.rewind_metrics(now.episode)
+        run.change(config)
     elif world.leads:
         run = run if begin_again else run.claim(numbered=numbered)
         lock.take(run.path)

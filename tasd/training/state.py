@@ -22,6 +22,9 @@ from tasd.training.learner import Learner
 from tasd.training.plan import TrainingPlan
 from tasd.training.teacher import Teacher
 
+# Settings that a resumed run may have other than its checkpoint.
+MAY_CHANGE = ("training.episodes",)
+
 
 @dataclass(frozen=True)
 class State:
@@ -109,8 +112,9 @@ class State:
                 f"{source} was trained on another store (hash {checkpoint.store_hash[:12]}, "
                 f"{self.store.path} has {self.store.hash[:12]}); give the --store it was trained on"
             )
-        if checkpoint.config != self.config:
-            change = next(changes(checkpoint.config, self.config))
+        different = changes(checkpoint.config, self.config)
+        change = next((one for one in different if one.setting not in MAY_CHANGE), None)
+        if change is not None:
             raise UserError(
                 f"{source}: {change.setting} was {change.before!r} and is {change.after!r}; resume "
                 "without changes, or start a new run"
