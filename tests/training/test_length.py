@@ -1,5 +1,7 @@
 """A run that is resumed with another number of episodes, and what is said of its schedule."""
 
+from pathlib import Path
+
 import pytest
 
 from tasd import backbones
@@ -52,7 +54,7 @@ def test_a_run_ends_later_and_earlier_than_it_was_begun(small_store, tmp_path, c
 )
 def test_the_change_of_each_schedule_is_said(settings, said):
     before = small_config(*settings, ("optimiser.lr", 5e-4), ("optimiser.warmup", 0), episodes=40)
-    after = with_length(before, 80, Progress(39, 39), source=None)
+    after = with_length(before, 80, Progress(39, 39), source=Path("last.pt"))
     lines = "\n".join(length_changes(before, after, Progress(40, 40)))
     assert said.split(" at ")[0] in lines.replace("3.06e-20", "0"), lines
     assert "lambda of Eq. 1 goes from" in lines
