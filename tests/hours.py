@@ -12,8 +12,8 @@ from tasd.training.learner import build_learner
 from tasd.training.plan import default_interval, resolve, training_plan
 from tasd.training.state import checkpoint_bytes, most_bytes
 
-# Measured on one NVIDIA H200 (BENCHMARKS.md, "On a GPU"): seconds of a step of 240 frames, ResNet-50
-# at 224 pixels, bf16; GiB of the card at 240 and at 320 frames; seconds of a video in a test.
+# Measured on one NVIDIA H200 (BENCHMARKS.md, "On a GPU"): seconds of a step of 240 frames, with a
+# ResNet-50 at 224 pixels in bf16; GiB of the card by frames; seconds of a video in a test.
 STEP = {True: 0.100, False: 0.079}  # with distillation, without
 MEMORY = {240: 13.9, 320: 18.0}
 VIDEO = 15 / 2400

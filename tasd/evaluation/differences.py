@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from tasd.errors import UserError
 from tasd.evaluation.metrics import paired_difference
@@ -83,7 +84,7 @@ def _results(first: Run, second: Run) -> Iterator[str]:
 
 def _by_episodes(run: Run) -> dict[tuple[str, str], tuple[str, Mapping[str, Any]]]:
     """Return name and content of the newest result of each set of episodes and each variant."""
-    found = {}
+    found: dict[tuple[str, str], tuple[str, Mapping[str, Any]]] = {}
     paths = [path for path in run.evaluation.glob("*.json") if "-against-" not in path.name]
     for path in sorted(paths, key=lambda path: path.stat().st_mtime):
         try:
@@ -96,10 +97,10 @@ def _by_episodes(run: Run) -> dict[tuple[str, str], tuple[str, Mapping[str, Any]
     return found
 
 
-def _accuracy(content: Mapping[str, Any]) -> np.ndarray:
+def _accuracy(content: Mapping[str, Any]) -> Float[np.ndarray, " episodes"]:
     shape = content["episodes"]
     right = np.array(content["networks"][content["chosen"]]["correct"], np.float64)
-    return right / (shape["way"] * shape["queries"])
+    return np.asarray(right / (shape["way"] * shape["queries"]))
 
 
 def _shown(value: Any) -> str:

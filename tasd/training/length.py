@@ -43,16 +43,20 @@ def _lines(old: TrainingPlan, new: TrainingPlan, now: Progress) -> Iterator[str]
     if kind == "constant":
         yield f"the learning rate stays {rate:.3g}"
     elif kind == "step":
-        falls = ", ".join(f"{part * new.episodes:,.0f}" for part in new.optimiser.step_at)
-        yield f"the learning rate is {becomes:.3g} (was {was:.3g}) and falls at episode {falls}"
+        at = [part * new.episodes for part in new.optimiser.step_at]
+        falls = ", ".join(f"{episode:,.0f}" for episode in at if episode > now.episode)
+        yield (
+            f"the learning rate goes from {_shown(was)} to {_shown(becomes)}"
+            + (f", and falls at episode {falls}" if falls else ", and falls no more")
+        )
     else:
         yield (
-            f"the learning rate goes from {was:.3g} to {becomes:.3g}, and down the cosine to 0 at "
+            f"the learning rate goes from {_shown(was)} to {_shown(becomes)}, and down the cosine to 0 at "
             f"episode {new.episodes:,} (was {old.episodes:,})"
         )
     if new.distill.weights:
         yield (
-            f"lambda of Eq. 1 goes from {old.ema(now):.3g} to {new.ema(now):.3g} "
+            f"lambda of Eq. 1 goes from {_shown(old.ema(now))} to {_shown(new.ema(now))} "
             f"({new.distill.ema})"
         )
     if new.training.validation_every is None:
@@ -60,6 +64,11 @@ def _lines(old: TrainingPlan, new: TrainingPlan, now: Progress) -> Iterator[str]
             f"validation is every {default_interval(new.episodes):,} episodes (was "
             f"{default_interval(old.episodes):,})"
         )
+
+
+def _shown(value: float) -> str:
+    """Three digits; the end of a cosine is 0 but for rounding."""
+    return f"{value:.3g}" if value > 1e-12 else "0"
 
 
 def _plan(config: Config) -> TrainingPlan:

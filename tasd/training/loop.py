@@ -203,11 +203,11 @@ def _train(
             batches = itertools.chain([first], batches)
         save = Saver(state, run, plan, writes=world.leads)
         if before is None:  # where the curve starts
-            best = validate_untrained(state, validation, now, log, stop)
-            if best is None:
+            start = validate_untrained(state, validation, now, log, stop)
+            if start is None:
                 log.say(stopped_at_first(run))
                 return TrainingResult(run, now.best, stop.exit_code)
-            better, now = best != now.best, replace(now, best=best)
+            better, now = start != now.best, replace(now, best=start)
             save.untrained(now, better=better)
         waiting = Waiting(loader)
         learn = step.network  # the learner, wrapped where ranks exchange gradients

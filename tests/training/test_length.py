@@ -49,14 +49,15 @@ def test_a_run_ends_later_and_earlier_than_it_was_begun(small_store, tmp_path, c
     [
         ([], "the learning rate goes from 0 to 0.00025, and down the cosine to 0 at episode 80"),
         ([("optimiser.schedule", "constant")], "the learning rate stays 0.0005"),
-        ([("optimiser.schedule", "step")], "is 0.0005 (was 5e-06) and falls at episode 40, 60"),
+        ([("optimiser.schedule", "step")], "goes from 5e-06 to 5e-05, and falls at episode 60"),
     ],
 )
 def test_the_change_of_each_schedule_is_said(settings, said):
-    before = small_config(*settings, ("optimiser.lr", 5e-4), ("optimiser.warmup", 0), episodes=40)
+    warmup = [] if ("optimiser.schedule", "constant") in settings else [("optimiser.warmup", 0)]
+    before = small_config(*settings, *warmup, ("optimiser.lr", 5e-4), episodes=40)
     after = with_length(before, 80, Progress(39, 39), source=Path("last.pt"))
     lines = "\n".join(length_changes(before, after, Progress(40, 40)))
-    assert said.split(" at ")[0] in lines.replace("3.06e-20", "0"), lines
+    assert said in lines
     assert "lambda of Eq. 1 goes from" in lines
     assert length_changes(before, before, Progress(40, 40)) == []
     plain = replace(before, [("training.validation_every", None)])
