@@ -8,10 +8,12 @@ from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
+from rich.text import Text
 
 from tasd.foreign import clean, clean_lines
 
 Item = TypeVar("Item")
+BAR = 20  # characters
 QUIET_SECONDS = 1.0  # shorter work shows nothing
 SECONDS_BETWEEN_LINES = 15.0
 
@@ -34,7 +36,8 @@ class ProgressLine:
     ) -> None:
         self.console, self.title, self.silent = console, title, silent
         columns: list[ProgressColumn] = [TextColumn("{task.description}")] if title else []
-        columns += [BarColumn(20)] if bar else []
+        columns += [BarColumn(BAR)] if bar else []
+        self._before = (len(title) + 1 if title else 0) + (BAR + 1 if bar else 0)
         # The text is one column: a narrow terminal cuts its end and keeps its beginning.
         columns.append(TextColumn("{task.fields[text]}"))
         live = console.is_terminal and not silent
@@ -66,7 +69,9 @@ class ProgressLine:
         text = clean(text)
         if self._bar is None:
             self._bar = self._live.add_task(self.title, total=total, text=text)
-        self._live.update(self._bar, completed=done, total=total, text=text)
+        shown = Text(text)  # cut here: rich would squeeze the bar to nothing for a long text
+        shown.truncate(max(1, self.console.width - self._before), overflow="ellipsis")
+        self._live.update(self._bar, completed=done, total=total, text=shown.plain)
         now = time.monotonic()
         if not self.console.is_terminal and now - self._last_line > SECONDS_BETWEEN_LINES:
             self._last_line = now

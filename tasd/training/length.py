@@ -51,13 +51,13 @@ def _lines(old: TrainingPlan, new: TrainingPlan, now: Progress) -> Iterator[str]
         )
     else:
         yield (
-            f"the learning rate goes from {_shown(was)} to {_shown(becomes)}, and down the cosine to 0 at "
-            f"episode {new.episodes:,} (was {old.episodes:,})"
+            f"the learning rate goes from {_shown(was)} to {_shown(becomes)}, and down the cosine "
+            f"to 0 at episode {new.episodes:,} (was {old.episodes:,})"
         )
     if new.distill.weights:
         yield (
-            f"lambda of Eq. 1 goes from {_shown(old.ema(now))} to {_shown(new.ema(now))} "
-            f"({new.distill.ema})"
+            f"lambda of Eq. 1 goes from {_shown(old.ema(now))} to "
+            f"{_shown(new.ema(now))} ({new.distill.ema})"
         )
     if new.training.validation_every is None:
         yield (
