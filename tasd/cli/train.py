@@ -185,7 +185,8 @@ def _config(
         config = on_features(config, opened)
         say(
             "frozen backbone: encoder and matcher learn from cached features; of the distillation "
-            "only Eq. 2 is left, where the recipe has it"
+            "only Eq. 2 is left, where the recipe has it",
+            err=True,  # standard output is the JSON of a dry run
         )
     single = [setting for setting in overrides if setting[0] != "distill"]
     changed = mistakes.of(recipes.change, config, single)
@@ -208,6 +209,7 @@ def _open(store: Path | None, features: str | Path | None) -> "Store | FeatureSt
 
 def _resumed(path: Path, given: dict[str, Any], settings: list[str]) -> Any:
     """Return the run, its checkpoint and its config; refuse settings other than its own."""
+    from tasd.cli.after_training import leads
     from tasd.errors import UserError
     from tasd.runs.checkpoint import Progress, peek
     from tasd.runs.folder import Run
@@ -233,8 +235,8 @@ def _resumed(path: Path, given: dict[str, Any], settings: list[str]) -> Any:
         config, now = _as_last_resumed(run, noted.config), noted.progress
     if "episodes" in given:
         changed = with_length(config, given["episodes"], now, source=checkpoint)
-        if not run.unsaved:
-            say("\n".join(length_changes(config, changed, now)))
+        if not run.unsaved and leads():
+            say("\n".join(length_changes(config, changed, now)), err=True)
         config = changed
     return run, checkpoint, config
 

@@ -14,6 +14,7 @@ from tasd.evaluation.results import read_document
 from tasd.foreign import remark
 from tasd.progress import counted
 from tasd.runs.changes import changes
+from tasd.runs.checkpoint import peek
 from tasd.runs.folder import Run
 
 
@@ -45,20 +46,17 @@ def _validation(first: Run, second: Run) -> Iterator[tuple[str, str, str]]:
     logs = [run.read_metrics() for run in (first, second)]
     done = [max((line["episode"] for line in log), default=0) for log in logs]
     yield "episodes done", f"{done[0]:,}", f"{done[1]:,}"
-    best = [max(_validated(log), default=None) for log in logs]
-    shown = [f"{one[0]:.1%} ({one[1]}, episode {-one[2]:,})" if one else "none" for one in best]
-    yield "best validation", shown[0], shown[1]
+    yield "best validation", _best(first), _best(second)
 
 
-def _validated(log: list[dict[str, Any]]) -> Iterator[tuple[float, str, int]]:
-    """Yield accuracy, network and minus the episode, so that the earlier is the best of equals."""
-    for line in log:
-        if line["kind"] == "validation":
-            for name in ("student", "teacher"):
-                if name in line:
-                    value = line[name]
-                    accuracy = value["accuracy"] if isinstance(value, dict) else value
-                    yield float(accuracy), name, -int(line["episode"])
+def _best(run: Run) -> str:
+    """Return the validation by which best.pt was chosen; none where there is no such file."""
+    if not run.best.exists():
+        return "none"
+    best = peek(run.best).progress.best
+    if best.accuracy < 0:
+        return "not validated"
+    return f"{best.accuracy:.1%} ({best.network}, episode {best.episode:,})"
 
 
 def _results(first: Run, second: Run) -> Iterator[str]:

@@ -27,14 +27,14 @@ def state_of(
 def _state(run: Run, done: int, episodes: int, writer: tuple[str, str]) -> str:
     state, who = writer
     if state == "alive":
-        return f"is being trained by {who}"
+        return f"the run is being trained by {who}"
     if state == "elsewhere":
-        return f"is being trained, or was killed, by {who}: that cannot be seen from here"
+        return f"the run is being trained, or was killed, by {who}: that cannot be seen from here"
     if done >= episodes:
-        return f"has ended: tasd evaluate --run {run.path} tests it"
+        return f"the run has ended: tasd evaluate --run {run.path} tests it"
     what = "was killed" if state == "killed" else "was stopped"
     by = f" ({who})" if who else ""
-    return f"{what} at episode {done:,}{by}; --resume {run.path} goes on"
+    return f"the run {what} at episode {done:,}{by}; --resume {run.path} goes on"
 
 
 def _progress(

@@ -31,9 +31,9 @@ def test_a_run_ends_later_and_earlier_than_it_was_begun(small_store, tmp_path, c
     with pytest.raises(UserError, match="--episodes 8 is not more than the 8 episodes"):
         resume(small_store, run.path, "--episodes", 8)
     assert resume(small_store, run.path, "--episodes", 12) == 0
-    said = capsys.readouterr().out
-    assert "12 episodes in place of 8; from episode 8 on" in said
-    assert "down the cosine to 0 at episode 12 (was 8)" in said
+    said, told = capsys.readouterr()
+    assert "12 episodes in place of 8; from episode 8 on" in told
+    assert "down the cosine to 0 at episode 12 (was 8)" in told
     assert f"next: tasd evaluate --run {run.path}" in said
     assert peek(run.last).progress.episode == run.config().training.episodes == 12
     early = run.checkpoints / "episode-000004.pt"
