@@ -21,7 +21,7 @@ def refuse_overlap(
     if seen and not allowed:
         named = ", ".join(seen[:5]) + (" ..." if len(seen) > 5 else "")
         raise UserError(
-            f"{name} was trained on {len(seen)} of {counted(len(tested), 'class')} under test "
+            f"{name} was trained on {len(seen)} of the {counted(len(tested), 'class')} under test "
             f"({named}), so the result would not be few-shot; test another split, or accept it "
             "with --allow-overlap, which marks the result"
         )

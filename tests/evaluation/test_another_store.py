@@ -64,7 +64,9 @@ def test_a_test_on_another_store_names_it_and_the_shared_classes(evaluate, home)
 
 def test_all_classes_of_a_store_are_tested_and_shared_names_refused(evaluate, home):
     words = ["--store", home / "signs", "--split", "all", "--way", 5]
-    with pytest.raises(UserError, match=r"trained on 1 of 7 classes under test \(Train_Class-0\)"):
+    with pytest.raises(
+        UserError, match=r"trained on 1 of the 7 classes under test \(Train_Class-0\)"
+    ):
         evaluate(*words)
     said = evaluate(*words, "--allow-overlap")
     assert "all: 7 classes, 21 videos" in said
