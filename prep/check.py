@@ -10,10 +10,9 @@ from pathlib import Path
 
 from prep.consistency import differences
 from prep.jpeg import BrokenJpeg, check_decodes, jpeg_size
-from prep.progress import counted
 from prep.shard import frames_digest
 from tasd.errors import UserError
-from tasd.progress import track
+from tasd.progress import counted, track
 from tasd.store import MANIFEST, Shard, Store, bytes_sha256, open_shard, read_manifest
 from tasd.store.manifest import is_sealed
 from tasd.store.shard import map_bytes

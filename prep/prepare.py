@@ -19,13 +19,13 @@ from prep.archives.waiting import PLACE, is_waiting
 from prep.cluster import OnProgress, write_shards
 from prep.lock import LOCK, locked
 from prep.plan import PLAN, Plan, ShardPlan, Splits, plan_shards, read_plan, write_plan
-from prep.progress import counted
 from prep.report import Report
 from prep.resume import ShardState, plan_from_shard, shard_state
 from prep.shard import PrepSettings, ShardJob, ShardReport
 from prep.sources import Sources
 from tasd.datasets import SourceVideo
 from tasd.errors import UserError
+from tasd.progress import counted
 from tasd.store import (
     MANIFEST,
     REPORT,
@@ -167,7 +167,8 @@ def _announce(
     if kept:
         gone = len(set(kept) - set(found))
         stay = f", {gone} of them no longer below the root or in the list" if gone else ""
-        say(f"{len(kept):,} videos are in the store already{stay}")
+        are = "is" if len(kept) == 1 else "are"
+        say(f"{counted(len(kept), 'video')} {are} in the store already{stay}")
     for state in states:
         if state.note:
             say(state.note)
@@ -208,7 +209,7 @@ class _NothingPrepared(Exception):
 def _nothing_prepared(report: Report, tried: int) -> str:
     first = report.remarks[0]
     return (
-        f"none of {tried} videos could be prepared, so nothing is written; "
+        f"none of {counted(tried, 'video')} could be prepared, so nothing is written; "
         f"the first, {first.path}: {first.reason}"
     )
 

@@ -4,7 +4,7 @@ import time
 
 from rich.console import Console
 
-from tasd.progress import ProgressLine, rate_text
+from tasd.progress import ProgressLine, counted, rate_text
 
 
 class ProgressBar(ProgressLine):
@@ -38,11 +38,6 @@ class ProgressBar(ProgressLine):
             rate = counted(self._done_videos, "video")
         text = f"{rate}  {megabytes(self._done_bytes)}"
         self.show(text, done=self._done_videos, total=self._videos or None)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: 1 shard, 2 shards."""
-    return f"{number:,} {noun}{'s' if number != 1 else ''}"
 
 
 def megabytes(size: int) -> str:

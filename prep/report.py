@@ -7,6 +7,7 @@ from typing import Literal
 
 from prep.clip import Clip, FrameSettings, UnreadableVideo
 from tasd.datasets import Problem, SourceVideo
+from tasd.progress import counted
 
 Kind = Literal["unreadable", "too short", "repeated frames", "damaged", "noted"]
 KINDS: tuple[Kind, ...] = ("unreadable", "too short", "repeated frames", "damaged", "noted")
@@ -104,7 +105,7 @@ def remark_on(
         reason = f"{clip.decoded} of the {clip.header_frames} frames that its header claims"
         remarks.append(Remark(video.id, video.path, "too short", reason))
     if settings.fps is None and settings.frames and clip.decoded < settings.frames:
-        reason = f"{clip.decoded} frames, repeated evenly to {settings.frames}"
+        reason = f"{counted(clip.decoded, 'frame')}, repeated evenly to {settings.frames}"
         remarks.append(Remark(video.id, video.path, "repeated frames", reason))
     if clip.complaint:
         remarks.append(Remark(video.id, video.path, "damaged", clip.complaint))

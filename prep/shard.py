@@ -107,7 +107,7 @@ def write_shard(
             for video in group:
                 stamp, sources[video.id] = seen_source(video, settings.root)
                 stamps.append(stamp)
-            for video, clip in zip(group, _clips(group, decoder, settings), strict=True):
+            for video, clip in zip(group, clips_of(group, decoder, settings), strict=True):
                 remarks += remark_on(video, clip, settings.frame_settings)
                 if isinstance(clip, Clip):
                     _add(writer, video, clip)
@@ -200,7 +200,7 @@ def frames_digest(jpegs: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _clips(
+def clips_of(
     group: Sequence[SourceVideo], decoder: Decoder, settings: PrepSettings
 ) -> list[Clip | UnreadableVideo]:
     """Return the clips of a group of video files, frame folders and members, in order."""

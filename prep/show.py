@@ -9,9 +9,10 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.table import Table
 
-from prep.progress import counted, megabytes
+from prep.progress import megabytes
 from tasd.errors import UserError
 from tasd.foreign import clean
+from tasd.progress import counted
 from tasd.store import Store
 
 COLUMNS = 8
@@ -40,7 +41,7 @@ def show_store(path: Path, *, video: str | None = None, out: Path | None = None)
             raise UserError(
                 f"the sheet {target} cannot be written: {reason}; name another file with --out"
             ) from None
-        print(clean(f"{name}: {store.videos[name].frames} frames -> {target}"))
+        print(clean(f"{name}: {counted(store.videos[name].frames, 'frame')} -> {target}"))
 
 
 def find_video(store: Store, video: str) -> str:

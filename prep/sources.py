@@ -8,7 +8,6 @@ from prep.archives.find import find_archives, root_folder
 from prep.archives.rars import check_programs
 from prep.archives.wanted import Wanted, wanted_members
 from prep.list_splits import SplitRule, split_by_lists
-from prep.progress import counted
 from tasd.datasets import (
     Dataset,
     Listed,
@@ -27,6 +26,7 @@ from tasd.datasets.members import ArchiveFile, MemberTree
 from tasd.datasets.splits import SPLIT_NAMES, other_classes
 from tasd.errors import Mistakes, UserError
 from tasd.foreign import clean
+from tasd.progress import counted
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from prep.report import KINDS, USUAL_EPISODES, Report
 from tasd.foreign import clean
+from tasd.progress import counted
 from tasd.store import REPORT
 
 EXAMPLES = 3
@@ -32,7 +33,7 @@ def _table(report: Report) -> Table:
     table.add_column("videos", justify="right")
     table.add_column("")
     table.add_column("for example", overflow="fold")
-    classes = f"in {len(report.prepared)} classes"
+    classes = f"in {counted(len(report.prepared), 'class')}"
     table.add_row(f"{report.videos:,}", "prepared", classes)
     for kind in KINDS:
         remarks = [remark for remark in report.remarks if remark.kind == kind]

@@ -8,10 +8,12 @@ from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
+from rich.text import Text
 
 from tasd.foreign import clean, clean_lines
 
 Item = TypeVar("Item")
+BAR = 20  # characters
 QUIET_SECONDS = 1.0  # shorter work shows nothing
 SECONDS_BETWEEN_LINES = 15.0
 
@@ -34,7 +36,8 @@ class ProgressLine:
     ) -> None:
         self.console, self.title, self.silent = console, title, silent
         columns: list[ProgressColumn] = [TextColumn("{task.description}")] if title else []
-        columns += [BarColumn(20)] if bar else []
+        columns += [BarColumn(BAR)] if bar else []
+        self._before = (len(title) + 1 if title else 0) + (BAR + 1 if bar else 0)
         # The text is one column: a narrow terminal cuts its end and keeps its beginning.
         columns.append(TextColumn("{task.fields[text]}"))
         live = console.is_terminal and not silent
@@ -54,12 +57,21 @@ class ProgressLine:
     ) -> None:
         self._live.stop()
 
+    def close(self) -> None:
+        """Take the live line away."""
+        if self._bar is not None:
+            self._live.remove_task(self._bar)
+            self._bar = None
+        self._live.stop()
+
     def show(self, text: str, *, done: int, total: int | None) -> None:
         """Update the live line; without a terminal print a plain line when one is due."""
         text = clean(text)
         if self._bar is None:
             self._bar = self._live.add_task(self.title, total=total, text=text)
-        self._live.update(self._bar, completed=done, total=total, text=text)
+        shown = Text(text)  # cut here: rich would squeeze the bar to nothing for a long text
+        shown.truncate(max(1, self.console.width - self._before), overflow="ellipsis")
+        self._live.update(self._bar, completed=done, total=total, text=shown.plain)
         now = time.monotonic()
         if not self.console.is_terminal and now - self._last_line > SECONDS_BETWEEN_LINES:
             self._last_line = now
@@ -69,6 +81,39 @@ class ProgressLine:
         """Print one line above the live one."""
         if not self.silent:
             self.console.print(clean_lines(text), highlight=False, markup=False, soft_wrap=True)
+
+
+class PhaseLine:
+    """The work before the work, phase by phase: a moving bar on a terminal, elsewhere a line each.
+
+    silent: show nothing.
+    """
+
+    def __init__(self, console: Console | None = None, *, silent: bool = False) -> None:
+        self._line = ProgressLine(console or Console(), silent=silent)
+
+    def __enter__(self) -> "PhaseLine":
+        self._line.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._line.close()
+
+    def __call__(self, text: str) -> None:
+        """Begin a phase."""
+        if self._line.console.is_terminal:
+            self._line.show(text, done=0, total=None)
+        else:
+            self._line.say(text)
+
+    def end(self) -> None:
+        """Take the bar away; may be called twice."""
+        self._line.close()
 
 
 def track(
@@ -109,3 +154,12 @@ def duration(seconds: float) -> str:
     if seconds < 90 * 60:
         return f"{seconds / 60:.0f} min"
     return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: 1 shard, 2 shards, 2 classes, 2 queries."""
+    if number == 1:
+        return f"1 {noun}"
+    if noun.endswith("ry"):
+        return f"{number:,} {noun[:-1]}ies"
+    return f"{number:,} {noun}{'es' if noun.endswith('ss') else 's'}"

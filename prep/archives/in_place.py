@@ -10,7 +10,7 @@ from prep.archives.listing import Listing, read_listing, write_listing
 from prep.archives.passing import ArchivePass, Fingerprint
 from prep.archives.waiting import PLACE, remove_others, remove_waiting, waiting_path, waiting_source
 from prep.cluster import OnProgress
-from prep.progress import counted, megabytes
+from prep.progress import megabytes
 from prep.resume import held_sources
 from prep.shard import PrepSettings, ShardJob
 from prep.sources import Archives, Sources
@@ -18,6 +18,7 @@ from tasd.datasets.doubles import below_replacement
 from tasd.datasets.members import ArchiveFile, Member, MemberTree
 from tasd.errors import UserError
 from tasd.foreign import clean
+from tasd.progress import counted
 
 NO_ARCHIVES = Archives((), lambda path, archive: False, 0, lambda members: Sources(()))
 

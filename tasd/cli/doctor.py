@@ -130,6 +130,7 @@ def _loader() -> Finding:
 
 
 def _data() -> list[Finding]:
+    from tasd.progress import counted
     from tasd.runs.folder import runs_folder
     from tasd.store import Store
 
@@ -138,7 +139,10 @@ def _data() -> list[Finding]:
     for path in stores:
         try:
             store = Store(path.parent)
-            text = f"{store.dataset}: {len(store.videos):,} videos, {len(store.classes())} classes"
+            text = (
+                f"{store.dataset}: {counted(len(store.videos), 'video')}, "
+                f"{counted(len(store.classes()), 'class')}"
+            )
             found.append(Finding(f"store {path.parent}", "ok", text))
         except UserError as error:
             found.append(Finding(f"store {path.parent}", "note", str(error)))

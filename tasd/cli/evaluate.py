@@ -50,7 +50,9 @@ def evaluate(
         str, typer.Option("--seeds", "--seed", help="Seeds of the episodes: 0, or 0,3,7, or 0-4.")
     ] = "0",
     network: NetworkOption = "both",
-    split: Annotated[str, typer.Option(help="Split of the classes: test or val.")] = "test",
+    split: Annotated[
+        str, typer.Option(help="Split of the classes: test, val or train, or all of them.")
+    ] = "test",
     compare: Annotated[
         tuple[Path, Path] | None,
         typer.Option(help="Compare two runs on the same episodes: second minus first."),

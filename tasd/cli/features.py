@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
 def features(
     run: RunOption = None,
-    split: Annotated[str, typer.Option(help="Split of the videos: test, val or train.")] = "test",
+    split: Annotated[
+        str, typer.Option(help="Split of the videos: test, val or train, or all.")
+    ] = "test",
     network: NetworkOption = "both",
     store: StoreOption = None,
     checkpoint: CheckpointOption = None,

@@ -92,12 +92,13 @@ def extraction(
     from tasd.extraction.run import Extraction
     from tasd.registry import pick
     from tasd.store.format import SPLIT_NAMES
+    from tasd.store.source import ALL
 
     networks = {"both": (), "student": ("student",), "teacher": ("teacher",)}
     precisions: dict[str, Literal["bf16", "float32"]] = {"bf16": "bf16", "float32": "float32"}
     with Mistakes() as mistakes:
         mistakes.of(check_matcher, matcher)
-        mistakes.of(pick, dict.fromkeys(SPLIT_NAMES), split, what="split")
+        mistakes.of(pick, dict.fromkeys((*SPLIT_NAMES, ALL)), split, what="split")
         mistakes.of(pick, networks, network, what="network")
         if precision is not None:
             mistakes.of(pick, precisions, precision, what="precision")

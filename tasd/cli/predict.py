@@ -220,15 +220,18 @@ def _check(
 
 def _fit(recognizer: "FewShotRecognizer", support: Path) -> None:
     """Fit the recogniser and print what it took from the support."""
+    from tasd.progress import counted
+
     began = time.monotonic()
     recognizer.fit(support)
     for path, problem in recognizer.problems_.items():
         remark(f"left out of the support: {path}: {problem}")
     counts = [len(paths) for paths in recognizer.support_.values()]
-    shots = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+    shots = f"{min(counts)} to " if min(counts) < max(counts) else ""
     remark(
-        f"{len(counts)} classes of {shots} clips, features of {recognizer.cache_hits_} of "
-        f"{sum(counts)} from the cache, {time.monotonic() - began:.1f} s"
+        f"{counted(len(counts), 'class')} of {shots}{counted(max(counts), 'clip')}, features of "
+        f"{recognizer.cache_hits_} of {sum(counts)} from the cache, "
+        f"{time.monotonic() - began:.1f} s"
     )
     if recognizer.threshold_ is not None:
         remark(recognizer.threshold_.summary)

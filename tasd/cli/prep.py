@@ -85,6 +85,13 @@ def prep(
     ffmpeg: Annotated[
         str | None, typer.Option(help="The ffmpeg program to use, version 6.1 or later.")
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Decode a few videos, print classes, hours and disk, and write nothing.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Decode each video of a data set once; report every lost video."""
@@ -133,6 +140,11 @@ def prep(
             follow_links=follow_links,
             labels=labels,
         )
+        if dry_run:
+            from tasd.cli.prep_dry_run import say_rehearsal
+
+            say_rehearsal(sources, settings, workers=workers or processors(), as_json=as_json)
+            return
         report = prepare(
             sources,
             settings,

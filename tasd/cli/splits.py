@@ -171,12 +171,13 @@ def _print_rows(
     rows: "tuple[Presence, ...]", selection: "Selection", problems: "Sequence[Problem]"
 ) -> None:
     from tasd.datasets.presence import totals
+    from tasd.progress import counted
 
     listed = any(row.listed is not None for row in rows)
     header = ["split", "class", "found", *(["listed", "missing"] if listed else [])]
     _print_table(header, [_cells(row) for row in rows])
     for split, (found, wanted) in totals(rows).items():
-        count = f"{found:,} of {wanted:,} videos" if listed else f"{found:,} videos"
+        count = f"{found:,} of {counted(wanted, 'video')}" if listed else counted(found, "video")
         say(f"{split or 'in no split'}: {count}")
     shown = {row.class_name for row in rows}
     _print_problems([p for p in [*problems, *selection.problems] if p.path not in shown])

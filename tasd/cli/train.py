@@ -13,6 +13,7 @@ from tasd.registry import OPTIONS, SettingName
 if TYPE_CHECKING:
     from tasd.config import Config
     from tasd.features.store import FeatureStore
+    from tasd.runs.folder import Run
     from tasd.store import Store
 
 # Options, and the setting that each one replaces.
@@ -76,6 +77,14 @@ def train(
         bool,
         typer.Option(help="Accept weights whose training classes contain the test classes."),
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Try a few steps, print hours, memory and disk of the run, and write nothing.",
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON.")] = False,
 ) -> None:
     """Train on the training classes; keep the best on validation.
 
@@ -88,12 +97,20 @@ def train(
     }
     import sys
 
-    from tasd.device import pick_device
-    from tasd.runs.folder import Run, new_path
-    from tasd.training.loop import train as run_training
-    from tasd.training.mistakes import refuse_mistakes
+    from tasd.cli.after_training import leads, next_command
+    from tasd.cli.dry_run import say_rehearsal
+    from tasd.cli.options import refuse
+    from tasd.progress import PhaseLine
 
-    with Mistakes() as mistakes:
+    with PhaseLine(silent=not (leads() and sys.stdout.isatty())) as phase, Mistakes() as mistakes:
+        phase("opening the store, checking the settings")  # torch alone takes seconds to import
+        from tasd.device import pick_device
+        from tasd.runs.folder import Run, new_path
+        from tasd.training.loop import train as run_training
+        from tasd.training.mistakes import refuse_mistakes
+
+        if as_json and not dry_run:
+            mistakes.of(refuse, ["json"], "has no effect without --dry-run")
         mistakes.of(pick_device, device)
         tolerated = mistakes.of(_tolerated, on_nonfinite)
         if resume is not None:
@@ -114,6 +131,9 @@ def train(
                 mistakes.of(run.refuse_others)
             mistakes.of(refuse_mistakes, config, opened)
     assert opened is not None
+    if dry_run:
+        say_rehearsal(config, opened, run, device=device, resume=checkpoint, as_json=as_json)
+        return
     trained = run_training(
         config,
         opened,
@@ -124,6 +144,8 @@ def train(
         verify=not no_verify,
         command=sys.argv,
     )
+    if not trained.exit_code and leads():
+        say(f"next: {next_command(trained.run, opened)}")
     raise typer.Exit(trained.exit_code)
 
 
@@ -163,7 +185,8 @@ def _config(
         config = on_features(config, opened)
         say(
             "frozen backbone: encoder and matcher learn from cached features; of the distillation "
-            "only Eq. 2 is left, where the recipe has it"
+            "only Eq. 2 is left, where the recipe has it",
+            err=True,  # standard output is the JSON of a dry run
         )
     single = [setting for setting in overrides if setting[0] != "distill"]
     changed = mistakes.of(recipes.change, config, single)
@@ -186,11 +209,13 @@ def _open(store: Path | None, features: str | Path | None) -> "Store | FeatureSt
 
 def _resumed(path: Path, given: dict[str, Any], settings: list[str]) -> Any:
     """Return the run, its checkpoint and its config; refuse settings other than its own."""
+    from tasd.cli.after_training import leads
     from tasd.errors import UserError
-    from tasd.runs.checkpoint import peek
+    from tasd.runs.checkpoint import Progress, peek
     from tasd.runs.folder import Run
+    from tasd.training.length import length_changes, with_length
 
-    named = sorted(name.replace("_", "-") for name in given.keys() - {"shot"})
+    named = sorted(name.replace("_", "-") for name in given.keys() - {"shot", "episodes"})
     named += [f"set {text}" for text in settings]
     if named:
         raise UserError(
@@ -203,8 +228,29 @@ def _resumed(path: Path, given: dict[str, Any], settings: list[str]) -> Any:
         checkpoint = run.last
     else:
         checkpoint, run = path, Run(path.parent.parent)
-    # A run that ended before its first save begins again, with its own settings.
-    return run, checkpoint, run.config() if run.unsaved else peek(checkpoint).config
+    if run.unsaved:  # it begins again, with its own settings
+        config, now = run.config(), Progress()
+    else:
+        noted = peek(checkpoint)
+        config, now = _as_last_resumed(run, noted.config), noted.progress
+    if "episodes" in given:
+        changed = with_length(config, given["episodes"], now, source=checkpoint)
+        if not run.unsaved and leads():
+            say("\n".join(length_changes(config, changed, now)), err=True)
+        config = changed
+    return run, checkpoint, config
+
+
+def _as_last_resumed(run: "Run", config: "Config") -> "Config":
+    """Return the config of a checkpoint, with the length that the run was resumed with since."""
+    from tasd.errors import UserError
+    from tasd.recipes.settings import replace
+
+    try:
+        episodes = run.config().training.episodes
+    except UserError:  # damaged: the checkpoint holds the config too
+        return config
+    return replace(config, [("training.episodes", episodes)])
 
 
 def _tolerated(text: str) -> int:

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from tasd.errors import UserError
+from tasd.progress import counted
 
 SecondView = Literal["none", "support", "query"]
 
@@ -109,9 +110,10 @@ class EpisodeSampler(Sequence[Episode]):
         for name, ids in self.videos.items():
             if len(ids) < need:
                 raise UserError(
-                    f"class {name!r} of {self.source} has {len(ids)} videos; a {self.way}-way "
-                    f"{self.shot}-shot episode with {self.queries} queries needs {need}: lower "
-                    "--queries or --shot, or add videos"
+                    f"class {name!r} of {self.source} has {counted(len(ids), 'video')}; a "
+                    f"{self.way}-way {self.shot}-shot episode with "
+                    f"{counted(self.queries, 'query')} needs {need}: lower --queries or "
+                    "--shot, or add videos"
                 )
         if self.distinct_groups is not None:
             for name, ids in self.videos.items():

@@ -37,6 +37,7 @@ class Candidate:
     floor: the better start of the run on validation, see `tasd.evaluation.floor`. other_start: the
     other one, None where the run's log does not hold both.
     no_floor: the reason where a floor was looked for and there is none.
+    store: the folder or file of the videos under test, where they are of a store.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Candidate:
     floor: "Candidate | None" = None
     other_start: "Candidate | None" = None
     no_floor: str = ""
+    store: Path | None = None
 
     @property
     def videos(self) -> FeatureStore:
@@ -122,6 +124,7 @@ def of_backbone(
         chosen="backbone",
         split=split,
         origin=origin,
+        store=Path(store.path),
     )
 
 
@@ -162,6 +165,7 @@ def of_run(
         chosen=best if best in names else names[0],
         split=how.split,
         origin=_origin(run, source, saved, how),
+        store=Path(store.path),
         variant=_variant(run, source, saved, how),
     )
 

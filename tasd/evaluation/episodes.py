@@ -9,6 +9,7 @@ from tasd.episodes.sampler import check_shape as check_shape_of
 from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
 from tasd.store import VideoSource
+from tasd.store.source import classes_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def _sampler(
     videos: VideoSource, split: str, request: EpisodeRequest, *, seed: int
 ) -> EpisodeSampler:
     tested_classes(videos, split)
-    classes = videos.classes(split)
+    classes = classes_of(videos, split)
     sources = videos.groups if request.distinct_groups else None
     if request.distinct_groups and sources is None:
         raise UserError(
@@ -75,7 +76,7 @@ def _sampler(
 
 def tested_classes(videos: VideoSource, split: str) -> tuple[str, ...]:
     """Return the classes of ``split`` that have videos. Raises `UserError` where none has."""
-    classes = tuple(videos.classes(split))
+    classes = tuple(classes_of(videos, split))
     if not classes:
         others = ", ".join(other for other in videos.splits if videos.classes(other))
         raise UserError(f"{videos.path} has no videos of the split {split!r}; it has: {others}")

@@ -26,6 +26,8 @@ from tasd.features.store import FeatureStore
 from tasd.files import as_json
 from tasd.foreign import path_part
 from tasd.home import home
+from tasd.progress import counted
+from tasd.store.source import split_of_each
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def evaluate(
     results = candidate.score(episodes, batch=batch, device=device)
     summaries = {name: summary(result) for name, result in results.items()}
     origin = provenance(candidate, episodes) | {"device": device, "trained_and_tested": list(seen)}
+    origin["training_classes"] = len(trained_on)
     content = document(summaries, episodes, chosen=candidate.chosen, provenance=origin)
     name = _name(candidate, request, episodes)
     found = Evaluated(name, candidate, episodes, summaries, content)
@@ -110,11 +113,11 @@ def _start(
 
 
 def _refuse_other_splits(candidate: Candidate, tested: Sequence[str], source: str) -> None:
-    under_test = candidate.videos.splits[candidate.split]
+    under_test = split_of_each(candidate.videos, candidate.split)
     others = [name for name in tested if name not in under_test]
     if others:
         raise UserError(
-            f"{source} has {len(others)} classes ({others[0]!r} first) that are not in the "
+            f"{source} has {counted(len(others), 'class')} ({others[0]!r} first) not in the "
             f"split {candidate.split!r} of {candidate.videos.path}; draw other episodes, or give "
             "their --split"
         )

@@ -23,6 +23,7 @@ from tasd.model import Model, build_model
 from tasd.runs.checkpoint import Checkpoint
 from tasd.runs.folder import Run
 from tasd.store import Store
+from tasd.store.source import ALL
 
 
 def with_floor(
@@ -134,7 +135,7 @@ def _of_file(config: Config, store: FeatureStore, how: Extraction) -> Candidate:
     about = store.about
     if about.get("weights") == "none":
         raise UserError("the run's features are of a backbone with random weights")
-    part = store.only(how.split)
+    part = store.only(*(store.splits if how.split == ALL else (how.split,)))
     views = [evaluation_view(video, config.data.frames) for video in part.videos]
     features = replace(part, features=part.features_at(views))
     _, frames, channels = features.features.shape

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from tasd.datasets.base import class_key
 from tasd.errors import UserError
+from tasd.progress import counted
 
 
 def overlap(trained_on: Sequence[str], tested: Sequence[str]) -> tuple[str, ...]:
@@ -20,7 +21,7 @@ def refuse_overlap(
     if seen and not allowed:
         named = ", ".join(seen[:5]) + (" ..." if len(seen) > 5 else "")
         raise UserError(
-            f"{name} was trained on {len(seen)} of the {len(tested)} classes under test "
+            f"{name} was trained on {len(seen)} of the {counted(len(tested), 'class')} under test "
             f"({named}), so the result would not be few-shot; test another split, or accept it "
             "with --allow-overlap, which marks the result"
         )

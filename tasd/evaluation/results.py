@@ -200,6 +200,7 @@ def provenance(candidate: Candidate, episodes: EpisodeTable) -> dict[str, Any]:
         "transductive": candidate.matchers[candidate.chosen].transductive,
         "dataset": features.about.get("dataset"),
         "store_sha256": features.about.get("store"),
+        "store": None if candidate.store is None else _named(candidate.store),
         "features": {name: _features(store) for name, store in candidate.features.items()},
         "split": {
             "name": candidate.split,
@@ -209,6 +210,10 @@ def provenance(candidate: Candidate, episodes: EpisodeTable) -> dict[str, Any]:
         },
         **candidate.origin,
     }
+
+
+def _named(store: Path) -> dict[str, str]:
+    return {"name": store.resolve().name, "path": str(store)}
 
 
 def _features(store: FeatureStore) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Results as text for the terminal."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -8,8 +10,10 @@ from tasd.evaluation.evaluate import Evaluated, Floor, compare
 from tasd.evaluation.metrics import Interval, Paired
 from tasd.evaluation.metrics import over_seeds as mean_over_seeds
 from tasd.evaluation.results import Summary
+from tasd.progress import counted
 
 HEADER = ("", "accuracy", "95 % interval:", "with other", "with other videos")
+SHOWN = 5  # names of classes in a line
 SECOND = ("", "", "episodes only", "classes", "of these classes")
 
 
@@ -29,8 +33,9 @@ def table(result: Evaluated) -> list[str]:
     variant = result.candidate.variant
     lines = [
         f"{result.candidate.name}, {result.content['provenance']['matcher']}",
-        f"{split['name']}: {split['classes']} classes, {split['videos']:,} videos; "
-        f"{len(episodes):,} episodes, {episodes.shape_text()}, {seed}",
+        f"{split['name']}: {counted(split['classes'], 'class')}, "
+        f"{counted(split['videos'], 'video')}; "
+        f"{counted(len(episodes), 'episode')}, {episodes.shape_text()}, {seed}",
         *_aligned(rows),
     ]
     if len(result.summaries) > 1:
@@ -63,8 +68,8 @@ def over_seeds(every: list[list[Evaluated]]) -> list[str]:
         for name, accuracies in rows.items():
             mean = mean_over_seeds(np.array(accuracies))
             lines.append(
-                f"{first.candidate.name} {name}, mean over {len(results)} seeds: {mean.mean:.2%} "
-                f"({_ends(mean)}; the videos are the same in all)"
+                f"{first.candidate.name} {name}, mean over {counted(len(results), 'seed')}: "
+                f"{mean.mean:.2%} ({_ends(mean)}; the videos are the same in all)"
             )
     return lines
 
@@ -96,14 +101,15 @@ def _difference(names: str, paired: Paired) -> list[str]:
     return [
         f"{names}, same episodes: {100 * gain.mean:+.2f} points, 95 % interval "
         f"{100 * gain.low:+.2f} to {100 * gain.high:+.2f} (sampling of episodes only)",
-        f"better in {paired.better:,} episodes, worse in {paired.worse:,}, equal in "
+        f"better in {counted(paired.better, 'episode')}, worse in {paired.worse:,}, equal in "
         f"{paired.equal:,}; sign test p = {paired.p_value:.2g}",
     ]
 
 
 def _remarks(result: Evaluated) -> list[str]:
     """Return the remarks on training that limit what the numbers mean."""
-    origin, lines = result.content["provenance"], []
+    origin = result.content["provenance"]
+    lines = _across(origin)
     if seen := origin["trained_and_tested"]:
         lines.append(f"NOT few-shot: the network was trained on {len(seen)} of these classes")
     if origin["transductive"]:
@@ -128,6 +134,24 @@ def _remarks(result: Evaluated) -> list[str]:
             "NOT few-shot: the pretrained weights were trained on these classes (Kinetics-400)"
         )
     return lines
+
+
+def _across(origin: Mapping[str, Any]) -> list[str]:
+    """Return the line on a test of another store than that of training; none for the same."""
+    trained_on = origin.get("trained_on_store")
+    if trained_on is None or trained_on == origin["store_sha256"]:
+        return []
+    seen, split = origin["trained_and_tested"], origin["split"]
+    named = ", ".join(seen[:SHOWN]) + (" ..." if len(seen) > SHOWN else "")
+    shared = f"{len(seen)} of the" if seen else "none of the"
+    return [
+        f"trained on another store ({origin['config']['dataset']} {trained_on[:12]}), tested on "
+        f"{origin['store']['name']} ({origin['dataset']} {origin['store_sha256'][:12]}): {shared} "
+        f"{counted(split['classes'], 'class')} under test "
+        f"{'are' if len(seen) > 1 or not seen else 'is'} among the "
+        f"{counted(origin['training_classes'], 'training class')}, by names in any spelling"
+        + (f": {named}" if seen else "")
+    ]
 
 
 def _ends(interval: Interval) -> str:

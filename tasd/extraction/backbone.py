@@ -20,6 +20,7 @@ from tasd.home import home
 from tasd.model import Model, build_model
 from tasd.recipes.settings import replace
 from tasd.store import Store
+from tasd.store.source import classes_of, split_of_each
 
 SPLITS = ("train", "val", "test")
 
@@ -80,7 +81,7 @@ def pooled_features(store: Store, path: Path, how: Pooling) -> FeatureStore:
 def cached_pooled(
     model: Model, store: Store, how: Pooling, *, split: str, maps: bool = False
 ) -> FeatureStore:
-    """Return the features of one split, from the folder below $TASD_HOME or computed now.
+    """Return the features of a split, or of all, from the folder below $TASD_HOME or new.
 
     model: as `plain_model` made it from ``how``. maps: keep the feature maps too.
 
@@ -102,9 +103,9 @@ def cached_pooled(
     about = key | {"weights": how.weights}
 
     def compute() -> FeatureStore:
-        classes = store.classes(split)
+        classes, each = classes_of(store, split), split_of_each(store, split)
         return _extracted(
-            model, store, path, how, split=split, classes=classes, about=about, maps=maps
+            model, store, path, how, split=each, classes=classes, about=about, maps=maps
         )
 
     return cached(path, key, compute)

@@ -15,14 +15,15 @@ from tasd.model import Model
 from tasd.runs.checkpoint import Checkpoint, trained_classes
 from tasd.runs.folder import Run
 from tasd.store import Store
+from tasd.store.source import classes_of, split_of_each
 
 
 @dataclass(frozen=True)
 class Extraction:
     """Settings for computing the features of a run.
 
-    split: the split whose videos are used. networks: "student", "teacher" or both; empty for all
-    that the checkpoint holds. matcher: in place of the one that the run was trained with.
+    split: the split whose videos are used, or "all". networks: "student", "teacher" or both;
+    empty for all that the checkpoint holds. matcher: in place of the run's own.
     precision: of the network; None for that of training where the device computes in it.
     half: keep features in float16. maps: keep maps even where the matcher reads none.
     allow_overlap: accept classes that the network was trained on.
@@ -74,8 +75,8 @@ def cached_features(
             inference_copy(model.to(how.device)).condensed,
             store,
             path,
-            classes=store.classes(how.split),
-            split=how.split,
+            classes=classes_of(store, how.split),
+            split=split_of_each(store, how.split),
             view=lambda video: evaluation_view(video, data.frames),
             size=data.crop,
             device=how.device,

@@ -24,6 +24,7 @@ from tasd.errors import UserError
 from tasd.features.opening import read_content
 from tasd.features.store import FeatureStore
 from tasd.foreign import path_part, remark
+from tasd.progress import counted
 
 FORMAT = "tasd-features"
 VERSION = 1
@@ -104,8 +105,8 @@ def _video_classes(
         classes = tuple(names[label] for label in labels) if not unknown else ()
     if unknown:
         raise UserError(
-            f"{path}: /video_class holds {unknown[0]!r}, which is none of the {len(names)} classes "
-            "of /class_name; add it there or correct the label"
+            f"{path}: /video_class holds {unknown[0]!r}, which is none of "
+            f"{counted(len(names), 'class')} of /class_name; add it there or correct the label"
         )
     return classes
 
@@ -150,6 +151,6 @@ def _check_finite(
     if bad.any():
         first = videos[int(np.flatnonzero(bad)[0])]
         raise UserError(
-            f"{path}: /features of {int(bad.sum())} videos hold NaN or infinity ({first!r} "
-            "first); compute them again"
+            f"{path}: /features of {counted(int(bad.sum()), 'video')} hold NaN or infinity "
+            f"({first!r} first); compute them again"
         )

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int64
 from tasd.episodes import View
 from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
+from tasd.progress import counted
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ class FeatureStore:
         missing = [video for video in episodes.videos if video not in self._row]
         if missing:
             raise UserError(
-                f"{episodes.source} names {len(missing)} videos that {self.path} does not have "
-                f"({missing[0]!r} first); use episodes and features of the same videos"
+                f"{episodes.source} names {counted(len(missing), 'video')} that {self.path} does "
+                f"not have ({missing[0]!r} first); use episodes and features of the same videos"
             )
         rows = np.array([self._row[video] for video in episodes.videos])
         for video, row, label in zip(episodes.videos, rows, episodes.video_class, strict=True):

@@ -105,6 +105,7 @@ class CsvLines:
         self.classes = classes
         self._header: list[object] = ["video", "start", "end", "class", "problem"]
         self._header += [cell(f"score {name}") for name in classes]
+        self._header += [cell(f"share {name}") for name in classes]
         self._header_written = False
 
     def __call__(self, answer: Answer) -> str:
@@ -114,6 +115,8 @@ class CsvLines:
         video, label, problem = map(cell, texts)
         row: list[object] = [video, start, end, label, problem]
         row += [answer.scores.get(name, "") for name in self.classes]
+        shares = answer.probabilities if answer.scores else {}
+        row += [shares.get(name, "") for name in self.classes]
         rows = [row] if self._header_written else [self._header, row]
         self._header_written = True
         text = io.StringIO()

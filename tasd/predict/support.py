@@ -8,6 +8,7 @@ from tasd.datasets import DATASETS
 from tasd.datasets.scan import scan
 from tasd.errors import UserError
 from tasd.predict.inputs import InputError, check_labels, clip_paths, is_path
+from tasd.progress import counted
 
 PathLike = Path | str
 Support = PathLike | Mapping[Any, Sequence[PathLike]] | Sequence[PathLike]
@@ -42,8 +43,8 @@ def _in_folder(root: Path) -> tuple[dict[str, list[Path]], dict[str, str]]:
     found = scan(DATASETS["folder"], root, follow_links=True)
     if not found.videos:
         raise UserError(
-            f"the support {root} holds {len(found.loose)} clips, but none in a class folder; put "
-            "the clips of each class into a folder with its name"
+            f"the support {root} holds {counted(len(found.loose), 'clip')}, but none in a class "
+            "folder; put the clips of each class into a folder with its name"
         )
     clips: dict[str, list[Path]] = {}
     for video in found.videos:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasd.progress import duration
+from tasd.progress import counted, duration
 from tasd.reproduce.estimate import Cost
 from tasd.reproduce.runs import PlannedRun, Progress
 
@@ -53,8 +53,8 @@ class Listing:
         """A line for each row: hours of one device, and disk for all its runs."""
         width = max((len(name) for name in self.rows), default=0)
         return [
-            f"  {name:<{width}}  {row.runs} runs, {row.hours:.2f} GPU-hours (hours of one device), "
-            f"{row.disk / 2**20:,.0f} MiB of checkpoints at most"
+            f"  {name:<{width}}  {counted(row.runs, 'run')}, {row.hours:.2f} GPU-hours (hours of "
+            f"one device), {row.disk / 2**20:,.0f} MiB of checkpoints at most"
             for name, row in self.rows.items()
         ]
 

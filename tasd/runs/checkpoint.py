@@ -102,7 +102,7 @@ class Checkpoint:
         written once.
         """
         with replacing(path, one_writer=True) as temporary:
-            write_tensors(temporary, self.tensors(), _about(self))
+            write_tensors(temporary, self.tensors(), notes_of(self))
             if also:
                 _sync(temporary)
             for name in also:
@@ -199,8 +199,8 @@ def _load_format1(path: Path, tree: dict[str, Any], sha256: str) -> Checkpoint:
     return saved
 
 
-def _about(saved: Checkpoint) -> dict[str, Any]:
-    """Everything but the tensors, as plain values."""
+def notes_of(saved: Checkpoint) -> dict[str, Any]:
+    """Return everything but the tensors, as plain values."""
     return {
         "kind": "checkpoint",
         "format": format2.VERSION,

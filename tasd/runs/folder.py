@@ -1,5 +1,6 @@
 """A run is a folder of plain files: config, environment, metrics, checkpoints, results."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -124,6 +125,15 @@ class Run:
         self.metrics.unlink(missing_ok=True)
         write_json(self.path / "environment.json", environment(command), indent=2)
         write_text(self.unsaved_mark, "")
+        self._write_config(config)
+
+    def change(self, config: Config) -> None:
+        """Write another config.json, of a run that is resumed with another length."""
+        with contextlib.suppress(UserError):  # damaged: the checkpoints hold the config too
+            if self.config() != config:
+                self._write_config(config)
+
+    def _write_config(self, config: Config) -> None:
         content = with_digest(json.loads(config.save_text()))
         write_json(self.path / "config.json", content, indent=2)
 

@@ -6,6 +6,7 @@ import os
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 from tasd.errors import UserError
 from tasd.files import as_json, host, host_tag, is_running
@@ -98,3 +99,21 @@ def _owner(content: bytes) -> dict[str, object]:
 def _runs(owner: dict[str, object]) -> bool:
     pid = owner.get("pid")
     return owner.get("tag") == host_tag() and isinstance(pid, int) and is_running(pid)
+
+
+def writer_of(folder: Path) -> tuple[Literal["none", "alive", "killed", "elsewhere"], str]:
+    """Return the state of a run's writer, and who it is; empty where nobody is named.
+
+    killed: its process has gone without giving the lock back. elsewhere: it is, or was, on another
+    host. Nothing is written and the lock is not taken.
+    """
+    try:
+        owner = _owner((folder / LOCK).read_bytes()[:4096])
+    except OSError:
+        return "none", ""
+    if not owner:
+        return "none", ""
+    who = f"process {owner.get('pid')} on {owner.get('host')} since {owner.get('since')}"
+    if owner.get("host") != host():
+        return "elsewhere", who
+    return ("alive" if _runs(owner) else "killed"), who

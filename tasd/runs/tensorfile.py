@@ -88,9 +88,26 @@ class TensorFile:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Write tensors and ``about``, plain values for JSON. Raises `OSError`."""
+    header = _header(tensors, about)
+    with path.open("wb") as file:
+        sums = [_write(file, memoryview(header))]
+        for tensor in tensors.values():
+            order = order_of(tensor)
+            laid = tensor.detach() if order is None else tensor.detach().permute(order)
+            sums.append(_write(file, bytes_of(laid.cpu().contiguous())))
+        file.write(b"".join(map(_sum, sums)))
+
+
+def file_bytes(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> int:
+    """Return the bytes of the file that `write_tensors` would write."""
+    content = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    return len(_header(tensors, about)) + content + 8 * (len(tensors) + 1)
+
+
+def _header(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
+    """Return what stands before the tensors, with its own length."""
     tree: dict[str, Any] = {}
-    offset = 0
-    orders: dict[str, tuple[int, ...]] = {}
+    offset, orders = 0, dict[str, tuple[int, ...]]()
     for name, tensor in tensors.items():
         order = order_of(tensor)
         shape = list(tensor.shape)
@@ -113,13 +130,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
     noted = {"format": "pt", "tasd": as_json(about), "orders": as_json(orders)}
     header = as_json({"__metadata__": noted, **tree}, separators=(",", ":"), ascii=True).encode()
     header += b" " * (-len(header) % 8)
-    with path.open("wb") as file:
-        sums = [_write(file, memoryview(len(header).to_bytes(8, "little") + header))]
-        for tensor in tensors.values():
-            order = order_of(tensor)
-            laid = tensor.detach() if order is None else tensor.detach().permute(order)
-            sums.append(_write(file, bytes_of(laid.cpu().contiguous())))
-        file.write(b"".join(map(_sum, sums)))
+    return len(header).to_bytes(8, "little") + header
 
 
 def _write(file: IO[bytes], content: memoryview) -> int:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+ALL = "all"  # in place of one split: the classes of all of them
+
 
 @runtime_checkable
 class VideoSource(Protocol):
@@ -38,3 +40,14 @@ class VideoSource(Protocol):
 
     def only(self, *splits: str) -> "VideoSource":
         """Return the same collection, which refuses anything of another split."""
+
+
+def classes_of(source: VideoSource, split: str) -> dict[str, tuple[str, ...]]:
+    """Return class names to video names, of one split or of `ALL`. Raises `UserError`."""
+    return source.classes(*source.splits) if split == ALL else source.classes(split)
+
+
+def split_of_each(source: VideoSource, split: str) -> dict[str, str]:
+    """Return the split of each class of ``split``, for a feature file."""
+    own = source.splits if split == ALL else {split: source.splits[split]}
+    return {name: each for each, names in own.items() for name in names}

@@ -22,7 +22,7 @@ class RunLog:
         self._recent: deque[StepMetrics] = deque(maxlen=50)
         self._moments: deque[tuple[float, int]] = deque(maxlen=50)
         self._board: Any = None
-        self._line = ProgressLine(console, bar=False, at_once=True, silent=self.silent)
+        self._line = ProgressLine(console, at_once=True, silent=self.silent)
 
     def __enter__(self) -> "RunLog":
         if not self.silent:
@@ -45,6 +45,13 @@ class RunLog:
     def say(self, text: str) -> None:
         """Print one line."""
         self._line.say(text)
+
+    def phase(self, text: str) -> None:
+        """Show what is done now: on a terminal beside the bar, elsewhere as a line."""
+        if self.console.is_terminal:
+            self._line.show(text, done=self._first, total=self.episodes)
+        else:
+            self.say(text)
 
     def expect(self, seconds_per_episode: float) -> None:
         """Print before the first step how long training will take."""

@@ -15,6 +15,7 @@ from tasd.errors import UserError
 from tasd.features.store import FeatureStore
 from tasd.loader import EpisodeLoader
 from tasd.loader.encoded import check_crop, misfits
+from tasd.progress import PhaseLine
 from tasd.runs.checkpoint import Best, Progress, load
 from tasd.runs.folder import Run
 from tasd.runs.lock import RunLock
@@ -31,7 +32,13 @@ from tasd.training.signals import StopSignals
 from tasd.training.state import Saver, State
 from tasd.training.step import Step, StepMetrics
 from tasd.training.teacher import Teacher
-from tasd.training.untrained import began_pretrained, outcome_line, plain_validation
+from tasd.training.untrained import (
+    began_pretrained,
+    building,
+    outcome_line,
+    stopped_at_first,
+    validate_untrained,
+)
 from tasd.training.validation import Validation
 
 
@@ -70,8 +77,13 @@ def train(
     world = distributed.start(device)
     narrowed = store.only("train", "val")
     gpus = [world.device] if world.device.type == "cuda" else []
+    console = console or Console()
     try:
-        with torch.random.fork_rng(devices=gpus), RunLock() as lock:
+        with (
+            torch.random.fork_rng(devices=gpus),
+            RunLock() as lock,
+            PhaseLine(console, silent=not world.leads) as phase,
+        ):
             return _train(
                 config,
                 narrowed,
@@ -82,7 +94,8 @@ def train(
                 numbered=numbered,
                 verify=verify,
                 command=command,
-                console=console or Console(),
+                console=console,
+                phase=phase,
             )
     except RuntimeError as error:
         if not world.lost(error):
@@ -108,6 +121,7 @@ def _train(
     verify: bool,
     command: Sequence[str],
     console: Console,
+    phase: PhaseLine,
 ) -> TrainingResult:
     config = resolve(config, world)
     plan = training_plan(config, world)
@@ -127,6 +141,7 @@ def _train(
     elif world.leads and not numbered:
         run.refuse_others()  # before hours of downloads
     begin_again = resume is not None and run.unsaved
+    phase(building(config, resume=None if begin_again else resume))
     before = None if resume is None or begin_again else load(resume, device=world.device)
 
     torch.manual_seed(config.training.seed)
@@ -159,11 +174,13 @@ def _train(
         best, mended = repair(run, before)
         now = replace(now, best=best)
         run.rewind_metrics(now.episode)
+        run.change(config)
     elif world.leads:
         run = run if begin_again else run.claim(numbered=numbered)
         lock.take(run.path)
         run.begin(config, command=list(command), again=begin_again)
     run, now = world.from_leader((run, now))
+    phase.end()
     verified = verify and world.first_on_host
     with (
         Verification(store.shards if isinstance(store, Store) and verified else ()) as verification,
@@ -180,14 +197,17 @@ def _train(
             log.say(validation.other_way)
         batches = iter(loader)
         if now.episode < plan.episodes:
+            log.phase("first step: one episode is tried, nothing is learnt from it")
             first = next(batches)
             log.expect(step.warm_up(first, teacher) / world.size)
             batches = itertools.chain([first], batches)
         save = Saver(state, run, plan, writes=world.leads)
         if before is None:  # where the curve starts
-            plain = plain_validation(student, config, store, validation)
-            best = validation(state.networks, now, log, **plain)
-            better, now = best != now.best, replace(now, best=best)
+            start = validate_untrained(state, validation, now, log, stop)
+            if start is None:
+                log.say(stopped_at_first(run))
+                return TrainingResult(run, now.best, stop.exit_code)
+            better, now = start != now.best, replace(now, best=start)
             save.untrained(now, better=better)
         waiting = Waiting(loader)
         learn = step.network  # the learner, wrapped where ranks exchange gradients
@@ -230,7 +250,7 @@ def _train(
         if verification.left():
             log.say(f"shards not verified yet: {verification.left()}; tasd check does it")
         if exit_code:
-            save(now)
+            save(now, better=not run.best.exists())  # something to predict with
             log.say(f"stopped and saved at episode {now.episode:,}; --resume {run.path} goes on")
         elif validation.untrained and now.best.episode == 0 <= now.best.accuracy:
             log.say(outcome_line(now.best))

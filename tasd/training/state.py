@@ -22,6 +22,9 @@ from tasd.training.learner import Learner
 from tasd.training.plan import TrainingPlan
 from tasd.training.teacher import Teacher
 
+# Settings that a resumed run may have other than its checkpoint.
+MAY_CHANGE = ("training.episodes",)
+
 
 @dataclass(frozen=True)
 class State:
@@ -46,7 +49,18 @@ class State:
         `UserError` where a weight is not finite; nothing is written then.
         """
         self.refuse_infinite(run, now)
-        checkpoint = Checkpoint(
+        checkpoint = self.checkpoint(now)
+        kept = [run.checkpoints / f"episode-{now.episode:06d}.pt"] if keep else []
+        run.sync_metrics()  # first: no checkpoint is ever ahead of its lines
+        if better:
+            best_before(run)
+            checkpoint.light().save(run.best)
+        checkpoint.save(run.last, keep_previous=True, also=kept)
+        saved(run)
+
+    def checkpoint(self, now: Progress) -> Checkpoint:
+        """Return all of it as it is at ``now``; the tensors are its own, not copies."""
+        return Checkpoint(
             config=self.config,
             progress=now,
             classes=tuple(self.learner.class_index),
@@ -56,13 +70,11 @@ class State:
             teacher=None if self.teacher is None else self.teacher.state_dict(),
             optimiser=self.optimiser.state_dict(),
         )
-        kept = [run.checkpoints / f"episode-{now.episode:06d}.pt"] if keep else []
-        run.sync_metrics()  # first: no checkpoint is ever ahead of its lines
-        if better:
-            best_before(run)
-            checkpoint.light().save(run.best)
-        checkpoint.save(run.last, keep_previous=True, also=kept)
-        saved(run)
+
+    def save_untrained(self, run: Run) -> None:
+        """Write best.pt alone, of a run that has done nothing yet and will begin again."""
+        self.refuse_infinite(run, Progress())
+        self.checkpoint(Progress()).light().save(run.best)
 
     def sizes(self, run: Run, *, kept: int) -> str:
         """Say how much the checkpoints of the run will take, and how much is free there.
@@ -74,8 +86,8 @@ class State:
         free = shutil.disk_usage(run.path).free
         many = f", {kept} kept ones of that size" if kept else ""
         return (
-            f"checkpoints: last.pt of about {_mib(last)}{many}, best.pt {_mib(best)}; at most "
-            f"{_mib(total)} with those before them, {_mib(free)} are free"
+            f"checkpoints: last.pt of about {mib(last)}{many}, best.pt {mib(best)}; at most "
+            f"{mib(total)} with those before them, {mib(free)} are free"
             + ("" if free > total else f"; that is too little: make room in {run.path}")
         )
 
@@ -100,8 +112,9 @@ class State:
                 f"{source} was trained on another store (hash {checkpoint.store_hash[:12]}, "
                 f"{self.store.path} has {self.store.hash[:12]}); give the --store it was trained on"
             )
-        if checkpoint.config != self.config:
-            change = next(changes(checkpoint.config, self.config))
+        different = changes(checkpoint.config, self.config)
+        change = next((one for one in different if one.setting not in MAY_CHANGE), None)
+        if change is not None:
             raise UserError(
                 f"{source}: {change.setting} was {change.before!r} and is {change.after!r}; resume "
                 "without changes, or start a new run"
@@ -145,7 +158,8 @@ def _bytes(module: nn.Module | None) -> int:
     return sum(value.numel() * value.element_size() for value in values)
 
 
-def _mib(count: int) -> str:
+def mib(count: int) -> str:
+    """Return bytes as MiB, as in "1,024 MiB"."""
     return f"{count / 2**20:,.0f} MiB" if count >= 10 * 2**20 else f"{count / 2**20:.1f} MiB"
 
 

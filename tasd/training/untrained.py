@@ -1,5 +1,6 @@
 """The start of a run: its untrained network, and the plain backbone below it."""
 
+from pathlib import Path
 from typing import Any
 
 from tasd.backbones.temporal import TemporalEncoder
@@ -8,9 +9,14 @@ from tasd.evaluation.candidates import untrained_matcher
 from tasd.evaluation.floor import matcher_of_floor
 from tasd.features.store import FeatureStore
 from tasd.model import Model
-from tasd.runs.checkpoint import Best
+from tasd.progress import counted
+from tasd.runs.checkpoint import Best, Progress
+from tasd.runs.folder import Run
 from tasd.store import Store
-from tasd.training.validation import Validation
+from tasd.training.log import RunLog
+from tasd.training.signals import StopSignals
+from tasd.training.state import State
+from tasd.training.validation import Stopped, Validation
 
 
 def began_pretrained(config: Config, store: Store | FeatureStore) -> bool:
@@ -53,9 +59,49 @@ def plain_validation(
     return {"plain": found | {"matcher": name}}
 
 
+def validate_untrained(
+    state: State, validation: Validation, now: Progress, log: RunLog, stop: StopSignals
+) -> Best | None:
+    """Validate a run's start, and return the best of it; None where it was stopped meanwhile.
+
+    The untrained network is best.pt then, and nothing else is written. Several ranks validate to
+    the end: those that stop after different batches would wait for one another for ever.
+    """
+    log.phase(f"validation before training: {counted(len(validation.videos), 'video')}")
+    if validation.world.size == 1:
+        validation.stopped = lambda: bool(stop.exit_code)
+    student = state.learner.student
+    try:
+        plain = plain_validation(student, state.config, validation.store, validation)
+        best = validation(state.networks, now, log, **plain)
+    except Stopped:
+        state.save_untrained(log.run)
+        return None
+    validation.stopped = lambda: False
+    return best
+
+
 def outcome_line(best: Best) -> str:
     """Say that training has not beaten the untrained network, which is the best."""
     return (
         f"training has not beaten the untrained network (validation {best.accuracy:.1%} at "
         "episode 0): best.pt holds the untrained network"
+    )
+
+
+def building(config: Config, *, resume: Path | None) -> str:
+    """Say what is done before a run has its folder, which may take minutes: a download."""
+    if resume is not None:
+        return f"reading {resume}"
+    network = config.network
+    if network.weights == "none" or config.data.features is not None:
+        return f"building {network.backbone}"
+    return f"building {network.backbone}, loading its weights {network.weights}"
+
+
+def stopped_at_first(run: Run) -> str:
+    """Say what a run leaves that was stopped in its first validation."""
+    return (
+        f"stopped before the first step: {run.best} holds the untrained network, not validated; "
+        f"--resume {run.path} begins the run again"
     )

@@ -1,6 +1,6 @@
 """Validation on the same few hundred episodes of the validation classes each time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,19 @@ from tasd.loader import open_clips
 from tasd.model import Model
 from tasd.runs.checkpoint import Best, Progress
 from tasd.store import Store
+from tasd.training.clock import Clock, Seconds
 from tasd.training.distributed import World
 from tasd.training.log import RunLog
+from tasd.types import Features
 
 VIDEOS_PER_BATCH = 4
+REHEARSED = 4  # batches that stand for all in a rehearsal; the first is a warm-up
 # A seed of its own: every run on a store is validated on the same episodes.
 SEED = 1_000_003
+
+
+class Stopped(Exception):
+    """The end of a validation that was told to stop before its last video."""
 
 
 class Validation:
@@ -37,6 +44,8 @@ class Validation:
 
     The episodes have the way of training, or fewer classes where there are fewer. untrained: the
     network before training may be the best; ties keep the earlier.
+
+    stopped: asked after each batch of videos; where it is True the validation raises `Stopped`.
 
     The constructor raises `UserError` where the validation classes cannot fill an episode.
     """
@@ -55,6 +64,7 @@ class Validation:
         sampler = validation_sampler(store, episode, data, training)
         self.way, self._of_training = sampler.way, episode.way
         self.classes, self.episodes = sampler.videos, EpisodeTable.draw(sampler)
+        self.stopped: Callable[[], bool] = lambda: False
         self.videos = [(video, name) for name, ids in sampler.videos.items() for video in ids]
 
     @property
@@ -111,22 +121,62 @@ class Validation:
         size = self.world.size
         mine = [video for video, _ in self.videos[self.world.rank :: size]]
         frames, maps = [], []
-        batches = self._batches(mine)
-        swift = inference_copy(network)
-        for features in forward_views(swift.condensed, self.store, batches, **self._loading):
+        for features in self._forward(network, mine):
             frames.append(features.frames)
-            if network.matcher.needs_maps and features.maps is not None:
-                maps.append(features.maps.transpose(1, 2).half())
+            maps += _kept(features.maps)
         counts = [len(self.videos[r::size]) for r in range(size)]
+        return self._held(self._all(frames, counts), self._all(maps, counts) if maps else None)
+
+    def _forward(self, network: Model, videos: Sequence[str]) -> Iterator[Features]:
+        """Yield the features of a few videos at a time, maps where the matcher reads them."""
+        batches, swift = self._batches(videos), inference_copy(network)
+        for features in forward_views(swift.condensed, self.store, batches, **self._loading):
+            if self.stopped():
+                raise Stopped
+            yield features if network.matcher.needs_maps else Features(features.frames)
+
+    def _held(
+        self, frames: Float[np.ndarray, "videos ..."], maps: Float[np.ndarray, "videos ..."] | None
+    ) -> FeatureStore:
+        """Return the features of all validation videos, in the order of the ranks."""
+        size = self.world.size
         order = [video for r in range(size) for video in self.videos[r::size]]
         return FeatureStore(
             path=Path(self.store.path),
-            features=self._all(frames, counts),
-            maps=self._all(maps, counts) if maps else None,
+            features=frames,
+            maps=maps,
             videos=tuple(video for video, _ in order),
             video_class=tuple(name for _, name in order),
             splits={"val": tuple(self.classes)},
         )
+
+    def rehearse(self, network: Model) -> Seconds:
+        """Return about how long `accuracy` takes: the first batches of videos, and all episodes.
+
+        The episodes are scored on the features of those few videos, repeated, so that memory is
+        that of a whole validation.
+        """
+        training = network.training
+        features, clock = [], Clock()
+        laps = []
+        videos = [video for video, _ in self.videos[: REHEARSED * VIDEOS_PER_BATCH]]
+        for found in self._forward(network.eval(), videos):
+            features.append(found)
+            laps.append(clock.lap())
+        steady = sum(laps[1:], Seconds()) * (1 / (len(laps) - 1)) if len(laps) > 1 else laps[0]
+        batches = -(-len(self.videos) // (VIDEOS_PER_BATCH * self.world.size))
+        frames = torch.cat([found.frames for found in features]).cpu().numpy()
+        maps = [part.cpu().numpy() for found in features for part in _kept(found.maps)]
+        held = self._held(self._repeated(frames), self._repeated(*maps) if maps else None)
+        clock.lap()
+        score(held, self.episodes, network.matcher, device=self.world.device)
+        network.train(training)
+        return laps[0] + steady * (batches - 1) + clock.lap()
+
+    def _repeated(self, *parts: Float[np.ndarray, "few ..."]) -> Float[np.ndarray, "videos ..."]:
+        """Repeat the features of a few videos until there are as many as validation videos."""
+        few = np.concatenate(parts)
+        return np.asarray(np.resize(few, (len(self.videos), *few.shape[1:])))
 
     def _all(self, parts: list[Tensor], counts: list[int]) -> Float[np.ndarray, "..."]:
         return self.world.gathered(torch.cat(parts), counts=counts).cpu().numpy()
@@ -164,6 +214,11 @@ def _way(classes: int, *, episode: EpisodeOptions, wanted: int | None, of: str) 
             "lower it, or leave it out"
         )
     return wanted or min(episode.way, classes)
+
+
+def _kept(maps: Float[Tensor, "videos channels time _ _"] | None) -> list[Tensor]:
+    """Return the maps as a feature file holds them, or no maps."""
+    return [] if maps is None else [maps.transpose(1, 2).half()]
 
 
 def attention_picture(

@@ -49,6 +49,8 @@ def test_json_and_csv_hold_the_same_scores(predict, clips):
         assert answer["video"] == row["video"]
         assert answer["class"] == row["class"] == max(answer["scores"], key=answer["scores"].get)
         assert float(row["score jumping"]) == pytest.approx(answer["scores"]["jumping"], abs=1e-5)
+        share = answer["probabilities"]["jumping"]
+        assert float(row["share jumping"]) == pytest.approx(share, abs=1e-5)
     assert document["classes"] == ["jumping", "waving"]
 
 

@@ -233,7 +233,7 @@ def test_episodes_of_another_split_are_refused(tasd, tmp_path):
         file["class_split"] = ["train"] + ["test"] * 5
     saved = tmp_path / "episodes.json"
     tasd("evaluate", "--features", every, "--episodes", 30, "--save-episodes", saved)
-    with pytest.raises(UserError, match=r"has 1 classes \('a' first\) that are not in the sp"):
+    with pytest.raises(UserError, match=r"has 1 class \('a' first\) not in the sp"):
         tasd("evaluate", "--features", part, "--episodes-file", saved)
 
 

@@ -257,7 +257,7 @@ def test_the_report_names_every_loss_and_its_reason(run: Run, tmp_path: Path) ->
     report = run(root)
     found = {(remark.video.split("/")[1], remark.kind): remark.reason for remark in report.remarks}
     assert found["sound_only", "unreadable"] == "it has no video stream"
-    assert found["one_frame", "repeated frames"] == "1 frames, repeated evenly to 4"
+    assert found["one_frame", "repeated frames"] == "1 frame, repeated evenly to 4"
     assert "of the 40 frames" in found["mpeg4_forty", "too short"]
     assert report.counts["prepared"] == 3
     assert report.losses == 2
