@@ -48,6 +48,7 @@ def digests(recipe: str, store: Path, folder: Path) -> tuple[str, str]:
         weights.update(name.encode() + tensor.contiguous().numpy().tobytes())
     for line in run.read_metrics():
         line.pop("wait_share", None)
+        line.pop("seconds", None)
         metrics.update(json.dumps(line, sort_keys=True).encode())
     return weights.hexdigest()[:16], metrics.hexdigest()[:16]
 
