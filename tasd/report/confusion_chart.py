@@ -5,7 +5,8 @@ import numpy as np
 from tasd.report.confusions import Confusion, Confusions, most_frequent
 from tasd.report.markup import escaped, paragraph, plain_table, scrolled, short
 
-CELL, NAMES, TOP = 24, 170, 22  # pixels
+CELL, TOP = 24, 22  # pixels
+LETTER, NUMBER, NAMES = 7, 30, 190  # of the names: width of a letter, of a number, at most
 
 
 def confusion_chart(found: Confusions, *, name: str) -> str:
@@ -29,8 +30,8 @@ def _caption(found: Confusions) -> str:
 
 
 def _matrix(found: Confusions, name: str) -> str:
-    count = len(found.classes)
-    width, height = NAMES + CELL * count + 2, TOP + CELL * count + 2
+    count, left = len(found.classes), _names_width(found)
+    width, height = left + CELL * count + 2, TOP + CELL * count + 2
     parts = [
         f"<svg class=fixed width={width} height={height} role=img "
         f"aria-label='confusion matrix of {escaped(name)}'>"
@@ -38,17 +39,22 @@ def _matrix(found: Confusions, name: str) -> str:
     for place, one in enumerate(found.classes):
         middle = CELL * place + CELL / 2
         parts.append(
-            f"<text x={NAMES - 6} y={TOP + middle + 4:.0f} text-anchor=end>"
+            f"<text x={left - 6} y={TOP + middle + 4:.0f} text-anchor=end>"
             f"{escaped(short(one))} {place + 1}<title>{escaped(one)}</title></text>"
-            f"<text x={NAMES + middle:.0f} y={TOP - 7} text-anchor=middle>{place + 1}</text>"
+            f"<text x={left + middle:.0f} y={TOP - 7} text-anchor=middle>{place + 1}</text>"
         )
-    parts += [_cell(found, i, j) for i in range(count) for j in range(count)]
+    parts += [_cell(found, i, j, left=left) for i in range(count) for j in range(count)]
     return scrolled("".join(parts) + "</svg>", label=f"confusion matrix of {name}")
 
 
-def _cell(found: Confusions, i: int, j: int) -> str:
+def _names_width(found: Confusions) -> int:
+    longest = max((len(short(name)) for name in found.classes), default=0)
+    return min(NAMES, NUMBER + LETTER * longest)
+
+
+def _cell(found: Confusions, i: int, j: int, *, left: int) -> str:
     share, right = found.shares[i, j], i == j
-    x, y = NAMES + CELL * j, TOP + CELL * i
+    x, y = left + CELL * j, TOP + CELL * i
     frame = f"x={x} y={y} width={CELL - 1} height={CELL - 1}"
     if np.isnan(share):
         return f"<rect class=never {frame} />"

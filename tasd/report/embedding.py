@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from tasd.features.store import FeatureStore
-from tasd.report.tested import Tested
+from tasd.report.cached_test import CachedTest
 
 NEIGHBOURS = 15  # of UMAP, its own default
 
@@ -32,7 +32,7 @@ class Embedding:
     out_of: int
 
 
-def embeddings(found: Tested, *, most: int) -> list[Embedding]:
+def embeddings(found: CachedTest, *, most: int) -> list[Embedding]:
     """Embed the videos under test, the same number of each class where they are over ``most``."""
     classes = found.features.classes(found.split)
     chosen = [(video, name) for name, ids in classes.items() for video in ids]

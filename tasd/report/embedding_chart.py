@@ -8,6 +8,7 @@ from tasd.report.markup import colour, escaped, paragraph, shape, short, swatch
 
 SIDE, EDGE, PANEL = 400, 12, 84  # of the plot, its margin, and the strip above it, in units
 THUMBNAIL = 64  # pixels
+HINT = "the video that you point at"
 CAPTION = (
     "A point is a test video: the mean of its features over time, as the chosen network made them. "
     "Point at one, or walk with the arrow keys, for its name and a frame. A class below fades the "
@@ -29,7 +30,8 @@ def embedding_chart(found: Embedding, thumbnails: Thumbnails, *, name: str, key:
         f"<h4>{found.method}</h4>{paragraph(caption, kind='caption')}"
         f"<div class=plot id={key}><svg viewBox='0 0 {SIDE} {SIDE + PANEL}' tabindex=0 role=group "
         f"aria-label='{label}'><rect class=area y={PANEL} width={SIDE} height={SIDE} />"
-        f"{points}</svg><p class=said aria-live=polite></p>{_legend(found, key)}</div>"
+        f"<text class='quiet hint' y=30>{HINT}</text>{points}</svg>"
+        f"<p class=said aria-live=polite></p>{_legend(found, key)}</div>"
     )
 
 

@@ -7,7 +7,7 @@ from tasd.report.hardest import Answer, ShownEpisode
 from tasd.report.markup import escaped, paragraph
 
 HEIGHT, FRAMES = 64, 3  # of the pictures, in pixels; frames of a video
-MOST_PICTURES = 12  # of an episode with three frames a video; with more videos one frame each
+MOST_PICTURES = 20  # of an episode with three frames a video; with more videos one frame each
 CAPTION = (
     "Hardest first: fewest right answers, and among these the true classes furthest below the "
     "best wrong ones; the last ones are spread over the rest of the test. Bars show the scores of "

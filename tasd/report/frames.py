@@ -14,8 +14,7 @@ from tasd.errors import UserError
 from tasd.home import home
 from tasd.loader.encoded import EncodedFrame
 from tasd.loader.pillow import decoded
-from tasd.store import MANIFEST, Store, read_manifest
-from tasd.store.manifest import manifest_hash
+from tasd.store import MANIFEST, Store
 
 QUALITY = 62
 
@@ -81,22 +80,15 @@ def find_frames(videos: Sequence[str], hash: object, given: Store | None) -> Sto
         if not any(video in given.videos for video in videos):
             raise UserError(f"--store {given.path} holds none of the videos under test")
         return given
-    there = [path.parent for path in sorted((home() / "stores").glob(f"*/{MANIFEST}"))]
-    for path in there:
-        if _hash(path) == hash:
-            return Store(path)
-    opened = [store for path in there if (store := _opened(path)) is not None]
+    there = sorted((home() / "stores").glob(f"*/{MANIFEST}"))
+    opened = [store for path in there if (store := _opened(path.parent)) is not None]
+    for store in opened:
+        if store.hash == hash:
+            return store
     whole = [store for store in opened if all(video in store.videos for video in videos)]
     if len(whole) != 1:
         raise UserError("the frames are in no store here; name their store with --store")
     return whole[0]
-
-
-def _hash(path: Path) -> str | None:
-    try:
-        return manifest_hash(read_manifest(path))
-    except UserError:
-        return None
 
 
 def _opened(path: Path) -> Store | None:

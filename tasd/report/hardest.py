@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64
 
 from tasd.episodes.table import EpisodeTable
 from tasd.evaluation.score import Result
-from tasd.report.tested import Tested, episodes_of, matcher_of, scored
+from tasd.report.cached_test import CachedTest, episodes_of, matcher_of, scored
 
 HARDEST, SPREAD = 18, 6  # episodes that are shown: the hardest, and some of all others
 CANDIDATES = 120  # as hard by their count of right answers, ordered by their scores
@@ -43,7 +43,7 @@ class ShownEpisode:
         return sum(answer.right for answer in self.answers)
 
 
-def hardest_episodes(found: Tested) -> list[ShownEpisode]:
+def hardest_episodes(found: CachedTest) -> list[ShownEpisode]:
     """Return the hardest episodes, hardest first, then some of the others by their hardness.
 
     Of episodes with as many right answers the one is harder whose true classes scored further
@@ -52,24 +52,29 @@ def hardest_episodes(found: Tested) -> list[ShownEpisode]:
     episodes, chosen = episodes_of(found), found.result["chosen"]
     right = np.array(found.result["networks"][chosen]["correct"], np.int64)
     order = np.argsort(right, kind="stable")
-    rows = order[:CANDIDATES]
-    rest = order[CANDIDATES:]
-    if len(rest):
-        spread = rest[np.linspace(0, len(rest) - 1, min(SPREAD, len(rest))).astype(int)]
-        rows = np.concatenate([rows, spread])
+    candidates, rest = order[:CANDIDATES], order[CANDIDATES:]
+    rows = np.concatenate([candidates, _spread(rest)])
     result = scored(found, episodes, rows, matcher_of(found))
-    return [_shown(episodes, result, rows, place) for place in _by_hardness(result)]
+    places = _places(result, candidates=len(candidates))
+    return [_shown(episodes, result, rows, int(place)) for place in places]
 
 
-def _by_hardness(result: Result) -> Int64[np.ndarray, " shown"]:
-    """Return the places of the episodes that are shown, the hardest first."""
-    count = result.correct.sum(axis=1)
-    order = np.lexsort((_margins(result), count))
-    others = order[HARDEST:]
+def _spread(order: Int64[np.ndarray, " many"]) -> Int64[np.ndarray, " few"]:
+    """Return a few of many, evenly from the first to the last."""
+    ends = np.linspace(0, max(0, len(order) - 1), min(SPREAD, len(order)))
+    return np.asarray(order[ends.astype(np.int64)])
+
+
+def _places(result: Result, *, candidates: int) -> Int64[np.ndarray, " shown"]:
+    """Return the places of the episodes that are shown, the hardest first.
+
+    candidates: number of episodes, at the beginning, of which the hardest are.
+    """
+    order = np.lexsort((_margins(result), result.correct.sum(axis=1)))
+    hard, others = order[order < candidates], order[order >= candidates]
     if not len(others):
-        return np.asarray(order)
-    spread = np.linspace(0, len(others) - 1, min(SPREAD, len(others))).astype(int)
-    return np.concatenate([order[:HARDEST], others[spread]])
+        others = _spread(hard[HARDEST:])
+    return np.concatenate([hard[:HARDEST], others])
 
 
 def _margins(result: Result) -> Float[np.ndarray, " episodes"]:

@@ -1,6 +1,7 @@
 """Hours and hardware of runs, from their environment.json and their logs."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,8 +33,11 @@ def spent(outcome: Outcome) -> Spent:
     """Read hours and hardware of a run; what cannot be read is left out."""
     lines = [line for line in outcome.run.read_metrics() if line["kind"] == "train"]
     episodes = max((line["episode"] for line in lines), default=0)
-    told = [line["seconds"] for line in lines if isinstance(line.get("seconds"), int | float)]
-    seconds = float(sum(told)) if lines and len(told) == len(lines) else None
+    told = [line.get("seconds") for line in lines]
+    known = [
+        float(value) for value in told if isinstance(value, int | float) and 0 <= value < math.inf
+    ]
+    seconds = sum(known) if lines and len(known) == len(lines) else None
     return Spent(outcome.name, episodes, seconds, _environment(outcome.run))
 
 

@@ -41,6 +41,7 @@ line.interval { stroke: var(--ink); stroke-width: 2; }
 .pt:hover .tip, .pt.on .tip { display: inline; }
 .pt:hover > use, .pt.on > use { stroke: var(--ink); stroke-width: 2; }
 .plot > svg:hover .pt.on:not(:hover) .tip { display: none; }
+.plot svg:has(.pt:hover) .hint, .plot svg:has(.pt.on) .hint { display: none; }
 .said { min-height: 1.5em; margin: 0; font-size: .85rem; }
 fieldset { border: 1px solid var(--line); font-size: .85rem; padding: .3rem .6rem; margin: 0; }
 label { display: inline-block; margin-right: .9rem; } label input { margin: 0 .3rem 0 0; }

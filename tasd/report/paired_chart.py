@@ -14,7 +14,7 @@ CAPTION = (
     "other classes, other videos or other training runs."
 )
 SEVERAL = " With several comparisons a small p-value is likelier by chance; none is corrected."
-HEADER = ("second minus first", "points", "95 % interval", "better in", "worse in", "equal in", "p")
+HEADER = ("second minus first", "points", "95 % interval", "p", "better in", "worse in", "equal in")
 
 
 def paired_chart(found: Comparisons) -> str:
@@ -44,7 +44,7 @@ def _title(one: Comparison) -> str:
 def _row(one: Comparison) -> tuple[str, ...]:
     gain, paired = one.paired.difference, one.paired
     counts = (f"{number:,}" for number in (paired.better, paired.worse, paired.equal))
-    return (_title(one), f"{100 * gain.mean:+.2f}", _ends(gain), *counts, p_text(paired.p_value))
+    return (_title(one), f"{100 * gain.mean:+.2f}", _ends(gain), p_text(paired.p_value), *counts)
 
 
 def _ends(gain: Interval) -> str:
@@ -68,10 +68,11 @@ def _intervals(made: Sequence[Comparison]) -> str:
     ]
     for number, one in enumerate(made):
         y, gain = ROW * number + 26, one.paired.difference
+        said = f"{_title(one)}: {100 * gain.mean:+.1f}, p {p_text(one.paired.p_value)}"
         low, high = (gain.mean, gain.mean) if math.isnan(gain.low) else (gain.low, gain.high)
         parts.append(
             f"<g><title>{escaped(_title(one))}: {100 * gain.mean:+.2f}, {_ends(gain)}</title>"
-            f"<text x=0 y={y - 12}>{escaped(_title(one))}</text>"
+            f"<text x=0 y={y - 12}>{escaped(said)}</text>"
             f"<line class=interval x1={place(low)} x2={place(high)} y1={y} y2={y} />"
             f"<circle class=k0 cx={place(gain.mean)} cy={y} r=5 /></g>"
         )

@@ -1,6 +1,7 @@
 """The part of the page on one run: confusions, embeddings, episodes."""
 
 from tasd.errors import UserError
+from tasd.report.cached_test import CachedTest, cached_test
 from tasd.report.confusion_chart import confusion_chart
 from tasd.report.confusions import read_confusions
 from tasd.report.embedding import embeddings
@@ -10,7 +11,6 @@ from tasd.report.frames import Thumbnails, find_frames
 from tasd.report.hardest import hardest_episodes
 from tasd.report.markup import Section, paragraph
 from tasd.report.outcome import Outcome
-from tasd.report.tested import Tested, tested
 from tasd.store import Store
 
 FOR_EPISODES = 0.6  # of the room for frames; the rest is for plots
@@ -26,7 +26,7 @@ def run_section(
     """
     parts = ["<h3>Confusions</h3>", _confusions(outcome)]
     try:
-        found = tested(outcome)
+        found = cached_test(outcome)
     except UserError as error:
         parts.append(paragraph(f"No plot of embeddings and no episodes: {error}.", kind="quiet"))
         return Section(f"run{number}", outcome.name, "".join(parts))
@@ -47,7 +47,7 @@ def _confusions(outcome: Outcome) -> str:
         return paragraph(f"No confusions: {error}.", kind="quiet")
 
 
-def _frames(found: Tested, store: Store | None) -> tuple[Store | None, str]:
+def _frames(found: CachedTest, store: Store | None) -> tuple[Store | None, str]:
     """Return the store of the frames, or the sentence on why there is none."""
     videos = [video for ids in found.features.classes(found.split).values() for video in ids]
     try:
@@ -56,7 +56,9 @@ def _frames(found: Tested, store: Store | None) -> tuple[Store | None, str]:
         return None, f"No frames: {error}."
 
 
-def _embeddings(found: Tested, frames: Store | None, *, key: str, room: int, points: int) -> str:
+def _embeddings(
+    found: CachedTest, frames: Store | None, *, key: str, room: int, points: int
+) -> str:
     planes = embeddings(found, most=points // 2)
     name = found.outcome.name
     return "".join(
@@ -70,7 +72,7 @@ def _embeddings(found: Tested, frames: Store | None, *, key: str, room: int, poi
     )
 
 
-def _episodes(found: Tested, thumbnails: Thumbnails, *, key: str, why: str) -> str:
+def _episodes(found: CachedTest, thumbnails: Thumbnails, *, key: str, why: str) -> str:
     try:
         shown = hardest_episodes(found)
     except UserError as error:

@@ -20,7 +20,7 @@ AGAIN = "tasd evaluate writes them again"
 
 
 @dataclass(frozen=True)
-class Tested:
+class CachedTest:
     """A tested run, and the cached features of the network that stands for it."""
 
     outcome: Outcome
@@ -33,7 +33,7 @@ class Tested:
         return str(self.result["provenance"]["split"]["name"])
 
 
-def tested(outcome: Outcome) -> Tested:
+def cached_test(outcome: Outcome) -> CachedTest:
     """Open the cached features of a run's result. Raises `UserError` with the reason for none."""
     result = outcome.result
     if result is None:
@@ -51,10 +51,10 @@ def tested(outcome: Outcome) -> Tested:
     if features.hash != digest:
         raise UserError(f"the features {name} are not those of the test any more; {AGAIN}")
     features.classes(split)  # raises where the file does not have it
-    return Tested(outcome, result, features)
+    return CachedTest(outcome, result, features)
 
 
-def episodes_of(found: Tested) -> EpisodeTable:
+def episodes_of(found: CachedTest) -> EpisodeTable:
     """Draw the episodes of the test again. Raises `UserError` where they cannot be drawn."""
     said, videos = found.result["episodes"], found.features.classes(found.split)
     if not isinstance(said.get("seed"), int):
@@ -75,7 +75,7 @@ def episodes_of(found: Tested) -> EpisodeTable:
     raise UserError("the episodes of the test cannot be drawn again from these videos")
 
 
-def matcher_of(found: Tested) -> Matcher:
+def matcher_of(found: CachedTest) -> Matcher:
     """Read the matcher of the tested network from its checkpoint. Raises `UserError`."""
     noted = found.result["provenance"].get("checkpoint", {})
     name = str(noted.get("file")).rpartition("/")[2]
@@ -90,7 +90,7 @@ def matcher_of(found: Tested) -> Matcher:
     return networks[found.result["chosen"]].matcher
 
 
-def scored(found: Tested, episodes: EpisodeTable, rows: np.ndarray, matcher: Matcher) -> Result:
+def scored(found: CachedTest, episodes: EpisodeTable, rows: np.ndarray, matcher: Matcher) -> Result:
     """Score the episodes with these numbers once more. Raises `UserError`."""
     some = replace(episodes, support=episodes.support[rows], query=episodes.query[rows])
     return score(found.features, some, matcher)
