@@ -35,7 +35,7 @@ rect.wrong { fill: var(--wrong); }
 text.number { font-size: 10px; fill: var(--quiet); }
 line.axis { stroke: var(--line); } line.chance { stroke: var(--quiet); stroke-dasharray: 2 3; }
 line.interval { stroke: var(--ink); stroke-width: 2; }
-.legend span { margin-right: 1rem; white-space: nowrap; } .swatch { vertical-align: -2px; }
+.legend span { margin-right: 1rem; display: inline-block; } .swatch { vertical-align: -2px; }
 .plot { max-width: 36rem; } .plot > svg { width: 100%; display: block; }
 .area { fill: none; stroke: var(--line); } .tip { display: none; } .pt { cursor: default; }
 .pt:hover .tip, .pt.on .tip { display: inline; }

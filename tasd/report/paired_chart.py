@@ -68,7 +68,7 @@ def _intervals(made: Sequence[Comparison]) -> str:
     ]
     for number, one in enumerate(made):
         y, gain = ROW * number + 26, one.paired.difference
-        said = f"{_title(one)}: {100 * gain.mean:+.1f}, p {p_text(one.paired.p_value)}"
+        said = f"{100 * gain.mean:+.1f}, p {p_text(one.paired.p_value)}: {_title(one)}"
         low, high = (gain.mean, gain.mean) if math.isnan(gain.low) else (gain.low, gain.high)
         parts.append(
             f"<g><title>{escaped(_title(one))}: {100 * gain.mean:+.2f}, {_ends(gain)}</title>"
