@@ -71,7 +71,7 @@ def _point(found: Embedding, place: int, tip: Thumbnail | None) -> str:
 def _legend(found: Embedding, key: str) -> str:
     """Return a radio button for each class; the style sheet fades the others without a script."""
     rules = "".join(
-        f"#{key}:has(.r{n}:checked) .pt:not(.c{n}){{opacity:.07}}"
+        f"#{key}:has(.r{n}:checked) .pt:not(.c{n})>use{{opacity:.07}}"
         for n in range(len(found.classes))
     )
     items = "".join(

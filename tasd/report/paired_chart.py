@@ -77,7 +77,7 @@ def _intervals(made: Sequence[Comparison]) -> str:
             f"<circle class=k0 cx={place(gain.mean)} cy={y} r=5 /></g>"
         )
     y = height - 4
-    for value, anchor in ((-most, "start"), (0.0, "middle"), (most, "end")):
+    for value, anchor in ((-most, "start"), (most, "end")):
         parts.append(f"<text x={place(value)} y={y} text-anchor={anchor}>{100 * value:+.1f}</text>")
     return "".join(parts) + "</svg>"
 

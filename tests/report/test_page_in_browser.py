@@ -151,7 +151,9 @@ def test_without_a_script_all_is_there(visit):
     assert page.locator(".browser details").first.locator("img").first.is_hidden()
     page.locator("input.r2").focus()
     page.keyboard.press("Space")
-    assert page.locator(".pt.c1").first.evaluate("one => getComputedStyle(one).opacity") == "0.07"
-    assert page.locator(".pt.c2").first.evaluate("one => getComputedStyle(one).opacity") == "1"
+    opacity = "one => getComputedStyle(one).opacity"
+    faded, kept = page.locator(".pt.c1 > use").first, page.locator(".pt.c2 > use").first
+    assert (faded.evaluate(opacity), kept.evaluate(opacity)) == ("0.07", "1")
+    assert page.locator(".pt.c1 .tip").first.evaluate(opacity) == "1"  # the frame does not fade
     assert page.locator(".cell").first.is_visible()
     assert asked(page) == [page.url]
