@@ -86,8 +86,10 @@ def matcher_of(found: CachedTest) -> Matcher:
         raise UserError(
             f"the checkpoint {name} has changed since the test; run tasd evaluate again"
         )
-    networks = checkpoint.networks(checkpoint.load(path))
-    return networks[found.result["chosen"]].matcher
+    networks, chosen = checkpoint.networks(checkpoint.load(path)), found.result["chosen"]
+    if chosen not in networks:
+        raise UserError(f"the checkpoint {name} has no {chosen}")
+    return networks[chosen].matcher
 
 
 def scored(found: CachedTest, episodes: EpisodeTable, rows: np.ndarray, matcher: Matcher) -> Result:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from tasd.report.markup import colour, escaped, swatch
 from tasd.report.outcome import Outcome
 
+MOST_CLASSES = 100  # groups of bars; the file per_class.png has all
 NAME, BAR, GAP = 16, 11, 8  # pixels
 
 
@@ -18,7 +19,8 @@ def class_bars(outcomes: Sequence[Outcome]) -> str:
         return ""
     first: Mapping[str, float] = runs[0][1]
     classes = sorted({name for _, values in runs for name in values})
-    classes.sort(key=lambda name: first.get(name, 2.0))
+    every = len(classes)
+    classes = sorted(classes, key=lambda name: first.get(name, 2.0))[:MOST_CLASSES]
     way = next(o.result["episodes"]["way"] for o in outcomes if o.result is not None)
     group = NAME + BAR * len(runs) + GAP
     height = group * len(classes)
@@ -36,6 +38,8 @@ def class_bars(outcomes: Sequence[Outcome]) -> str:
                 parts.append(_bar(place, run=run, name=name, accuracy=values[name], y=y))
     legend = "".join(f"<span>{swatch(n)}{escaped(run)}</span>" for n, (run, _) in enumerate(runs))
     note = f"Accuracy on the queries of each class, in percent. Dotted: chance, {100 / way:.0f}."
+    if every > len(classes):
+        note += f" The {len(classes)} hardest of {every:,} classes; per_class.png has all."
     return f"<p class=caption>{note}</p><p class=legend>{legend}</p>{''.join(parts)}</svg>"
 
 

@@ -6,6 +6,7 @@ from tasd.report.confusions import Confusion, Confusions, most_frequent
 from tasd.report.markup import escaped, paragraph, plain_table, scrolled, short
 
 CELL, TOP = 24, 22  # pixels
+LONGEST = 60  # letters of a name that is pointed at
 LETTER, NUMBER, NAMES = 7, 30, 190  # of the names: width of a letter, of a number, at most
 
 
@@ -56,12 +57,12 @@ def _cell(found: Confusions, i: int, j: int, *, left: int) -> str:
     share, right = found.shares[i, j], i == j
     x, y = left + CELL * j, TOP + CELL * i
     frame = f"x={x} y={y} width={CELL - 1} height={CELL - 1}"
-    if np.isnan(share):
+    if np.isnan(share) or not found.counts[i, j]:
         return f"<rect class=never {frame} />"
     said = f"{100 * share:.0f}"
     kind = "right" if right else "wrong"
     title = (
-        f"{escaped(found.classes[i])}, answered {escaped(found.classes[j])}: "
+        f"{_named(found.classes[i])}, answered {_named(found.classes[j])}: "
         f"{found.counts[i, j]} of {found.offered[i, j]}"
     )
     ink = " class=over" if share > 0.55 else ""
@@ -75,6 +76,10 @@ def _cell(found: Confusions, i: int, j: int, *, left: int) -> str:
         f"<g class=cell><title>{title}</title><rect class=never {frame} />"
         f"<rect class={kind} fill-opacity={share:.2f} {frame} />{number}</g>"
     )
+
+
+def _named(name: str) -> str:
+    return escaped(short(name, LONGEST))
 
 
 def _row(one: Confusion) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 
 from tasd.errors import UserError
 
-MOST_CLASSES = 40  # rows of a matrix that can still be read
+MOST_CLASSES = 32  # rows of a matrix that can still be read
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def _point(found: Embedding, place: int, tip: Thumbnail | None) -> str:
     return (
         f"<g class='pt c{own}' data-x={x:.0f} data-y={y:.0f}>"
         f"<use href='#{shape(own)}' class={colour(own)} x={x:.1f} y={y:.1f}>"
-        f"<title>{escaped(class_name)}: {escaped(own_name)}</title></use>"
+        f"<title>{escaped(short(class_name, 60))}: {escaped(short(own_name, 80))}</title></use>"
         f"<g class=tip>{picture}<text x={left} y=30>{escaped(short(class_name, 34))}</text>"
         f"<text x={left} y=48 class=quiet>{escaped(short(own_name, 40))}</text></g></g>"
     )

@@ -17,8 +17,9 @@ from tasd.report.run_section import run_section
 from tasd.report.tables import Table, html_table
 from tasd.store import Store
 
-# Characters of the page's 10 million that figures and frames may take, and points of all plots.
-FIGURES_ROOM, FRAMES_ROOM = 3_400_000, 4_000_000
+# Bytes of the page, below 10 MB; characters of its frames; points of all plots. Figures take what
+# room the other parts leave.
+LIMIT, FRAMES_ROOM = 9_500_000, 3_500_000
 MOST_POINTS = 4000
 MOST_RUNS = 6  # with a part of their own
 
@@ -41,11 +42,13 @@ def page_sections(
     if tested:
         parts.append(Section("classes", "Accuracy of each class", class_bars(tested)))
     parts += _runs(tested, None if store is None else Store(store))
-    drawn = figures(pictures, room=FIGURES_ROOM)
-    parts += [Section("figures", "Figures", drawn)] if drawn else []
-    parts.append(Section("hardware", "Hours and hardware", hardware_table(outcomes)))
-    provenance = "".join(map(_provenance, outcomes))
-    return [*parts, Section("provenance", "Provenance of the numbers", provenance)]
+    last = [
+        Section("hardware", "Hours and hardware", hardware_table(outcomes)),
+        Section("provenance", "Provenance of the numbers", "".join(map(_provenance, outcomes))),
+    ]
+    taken = sum(len(part.html.encode()) for part in (*parts, *last))
+    drawn = figures(pictures, room=LIMIT - taken)
+    return [*parts, *([Section("figures", "Figures", drawn)] if drawn else []), *last]
 
 
 def _results(tables: Sequence[Table]) -> Section:
