@@ -53,6 +53,7 @@ def digests(
         weights.update(name.encode() + tensor.contiguous().numpy().tobytes())
     for line in run.read_metrics():
         line.pop("wait_share", None)
+        line.pop("seconds", None)
         metrics.update(json.dumps(line, sort_keys=True).encode())
     return weights.hexdigest()[:16], metrics.hexdigest()[:16]
 

@@ -119,7 +119,7 @@ def assert_equal_bits(one: Path, other: Path) -> None:
 
 
 def lines(run: Run, kind: str):
-    untimed = ("wait_share",)
+    untimed = ("wait_share", "seconds")
     found = [line for line in run.read_metrics() if line["kind"] == kind]
     return [{k: v for k, v in line.items() if k not in untimed} for line in found]
 

@@ -32,13 +32,14 @@ def report(
         ),
     ] = None,
     store: Annotated[
-        Path | None, typer.Option(help="Store of the video; default: the store of the run.")
+        Path | None, typer.Option(help="Store of the frames; default: the store of the run.")
     ] = None,
 ) -> None:
     """Draw tables, training curves and figures of runs.
 
-    The figures include bars for each class and attention overlays; report.html holds all of it.
-    Several runs are compared; the overlays are of the first one.
+    The figures include bars for each class and attention overlays. report.html holds all of it, and
+    confusions, embeddings and the hardest episodes. Several runs are compared; the overlays are of
+    the first one.
     """
     from tasd.report import OverlayOptions, write_report
     from tasd.runs.folder import newest

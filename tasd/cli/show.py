@@ -20,7 +20,7 @@ def show(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="File of the drawing (PNG).")] = None,
 ) -> None:
-    """Show a store, a run (also while it trains), or compare two runs."""
+    """Show a store or a run (also in training), or compare two."""
     from tasd.errors import UserError
 
     if len(what) > 2 or (len(what) == 2 and (video is not None or out is not None)):

@@ -177,10 +177,11 @@ def _check(content: Mapping[str, Any]) -> None:
         [float(value) for value in network["per_class"].values()]
         for ends in network["interval95"].values():
             _, _ = map(float, ends or (0, 0))
-        if len(network["correct"]) != episodes["count"]:
+        if len(list(map(int, network["correct"]))) != episodes["count"]:
             raise ValueError("correct")
     for name in ("count", "way", "shot", "queries"):
-        int(episodes[name])
+        if int(episodes[name]) < 1:
+            raise ValueError(name)
     content["provenance"].get("variant")
 
 

@@ -10,8 +10,10 @@ from tasd.report.attention import attention_figure, kept_checkpoints
 from tasd.report.curves import training_curves
 from tasd.report.latex import latex
 from tasd.report.outcome import Outcome, read_outcome
-from tasd.report.page import Picture, html_page
+from tasd.report.page import html_page
 from tasd.report.per_class import per_class_bars
+from tasd.report.pictures import Picture
+from tasd.report.sections import page_sections
 from tasd.report.style import save, style
 from tasd.report.tables import markdown, tables
 from tasd.runs import checkpoint
@@ -26,7 +28,7 @@ class OverlayOptions:
     """Options of the attention overlays; what is left open is chosen from the run and its store.
 
     class_name: the class that is shown. video: the id of the video that is shown.
-    checkpoints: of the first run. store: the store of its videos.
+    checkpoints: of the first run. store: the store of its videos; the page takes frames from it.
     """
 
     class_name: str | None = None
@@ -37,7 +39,7 @@ class OverlayOptions:
     @property
     def requested(self) -> bool:
         """True where an option was given: overlays that cannot be drawn are then an error."""
-        return bool(self.class_name or self.video or self.checkpoints or self.store)
+        return bool(self.class_name or self.video or self.checkpoints)
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,11 @@ def write_report(runs: Sequence[Path], folder: Path, options: OverlayOptions) ->
         *(overlays if isinstance(overlays, list) else []),
         *_curves(outcomes, folder),
     ]
+    parts = page_sections(outcomes, made, pictures, store=options.store)
     texts = {
         "tables.md": "\n".join(map(markdown, made)),
         "tables.tex": "\n".join(map(latex, made)),
-        "report.html": html_page(_title(outcomes), outcomes, made, pictures, notes),
+        "report.html": html_page(_title(outcomes), parts, notes),
     }
     for name, text in texts.items():
         write_text(folder / name, text)
@@ -90,7 +93,8 @@ def _bars(outcomes: Sequence[Outcome], folder: Path) -> list[Picture]:
         figure = per_class_bars(outcomes)
         if figure is None:
             return []
-        return [Picture(save(figure, folder, "per_class"), "Accuracy of each test class")]
+        path = save(figure, folder, "per_class")
+        return [Picture(path, "Accuracy of each test class", on_page=False)]
 
 
 def _overlays(outcome: Outcome, folder: Path, options: OverlayOptions) -> list[Picture] | str:
@@ -99,12 +103,14 @@ def _overlays(outcome: Outcome, folder: Path, options: OverlayOptions) -> list[P
     try:
         if not paths:
             raise UserError(f"{outcome.name} has no checkpoint; overlays need a run with one")
-        with find_store(options.store, checkpoint.load(paths[0])) as store, style():
-            if not isinstance(store, Store):
-                raise UserError(
-                    f"{paths[0]} was trained on cached features; attention overlays need a "
-                    "network that was trained on frames"
-                )
+        saved = checkpoint.load(paths[0])
+        if saved.config.data.features is not None:
+            raise UserError(
+                f"{paths[0]} was trained on cached features; attention overlays need a "
+                "network that was trained on frames"
+            )
+        with find_store(options.store, saved) as store, style():
+            assert isinstance(store, Store)
             figure = attention_figure(
                 paths, store, class_name=options.class_name, video=options.video
             )

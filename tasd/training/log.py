@@ -19,6 +19,7 @@ class RunLog:
     def __init__(self, run: Run, episodes: int, *, done: int, speaks: bool, console: Console):
         self.run, self.episodes, self.console, self.silent = run, episodes, console, not speaks
         self._first, self._expected = done, 1.0
+        self._since = time.monotonic()
         self._recent: deque[StepMetrics] = deque(maxlen=50)
         self._moments: deque[tuple[float, int]] = deque(maxlen=50)
         self._board: Any = None
@@ -79,8 +80,10 @@ class RunLog:
         """Record a step and move the live line on.
 
         rate: the learning rate. wait_share: share of the time that training waited for batches.
+        The line also has the seconds since the step before, validation between them included.
         """
-        numbers = result.metrics
+        numbers, now = result.metrics, time.monotonic()
+        seconds, self._since = now - self._since, now
         self._show(episode, numbers, wait_share=wait_share)
         self.record(
             "train",
@@ -89,6 +92,7 @@ class RunLog:
             gradient=result.gradient,
             learning_rate=rate,
             wait_share=wait_share,
+            seconds=round(seconds, 3),
         )
         if result.gradient_norms:
             self.record("gradients", episode, terms=result.gradient_norms)
