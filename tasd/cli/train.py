@@ -67,6 +67,12 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(help="A run, or one of its checkpoints, to continue.")
     ] = None,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            help="Trackers: tensorboard (default), wandb, mlflow, several with commas, or none."
+        ),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="Any setting: --set distill.ce_pairs=SS, as in config.json."),
@@ -92,8 +98,10 @@ def train(
 
     from tasd.config import parse_setting
     from tasd.runs.folder import Run, new_path
+    from tasd.runs.tracking import trackers_called
     from tasd.training.loop import train as run_training
 
+    trackers = None if log is None else trackers_called(log)
     overrides = [(SETTINGS[name], value) for name, value in given.items()]
     overrides += [parse_setting(text) for text in set_ or []]
     if allow_pretrained_overlap:
@@ -115,6 +123,7 @@ def train(
         resume=checkpoint,
         numbered=resume is None and out is None,
         command=sys.argv,
+        trackers=trackers,
     )
     raise typer.Exit(trained.exit_code)
 

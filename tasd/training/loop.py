@@ -51,6 +51,7 @@ def train(
     resume: Path | None = None,
     numbered: bool = False,
     command: Sequence[str] = (),
+    trackers: Sequence[str] | None = None,
     console: Console | None = None,
 ) -> TrainingResult:
     """Train ``config`` on the training classes of ``store``; keep the best on its validation ones.
@@ -59,7 +60,8 @@ def train(
     hold the features of a frozen backbone in place of frames (`tasd.training.frozen`). ``resume``
     is the checkpoint to go on from; where it is missing because nothing was saved yet, the run is
     begun again. The run's folder is locked while it is written; ``numbered`` adds a number to a new
-    one whose name is taken. ``command`` is noted in environment.json.
+    one whose name is taken. ``command`` is noted in environment.json. ``trackers``: by name, see
+    `tasd.runs.tracking`; None for TensorBoard, or those that a resumed run has.
 
     Raises `UserError`; what was saved before stays.
     """
@@ -77,6 +79,7 @@ def train(
                 resume=resume,
                 numbered=numbered,
                 command=command,
+                trackers=trackers,
                 console=console or Console(),
             )
     except RuntimeError as error:
@@ -101,6 +104,7 @@ def _train(
     resume: Path | None,
     numbered: bool,
     command: Sequence[str],
+    trackers: Sequence[str] | None,
     console: Console,
 ) -> TrainingResult:
     config = resolve(config, world)
@@ -159,8 +163,16 @@ def _train(
     run, now = world.from_leader((run, now))
     with (
         StopSignals() as stop,
-        RunLog(run, plan.episodes, done=now.episode, speaks=world.leads, console=console) as log,
+        RunLog(
+            run,
+            plan.episodes,
+            done=now.episode,
+            speaks=world.leads,
+            console=console,
+            trackers=trackers,
+        ) as log,
     ):
+        log.config(config.model_dump(mode="json"))
         if mended:
             log.say(mended)
         log.say(state.sizes(run, kept=plan.kept))
