@@ -122,7 +122,7 @@ def confusion_figure(outcome: Outcome) -> Figure | None:
 def pixels(figure: Figure) -> UInt8[np.ndarray, "height width 3"]:
     """Draw a figure as pixels."""
     with style():
-        canvas = FigureCanvasAgg(figure)
+        canvas: Any = FigureCanvasAgg(figure)
         figure.set_dpi(150)
         canvas.draw()
         return np.asarray(canvas.buffer_rgba())[..., :3].copy()
