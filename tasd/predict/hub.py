@@ -1,10 +1,10 @@
 """Exports on a hub of models: pushed by one line, fetched by their name."""
 
-import os
 import re
 from pathlib import Path
 from typing import Any
 
+from tasd.backbones.timm_weights import check_reachable, hub_address
 from tasd.errors import UserError
 from tasd.predict.card import CARD
 from tasd.predict.export import CONFIG, WEIGHTS, is_export
@@ -29,8 +29,9 @@ def push(folder: Path, repo: str, *, private: bool = False) -> str:
     check_repo(repo)
     if not is_export(folder):
         raise UserError(f"{folder} is no export; write one with tasd export RUN --out {folder}")
-    api = _library().HfApi(endpoint=_endpoint(), library_name="tasd")
+    api = _library().HfApi(endpoint=hub_address(), library_name="tasd")
     try:
+        check_reachable(hub_address())  # the hub's own client tries for half a minute
         made = api.create_repo(repo, private=private or None, exist_ok=True)
         api.upload_folder(
             repo_id=made.repo_id,
@@ -47,17 +48,23 @@ def push(folder: Path, repo: str, *, private: bool = False) -> str:
 def fetch(repo: str, *, revision: str | None = None) -> Path:
     """Return the folder of an export in the hub's cache, downloaded where it is not there.
 
-    The weights are fetched only where the config is of an export. Raises `UserError`.
+    Without a connection it is the one in the cache. The weights are fetched only where the config
+    is of an export. Raises `UserError`.
     """
     check_repo(repo)
     download = _library().hf_hub_download
-    options: dict[str, Any] = {"endpoint": _endpoint(), "library_name": "tasd"}
+    options: dict[str, Any] = {"endpoint": hub_address(), "library_name": "tasd"}
+    away = ""
+    try:
+        check_reachable(hub_address())
+    except OSError as error:
+        options["local_files_only"], away = True, str(error)
     try:
         folder = Path(download(repo, CONFIG, revision=revision, **options)).parent
         if is_export(folder):  # its name is the commit: both files are of one
             download(repo, WEIGHTS, revision=folder.name, **options)
     except Exception as error:
-        raise _told(error, f"cannot fetch {repo}") from None
+        raise _told(OSError(away) if away else error, f"cannot fetch {repo}") from None
     if not is_export(folder):
         raise UserError(
             f"{repo} is no export of tasd ({CONFIG} says so); name one that tasd export --push made"
@@ -75,15 +82,12 @@ def _told(error: Exception, what: str, *, again: str = "") -> UserError:
     """Return an error of the hub as one line without a token."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     way_out = WAYS_OUT.get(status or 0, "check the network, or HF_ENDPOINT")
-    text = _TOKEN.sub("hf_...", reason(error))
+    told = f"{reason(error)} {reason(error.__cause__)}" if error.__cause__ else reason(error)
+    text = _TOKEN.sub("hf_...", told)
     token = _library().get_token()
     if token:
         text = text.replace(token, "...")
     return UserError(f"{what} ({text}); {way_out}" + (f", {again}" if again else ""))
-
-
-def _endpoint() -> str | None:
-    return os.environ.get("HF_ENDPOINT") or None
 
 
 def _library() -> Any:

@@ -88,7 +88,7 @@ class FewShotRecognizer(ClassifierMixin, SupportEstimator):  # type: ignore[misc
         A folder of that name goes first. revision: a branch, tag or commit of the repository; a
         commit always gives the same network. parameters: as of `from_run`. Raises `UserError`.
         """
-        if Path(source).is_dir():
+        if str(source) and Path(source).is_dir():
             if revision is not None:
                 raise UserError(f"revision={revision!r} is of a repository, and {source} a folder")
             return cls(run=source, **parameters)

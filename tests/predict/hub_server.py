@@ -80,7 +80,8 @@ class Handler(BaseHTTPRequestHandler):
             asked = json.loads(body)
             name = f"{asked.get('organization') or 'me'}/{asked['name']}"
             if name in self.hub.repos:
-                self.answer({"error": "You already created this repo"}, 409)
+                there = {"error": "You already created this repo"}
+                self.answer(there | {"url": f"{self.hub.address}/{name}"}, 409)
                 return
             self.hub.repos[name] = {}
             self.hub.private[name] = asked.get("visibility") == "private"
