@@ -72,7 +72,7 @@ def export(
         if reject:
             trained = _with_thresholds(trained, store)
         written = write_export(trained, folder)
-        written.append(write_card(trained, folder, licence=licence, repo=push))
+        written.append(write_card(trained, folder, licence=licence))
         for path in written:
             typer.echo(f"{path}  {path.stat().st_size / 1000:,.0f} kB")
     if trained is not None and onnx:

@@ -18,20 +18,33 @@ from tasd.predict.trained import TrainedNetwork
 
 CARD = "README.md"
 UNKNOWN = "unknown"  # the licence of hubs for "not said"
+UNNAMED = '"FOLDER OR REPOSITORY"'
 MARKS = "\\`*_{}[]()#+!|~"
 
 
-def write_card(
-    trained: TrainedNetwork, folder: Path, *, licence: str = UNKNOWN, repo: str | None = None
-) -> Path:
+def write_card(trained: TrainedNetwork, folder: Path, *, licence: str = UNKNOWN) -> Path:
     """Write the card of an export of ``trained`` into its folder. Raises `UserError`.
 
-    licence: of the trained network, as hubs name it. repo: the hub's name of the network.
+    licence: of the trained network, as hubs name it.
     """
     path = folder / CARD
     results = results_of(trained.path, trained.identity)
-    write_text(path, model_card(trained, results, licence=licence, repo=repo))
+    write_text(path, model_card(trained, results, licence=licence))
     return path
+
+
+def name_in_card(folder: Path, repo: str) -> None:
+    """Write the name of a repository into the lines of a card that use the network.
+
+    A card whose lines name something else already, or of another hand, stays. Raises `UserError`.
+    """
+    path = folder / CARD
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, ValueError):
+        return
+    if UNNAMED in text:
+        write_text(path, text.replace(UNNAMED, json.dumps(repo)))
 
 
 def results_of(run: Path, identity: str) -> list[Mapping[str, Any]]:
@@ -57,14 +70,13 @@ def model_card(
     results: Sequence[Mapping[str, Any]],
     *,
     licence: str = UNKNOWN,
-    repo: str | None = None,
 ) -> str:
     """Return the text of a card. results: content of result files of this very network."""
     rows = list(_rows(trained, results))
     parts = [
         _front(trained.config, licence),
         *_about(trained, licence),
-        *_use(repo),
+        *_use(),
         *_accuracy(rows),
         *_data(trained),
         *_limits(trained, tested=bool(rows)),
@@ -107,14 +119,13 @@ def _about(trained: TrainedNetwork, licence: str) -> list[str]:
     ]
 
 
-def _use(repo: str | None) -> list[str]:
-    name = json.dumps(repo or "FOLDER OR REPOSITORY")
+def _use() -> list[str]:
     return [
         "## Use",
         "",
         "```python",
         "from tasd.predict import FewShotRecognizer",
-        f'recognizer = FewShotRecognizer.from_pretrained({name}).fit("my-actions")',
+        f'recognizer = FewShotRecognizer.from_pretrained({UNNAMED}).fit("my-actions")',
         'print(recognizer.predict(["new.mp4"]))',
         "```",
         "",

@@ -6,7 +6,7 @@ from typing import Any
 
 from tasd.backbones.timm_weights import check_reachable, hub_address
 from tasd.errors import UserError
-from tasd.predict.card import CARD
+from tasd.predict.card import CARD, name_in_card
 from tasd.predict.export import CONFIG, WEIGHTS, is_export
 from tasd.predict.onnx import ONNX
 from tasd.runs.tracker import reason
@@ -30,6 +30,7 @@ def push(folder: Path, repo: str, *, private: bool = False) -> str:
     if not is_export(folder):
         raise UserError(f"{folder} is no export; write one with tasd export RUN --out {folder}")
     api = _library().HfApi(endpoint=hub_address(), library_name="tasd")
+    name_in_card(folder, repo)
     try:
         check_reachable(hub_address())  # the hub's own client tries for half a minute
         made = api.create_repo(repo, private=private or None, exist_ok=True)

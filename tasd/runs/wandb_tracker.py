@@ -29,6 +29,7 @@ class WeightsAndBiases:
 
         self._wandb: Any = wandb
         self._known = start.known
+        self._off = os.environ.get("WANDB_MODE") == "disabled"
         self._why = "" if os.environ.get("WANDB_MODE") or _has_login() else "no login"
         try:
             self._run: Any = self._begun(start, mode="offline" if self._why else None)
@@ -57,12 +58,16 @@ class WeightsAndBiases:
     @property
     def identity(self) -> Mapping[str, str]:
         """The run's id, project and entity."""
+        if self._off:
+            return self._known
         found = {"id": self._run.id, "project": self._run.project, "entity": self._run.entity}
         return {name: value for name, value in found.items() if value}
 
     @property
     def place(self) -> str:
         """The run's page, or the command that sends it."""
+        if self._off:
+            return "W&B: switched off by WANDB_MODE=disabled"
         if not self._run.offline:
             return f"W&B: {self._run.url}"
         why = f" ({self._why})" if self._why else ""

@@ -325,6 +325,24 @@ def test_wandb_offline_reads_back_a_run(wandb, tmp_path, monkeypatch, mode):
     assert content["data"] == [list(row) for row in ACCURACY.rows]
 
 
+@third_party
+def test_wandb_that_is_switched_off_is_said_and_keeps_no_name(wandb, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    said = []
+    fill(tmp_path / "run", "wandb", say=said.append)
+    assert set(said) == {"W&B: switched off by WANDB_MODE=disabled"}
+    assert read_tracked(tmp_path / "run").known["wandb"] == {}
+
+
+@third_party
+def test_a_login_that_fails_keeps_the_run_offline(wandb, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "tooshort")
+    said = []
+    fill(tmp_path / "run", "wandb", say=said.append)
+    assert all("W&B: kept offline (" in line and "tooshort" not in line for line in said)
+    assert len(list((tmp_path / "run" / "wandb").glob("offline-run-*"))) == 2
+
+
 @pytest.fixture
 def mlflow(alone, monkeypatch):
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
