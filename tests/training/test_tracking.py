@@ -296,6 +296,7 @@ def test_wandb_offline_reads_back_a_run(wandb, tmp_path, monkeypatch, mode):
     said = []
     fill(tmp_path / "run", "wandb", say=said.append)
     add(tmp_path / "run", say=said.append)
+    wandb.teardown()  # as at the end of a process: what its service still writes is written
     assert not [line for line in said if line.startswith("--log")], said
     assert ("no login" in said[0]) == (mode is None)
     assert re.search(r"wandb sync \S+offline-run-\S+ sends it", said[0])
