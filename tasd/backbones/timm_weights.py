@@ -66,7 +66,7 @@ class TimmWeights:
         if not self._config.hf_hub_id:
             return self._url
         repository, revision = self._repository
-        return f"{_endpoint()}/{repository}/resolve/{revision or 'main'}/{self._files[0]}"
+        return f"{hub_address()}/{repository}/resolve/{revision or 'main'}/{self._files[0]}"
 
     @property
     def _config(self) -> Any:
@@ -101,7 +101,7 @@ class TimmWeights:
 
         if constants.HF_HUB_OFFLINE:
             raise OSError("HF_HUB_OFFLINE is set and the hub's cache does not hold them")
-        _check_reachable(_endpoint())
+        check_reachable(hub_address())
         repository, revision = self._repository
         for file in self._files:
             try:
@@ -110,7 +110,7 @@ class TimmWeights:
                     file,
                     revision=revision,
                     cache_dir=constants.HF_HUB_CACHE,
-                    endpoint=_endpoint(),
+                    endpoint=hub_address(),
                     etag_timeout=_PATIENCE,
                 )
                 return Path(found)
@@ -177,12 +177,12 @@ def _loaded(
     return dict(model.state_dict())
 
 
-def _endpoint() -> str:
+def hub_address() -> str:
     """Return the address of the hub, which the variable HF_ENDPOINT may set."""
     return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
 
 
-def _check_reachable(endpoint: str) -> None:
+def check_reachable(endpoint: str) -> None:
     """Raise `OSError` at once where nobody answers, unless a proxy stands between."""
     parts = urlsplit(endpoint)
     if urllib.request.getproxies().get(parts.scheme):

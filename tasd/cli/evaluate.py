@@ -190,6 +190,10 @@ def evaluate(
     if save_episodes is not None:
         _save_episodes(save_episodes, every)
     _write_and_print(every, out, as_json=as_json)
+    if runs:
+        from tasd.report.tracked import track_results
+
+        track_results(every, say=lambda line: say(line, err=True))
 
 
 def _refuse_contradictions(

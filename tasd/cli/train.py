@@ -62,6 +62,12 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(help="A run, or one of its checkpoints, to continue.")
     ] = None,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            help="Trackers: tensorboard (default), wandb, mlflow, several with commas, or none."
+        ),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="Any setting: --set distill.ce_pairs=SS, as in config.json."),
@@ -106,6 +112,7 @@ def train(
         phase("opening the store, checking the settings")  # torch alone takes seconds to import
         from tasd.device import pick_device
         from tasd.runs.folder import Run, new_path
+        from tasd.runs.tracking import trackers_called
         from tasd.training.loop import train as run_training
         from tasd.training.mistakes import refuse_mistakes
 
@@ -113,6 +120,7 @@ def train(
             mistakes.of(refuse, ["json"], "has no effect without --dry-run")
         mistakes.of(pick_device, device)
         tolerated = mistakes.of(_tolerated, on_nonfinite)
+        trackers = None if log is None else mistakes.of(trackers_called, log)
         if resume is not None:
             resumed = mistakes.of(_resumed, resume, given, set_ or [])
             if resumed is not None:
@@ -143,6 +151,7 @@ def train(
         numbered=resume is None and out is None,
         verify=not no_verify,
         command=sys.argv,
+        trackers=trackers,
     )
     if not trained.exit_code and leads():
         say(f"next: {next_command(trained.run, opened)}")

@@ -10,8 +10,10 @@ from jaxtyping import Float
 from sklearn.base import ClassifierMixin
 
 from prep.ffmpeg_process import find_ffmpeg
+from tasd.errors import UserError
 from tasd.predict.answer import NONE_OF_THESE, NOT_READ, Answer, Nearest, shares, smallest_margins
 from tasd.predict.clips import ClipFeatures, clip_features
+from tasd.predict.hub import fetch
 from tasd.predict.inputs import (
     InputError,
     check_labels,
@@ -76,6 +78,21 @@ class FewShotRecognizer(ClassifierMixin, SupportEstimator):  # type: ignore[misc
         parameters: reject, store, device, cache. Raises `UserError` where there is no run.
         """
         return cls(run=newest().path if path is None else path, **parameters)
+
+    @classmethod
+    def from_pretrained(
+        cls, source: PathLike, *, revision: str | None = None, **parameters: Any
+    ) -> "FewShotRecognizer":
+        """Take an export: a folder, or the name of a repository of a hub, as ``name/model``.
+
+        A folder of that name goes first. revision: a branch, tag or commit of the repository; a
+        commit always gives the same network. parameters: as of `from_run`. Raises `UserError`.
+        """
+        if str(source) and Path(source).is_dir():
+            if revision is not None:
+                raise UserError(f"revision={revision!r} is of a repository, and {source} a folder")
+            return cls(run=source, **parameters)
+        return cls(run=fetch(str(source), revision=revision), **parameters)
 
     @classmethod
     def from_backbone(cls, backbone: str, **parameters: Any) -> "FewShotRecognizer":

@@ -1,35 +1,53 @@
-"""Progress and metrics of a run: live line, metrics.jsonl, TensorBoard."""
+"""Progress and metrics of a run: live line, metrics.jsonl, trackers."""
 
 import time
 from collections import deque
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+from jaxtyping import UInt8
 from rich.console import Console
 
 from tasd.loader import EpisodeLoader
 from tasd.progress import ProgressLine, duration
 from tasd.runs.folder import Run
+from tasd.runs.tracker import End
+from tasd.runs.tracking import Tracking
 from tasd.training.step import StepMetrics, StepResult
 
 
 class RunLog:
-    """The output of a run: silent on every rank but the first."""
+    """The output of a run: silent on every rank but the first.
 
-    def __init__(self, run: Run, episodes: int, *, done: int, speaks: bool, console: Console):
+    trackers: by name; None for those that the run was last tracked with.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        episodes: int,
+        *,
+        done: int,
+        speaks: bool,
+        console: Console,
+        trackers: Sequence[str] | None = None,
+    ) -> None:
         self.run, self.episodes, self.console, self.silent = run, episodes, console, not speaks
         self._first, self._expected = done, 1.0
         self._since = time.monotonic()
         self._recent: deque[StepMetrics] = deque(maxlen=50)
         self._moments: deque[tuple[float, int]] = deque(maxlen=50)
-        self._board: Any = None
+        self._trackers, self._last = trackers, done
+        self._tracking: Tracking | None = None
         self._line = ProgressLine(console, at_once=True, silent=self.silent)
 
     def __enter__(self) -> "RunLog":
         if not self.silent:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._board = SummaryWriter(str(self.run.path / "tensorboard"), purge_step=self._first)
+            self._tracking = Tracking(
+                self.run.path, self._trackers, say=self.say, episode=self._first
+            )
         self._line.__enter__()
         return self
 
@@ -40,8 +58,9 @@ class RunLog:
         trace: TracebackType | None,
     ) -> None:
         self._line.__exit__(kind, error, trace)
-        if self._board is not None:
-            self._board.close()
+        if self._tracking is not None:
+            done: End = "finished" if self._last >= self.episodes else "stopped"
+            self._tracking.finish(done if kind is None else "failed")
 
     def say(self, text: str) -> None:
         """Print one line."""
@@ -63,18 +82,23 @@ class RunLog:
             f"episodes will take about {duration(left)}, validation not counted"
         )
 
+    def config(self, values: Mapping[str, Any]) -> None:
+        """Tell the trackers the settings of the run."""
+        if self._tracking is not None:
+            self._tracking.config(values)
+
     def record(self, kind: str, episode: int, **values: Any) -> None:
-        """Write a line of metrics.jsonl, and its numbers for TensorBoard."""
-        if self.silent:
+        """Write a line of metrics.jsonl, and its numbers for the trackers."""
+        if self._tracking is None:
             return
         self.run.write_metrics({"kind": kind, "episode": episode, **values})
-        for name, value in _numbers(values):
-            self._board.add_scalar(f"{kind}/{name}", value, episode)
+        numbers = {f"{kind}/{name}": value for name, value in _numbers(values)}
+        self._tracking.numbers(numbers, episode=episode)
 
-    def picture(self, name: str, episode: int, image: Any) -> None:
-        """Write an image (height, width, 3) for TensorBoard."""
-        if not self.silent:
-            self._board.add_image(name, image, episode, dataformats="HWC")
+    def picture(self, name: str, episode: int, image: UInt8[np.ndarray, "height width 3"]) -> None:
+        """Give the trackers a picture of a series."""
+        if self._tracking is not None:
+            self._tracking.picture(name, image, episode=episode)
 
     def step(self, episode: int, result: StepResult, *, rate: float, wait_share: float) -> None:
         """Record a step and move the live line on.
@@ -83,7 +107,7 @@ class RunLog:
         The line also has the seconds since the step before, validation between them included.
         """
         numbers, now = result.metrics, time.monotonic()
-        seconds, self._since = now - self._since, now
+        seconds, self._since, self._last = now - self._since, now, episode
         self._show(episode, numbers, wait_share=wait_share)
         self.record(
             "train",

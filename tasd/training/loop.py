@@ -61,6 +61,7 @@ def train(
     numbered: bool = False,
     verify: bool = True,
     command: Sequence[str] = (),
+    trackers: Sequence[str] | None = None,
     console: Console | None = None,
 ) -> TrainingResult:
     """Train ``config`` on the training classes of ``store``; keep the best on its validation ones.
@@ -70,7 +71,8 @@ def train(
     is the checkpoint to go on from; where it is missing because nothing was saved yet, the run is
     begun again. The run's folder is locked while it is written; ``numbered`` adds a number to a new
     one whose name is taken. ``verify``: compare the shards with their digests meanwhile
-    (`tasd.store.verify`). ``command`` is noted in environment.json.
+    (`tasd.store.verify`). ``command`` is noted in environment.json. ``trackers``: by name, see
+    `tasd.runs.tracking`; None for TensorBoard, or those that a resumed run has.
 
     Raises `UserError`; what was saved before stays.
     """
@@ -94,6 +96,7 @@ def train(
                 numbered=numbered,
                 verify=verify,
                 command=command,
+                trackers=trackers,
                 console=console,
                 phase=phase,
             )
@@ -120,6 +123,7 @@ def _train(
     numbered: bool,
     verify: bool,
     command: Sequence[str],
+    trackers: Sequence[str] | None,
     console: Console,
     phase: PhaseLine,
 ) -> TrainingResult:
@@ -185,8 +189,16 @@ def _train(
     with (
         Verification(store.shards if isinstance(store, Store) and verified else ()) as verification,
         StopSignals() as stop,
-        RunLog(run, plan.episodes, done=now.episode, speaks=world.leads, console=console) as log,
+        RunLog(
+            run,
+            plan.episodes,
+            done=now.episode,
+            speaks=world.leads,
+            console=console,
+            trackers=trackers,
+        ) as log,
     ):
+        log.config(config.model_dump(mode="json"))
         if mended:
             log.say(mended)
         if isinstance(store, Store):
