@@ -44,7 +44,7 @@ def export(
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
-    """Write a trained network as safetensors, a config and a model card.
+    """Write a trained network, its settings and a model card.
 
     tasd predict reads them on any machine. They hold only what labels clips: backbone, temporal
     encoder and matcher of the better network. RUN may be an export already, for --push and --onnx.

