@@ -59,6 +59,9 @@ class NetworkOptions(_Options):
     heads: int = Field(8, ge=1)
     feedforward: int = Field(2048, ge=1)
     dropout: float = Field(0.1, ge=0, lt=1)
+    wccn: float | None = Field(
+        None, gt=0, description="shrinkage of within-class covariance normalisation; None: without"
+    )
     gradient_checkpointing: bool = False
     allow_pretrained_overlap: bool = Field(
         False, description="accept weights that have seen the test classes; marks every result"

@@ -11,6 +11,7 @@ from tasd import backbones
 from tasd.backbones import weights
 from tasd.backbones.base import still_statistics
 from tasd.backbones.temporal import TemporalEncoder
+from tasd.backbones.wccn import WithinClassNormalisation
 from tasd.config import Config, DataOptions, DistillOptions, NetworkOptions
 from tasd.device import PrecisionChoice, outside_autocast, resolve_precision, widened
 from tasd.errors import Mistakes, UserError
@@ -27,6 +28,7 @@ TRIED_CHANNELS = 64
 class Model(nn.Module):
     """Backbone, temporal encoder, matcher, and the two heads that distillation compares.
 
+    wccn: of the pooled frames, before the encoder; None for none.
     projection, relation: the heads of Eq. 2 and Eq. 11, None where their term is off.
     normalisation: of the pixels, as the backbone's weights expect it; by default ImageNet's.
     precision: bf16 or float32 inside, or "auto" for what suits the device.
@@ -44,6 +46,7 @@ class Model(nn.Module):
         encoder: TemporalEncoder,
         matcher: Matcher,
         *,
+        wccn: WithinClassNormalisation | None = None,
         projection: ProjectionHead | None = None,
         relation: GloRe | None = None,
         normalisation: Normalisation | None = None,
@@ -54,6 +57,7 @@ class Model(nn.Module):
         if channels_last and not backbone.clips:
             backbone = backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.backbone, self.encoder, self.matcher = backbone, encoder, matcher
+        self.wccn = wccn
         self.projection, self.relation = projection, relation
         self.precision: PrecisionChoice = precision
         pixels = normalisation or Normalisation()  # ImageNet's
@@ -70,7 +74,7 @@ class Model(nn.Module):
         half = resolve_precision(self.precision, frames.device) == "bf16"
         with torch.autocast(frames.device.type, dtype=torch.bfloat16, enabled=half):
             if frames.ndim == 3:
-                return Features(frames=self.encoder(frames).float())
+                return Features(frames=self.encoded(frames))
             # Channels stand last in memory already: the permutation costs no copy.
             pixels = self.normalised(frames).permute(0, 1, 4, 2, 3)
             seen = (
@@ -78,7 +82,16 @@ class Model(nn.Module):
                 if levels
                 else self.backbone.pooled(pixels)
             )
-            return Features(self.encoder(seen.frames).float(), seen.maps, seen.levels)
+            return Features(self.encoded(seen.frames), seen.maps, seen.levels)
+
+    def encoded(
+        self, frames: Float[Tensor, "videos time channels"]
+    ) -> Float[Tensor, "videos time channels"]:
+        """Compute F, in float32, from the backbone's pooled frames."""
+        if self.wccn is not None:
+            frames = self.wccn(frames)
+        encoded: Tensor = self.encoder(frames)
+        return encoded.float()
 
     def condensed(self, frames: Clips) -> Features:
         """Compute the features as they are kept: the matcher folds stages that it reads into F."""
@@ -171,6 +184,7 @@ def build_model(config: Config, *, classes: int, initialise: bool = True) -> Mod
         backbone,
         encoder,
         matcher,
+        wccn=None if network.wccn is None else WithinClassNormalisation(channels),
         projection=_projection(distill, channels) if distill.ce else None,
         relation=_relation(distill, backbone, data=config.data) if distill.pr else None,
         normalisation=normalisation,

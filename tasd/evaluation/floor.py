@@ -32,12 +32,13 @@ def with_floor(
     """Return ``candidate``, of ``run``, with its floor or the reason why it has none.
 
     A run whose log does not hold the validation of both starts is older than this rule: its floor
-    is the plain backbone.
+    is the plain backbone. So is that of a run whose start is fitted to the training classes
+    (network.wccn), since such a start is not untrained.
     """
     try:
         plain = floor_of(saved, store, how)
         known = validated_starts(run)
-        if known is None:
+        if known is None or saved.config.network.wccn is not None:
             return replace(candidate, floor=plain)
         starts = {"plain": plain, "untrained": _untrained(run, saved, store, how, plain=plain)}
     except UserError as error:

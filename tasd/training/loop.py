@@ -40,6 +40,7 @@ from tasd.training.untrained import (
     validate_untrained,
 )
 from tasd.training.validation import Validation
+from tasd.training.wccn import fit_normalisation
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,8 @@ def _train(
     learner = build_learner(config, classes=tuple(sampler.videos), initialise=before is None)
     learner.to(world.device).train()
     student = learner.student
+    if before is None:
+        fit_normalisation(student, config, store, world)
     teacher = Teacher(student, config.distill) if config.distill.weights else None
     pretrained = config.network.weights != "none"
     optim = optimiser.build(learner, config.optimiser, pretrained=pretrained)
@@ -265,7 +268,7 @@ def _train(
             save(now, better=not run.best.exists())  # something to predict with
             log.say(f"stopped and saved at episode {now.episode:,}; --resume {run.path} goes on")
         elif validation.untrained and now.best.episode == 0 <= now.best.accuracy:
-            log.say(outcome_line(now.best))
+            log.say(outcome_line(now.best, config))
     return TrainingResult(run, now.best, exit_code)
 
 

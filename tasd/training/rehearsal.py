@@ -29,6 +29,7 @@ from tasd.training.step import Step
 from tasd.training.teacher import Teacher
 from tasd.training.untrained import began_pretrained, plain_network
 from tasd.training.validation import Validation
+from tasd.training.wccn import fit_normalisation
 from tasd.types import EpisodeBatch
 
 PREFETCHED = 2  # batches that the loader has ready
@@ -70,7 +71,7 @@ def _rehearse(
     )
     before = None if resume is None or run.unsaved else load(resume, device=world.device)
     here = before is not None or _weights_here(config)
-    state = _state(config, store, world, initialise=before is None and here)
+    state = _state(config, store, world, initialise=before is None and here, begins=before is None)
     now = state.restore(before, source=resume) if before is not None else Progress()
     if now.episode >= plan.episodes:
         raise UserError(
@@ -160,11 +161,15 @@ def _weights_here(config: Config) -> bool:
     return at_hand(described(config.network.backbone), config.network.weights)
 
 
-def _state(config: Config, store: Store | FeatureStore, world: World, *, initialise: bool) -> State:
+def _state(
+    config: Config, store: Store | FeatureStore, world: World, *, initialise: bool, begins: bool
+) -> State:
     """Build both networks and the optimiser as the loop does."""
     torch.manual_seed(config.training.seed)
     learner = build_learner(config, classes=tuple(store.classes("train")), initialise=initialise)
     learner.to(world.device).train()
+    if begins:
+        fit_normalisation(learner.student, config, store, world)
     teacher = Teacher(learner.student, config.distill) if config.distill.weights else None
     pretrained = config.network.weights != "none"
     optim = optimiser.build(learner, config.optimiser, pretrained=pretrained)

@@ -81,11 +81,14 @@ def validate_untrained(
     return best
 
 
-def outcome_line(best: Best) -> str:
-    """Say that training has not beaten the untrained network, which is the best."""
+def outcome_line(best: Best, config: Config) -> str:
+    """Say that training has not beaten the network that it began with, which is the best."""
+    start = "the untrained network"
+    if config.network.wccn is not None:
+        start += ", whose features are normalised within the training classes"
     return (
-        f"training has not beaten the untrained network (validation {best.accuracy:.1%} at "
-        "episode 0): best.pt holds the untrained network"
+        f"training has not beaten {start} (validation {best.accuracy:.1%} at episode 0): best.pt "
+        "holds it"
     )
 
 

@@ -1,0 +1,125 @@
+"""Training on little data: variants compared on validation classes, and one of them tested.
+
+``python -m tests.study OUT FILE...`` trains each variant on each feature file (a split of a data
+set's classes, of ``tasd features --backbone``) and prints validation accuracies. With
+``--test NAME`` that variant is trained with several seeds and tested, beside the floor. Runs that
+are there already are not trained again.
+"""
+
+import argparse
+import io
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from tasd.evaluation.candidates import of_run
+from tasd.evaluation.episodes import EpisodeRequest
+from tasd.evaluation.evaluate import evaluate
+from tasd.evaluation.floor import with_floor
+from tasd.extraction.run import Extraction
+from tasd.features.reader import open_features
+from tasd.recipes import make
+from tasd.runs import checkpoint
+from tasd.runs.folder import Run
+from tasd.training.frozen import on_features
+from tasd.training.loop import train
+
+ONE, EQ2 = ("network.depth", 1), ("distill.ce", 1.0)
+WCCN = ("network.wccn", 5.0)
+VARIANTS = {
+    "encoder": ("baseline", [ONE]),
+    "encoder of 4": ("baseline", [("network.depth", 4)]),
+    "Eq. 2": ("tasd", [ONE]),
+    "Eq. 2, rate 1e-4": ("tasd", [ONE, ("optimiser.lr", 1e-4)]),
+    "WCCN 0.5, encoder": ("baseline", [ONE, ("network.wccn", 0.5)]),
+    "WCCN 5, encoder": ("baseline", [ONE, WCCN]),
+    "WCCN 20, encoder": ("baseline", [ONE, ("network.wccn", 20.0)]),
+    "WCCN 5, Eq. 2": ("tasd", [ONE, WCCN]),
+    "WCCN 5, Eq. 2, rate 1e-4": ("tasd", [ONE, WCCN, ("optimiser.lr", 1e-4)]),
+}
+
+
+def trained(name: str, file: Path, out: Path, *, seed: int, args: argparse.Namespace) -> Run:
+    """Return the run of a variant, trained now where it is not there."""
+    recipe, settings = VARIANTS[name]
+    run = Run(out / f"{file.stem}-{name.replace(' ', '_')}-seed{seed}")
+    if run.best.exists() and run.read_metrics()[-1]["episode"] >= args.episodes:
+        return run
+    more = [
+        ("episode.queries", args.queries),
+        ("training.episodes", args.episodes),
+        ("training.validation_every", args.every),
+        ("training.seed", seed),
+        ("training.precision", "float32"),
+        *settings,
+    ]
+    store = open_features(file)
+    config = on_features(make(recipe, dataset="folder", shot=args.shot, settings=more), store)
+    quiet = Console(file=io.StringIO())
+    train(config, store, run=run, device="cpu", trackers=(), console=quiet)
+    for spare in (run.last, run.last.with_name("previous.pt")):
+        spare.unlink(missing_ok=True)
+    return run
+
+
+def validated(run: Run) -> tuple[float, float, float]:
+    """Return the accuracies of the plain backbone, at episode 0, and of the best."""
+    lines = [line for line in run.read_metrics() if line["kind"] == "validation"]
+    found = [one["accuracy"] for x in lines for k, one in x.items() if k in ("student", "teacher")]
+    return (
+        100 * lines[0]["plain"]["accuracy"],
+        100 * lines[0]["student"]["accuracy"],
+        100 * max(found),
+    )
+
+
+def tested(run: Run, file: Path, *, args: argparse.Namespace) -> tuple[float, float]:
+    """Return the test accuracy and the paired gain over the floor, in points."""
+    saved, store, how = checkpoint.load(run.best), open_features(file), Extraction()
+    candidate = of_run(run, saved, store, how, source=run.best)
+    candidate = with_floor(candidate, run, saved, store, how)
+    request = EpisodeRequest(way=5, shot=args.shot, queries=1, count=10_000)
+    found = evaluate(candidate, request)
+    assert found.floor is not None
+    gain = found.floor.gain.difference.mean
+    return 100 * float(found.accuracy.mean()), 100 * gain
+
+
+def main() -> None:
+    """Print one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("files", type=Path, nargs="+")
+    parser.add_argument("--test", choices=VARIANTS)
+    parser.add_argument("--only", nargs="*", default=list(VARIANTS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--shot", type=int, default=1)
+    parser.add_argument("--queries", type=int, default=1)
+    parser.add_argument("--episodes", type=int, default=60)
+    parser.add_argument("--every", type=int, default=15)
+    args = parser.parse_args()
+    if args.test:
+        rows = [
+            [tested(trained(args.test, file, args.out, seed=s, args=args), file, args=args)
+             for s in range(args.seeds)]
+            for file in args.files
+        ]  # fmt: skip
+        for file, row in zip(args.files, rows, strict=True):
+            print(file.stem, " ".join(f"{a:.1f} ({gain:+.1f})" for a, gain in row), flush=True)
+        means = np.array(rows).mean(axis=1)  # of seeds; (files, accuracy and gain)
+        print(
+            f"mean {means[:, 0].mean():.1f}, gain {means[:, 1].mean():+.2f}, by split {means[:, 1]}"
+        )
+        return
+    for name in args.only:
+        found = np.array(
+            [validated(trained(name, file, args.out, seed=0, args=args)) for file in args.files]
+        )
+        each = " ".join(f"{best:.1f}" for best in found[:, 2])
+        plain, start, best = found.mean(axis=0)
+        print(f"{name} | {plain:.1f} | {start:.1f} | {best:.1f} | {each}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
