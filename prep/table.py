@@ -12,6 +12,7 @@ from tasd.store import REPORT
 
 EXAMPLES = 3
 NAMES = 8
+LITTLE = 1000  # videos
 
 
 def print_report(report: Report, store: Path, console: Console | None = None) -> None:
@@ -25,6 +26,8 @@ def print_report(report: Report, store: Path, console: Console | None = None) ->
             more = f" and {len(few) - NAMES} more" if len(few) > NAMES else ""
             line = f"too few videos for {name}, {need} a class: {', '.join(short)}{more}"
             console.print(clean(line), markup=False, soft_wrap=True)
+    if report.videos < LITTLE:
+        console.print("few videos to train on: tasd train --recipe small is made for that")
     console.print(f"store: {store}\nfull report: {store / REPORT}", markup=False, soft_wrap=True)
 
 

@@ -19,6 +19,7 @@ from tasd.recipes.prototype import prototype
 from tasd.recipes.published import NO_DISTILLATION
 from tasd.recipes.settings import replace
 from tasd.recipes.sloshnet import sloshnet, sloshnet_temporal
+from tasd.recipes.small import small
 from tasd.recipes.strm import strm
 from tasd.recipes.ta2n import ta2n
 from tasd.recipes.tasd import tasd
@@ -34,6 +35,7 @@ RECIPES: dict[str, Recipe] = {
     "paper": paper,
     "baseline": baseline,
     "demo": demo,
+    "small": small,
     "prototype": prototype,
     "otam": otam,
     "trx": trx,
