@@ -105,7 +105,7 @@ def _video_classes(
         classes = tuple(names[label] for label in labels) if not unknown else ()
     if unknown:
         raise UserError(
-            f"{path}: /video_class holds {unknown[0]!r}, which is none of "
+            f"{path}: /video_class holds {unknown[0]!r}, which is none of the "
             f"{counted(len(names), 'class')} of /class_name; add it there or correct the label"
         )
     return classes

@@ -110,7 +110,7 @@ def with_nan(at):
         ({"features": np.ones((12, 8, 6))}, "float64; write it as float32 or float16"),
         ({"features": np.ones((12, 8, 6), int)}, "int64; write it as float32 or float16"),
         ({"features": np.ones((11, 8, 6), "float32")}, "12 entries for the 11 videos"),
-        ({"features": with_nan((5, 3, 2))}, "of 1 videos hold NaN or infinity ('clip5.mp4' first)"),
+        ({"features": with_nan((5, 3, 2))}, "of 1 video hold NaN or infinity ('clip5.mp4' first)"),
         ({"features": np.full((12, 8, 6), np.inf, "float16")}, "of 12 videos hold NaN or infinity"),
         ({"video_name": ["a"] * 12}, "/video_name holds 'a' twice; names must be unique"),
         ({"video_name": np.arange(12)}, "/video_name is int64 (12,); it must be a list of strings"),

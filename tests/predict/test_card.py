@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from tasd import recipes
-from tasd.config import replace as changed
 from tasd.predict.card import model_card, plain, results_of, weights_licence
 from tasd.predict.trained import trained_network
+from tasd.recipes.settings import replace as changed
 from tasd.runs.folder import Run
 from tests.cli.test_predict import run_tasd
 
