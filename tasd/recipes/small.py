@@ -1,7 +1,7 @@
 """Little data: a pretrained backbone that stays as it is, normalised within classes."""
 
 from tasd.config import Config, OptimiserOptions, TrainingOptions
-from tasd.recipes.tasd import tasd
+from tasd.recipes.baseline import baseline
 
 
 def small(dataset: str, shot: int) -> Config:
@@ -9,17 +9,17 @@ def small(dataset: str, shot: int) -> Config:
 
     Command: ``tasd train --recipe small --features FILE``, or without --features on frames. The
     backbone is fixed. Its features are normalised by the covariance within the training classes
-    (`tasd.backbones.wccn`), which needs no step; then one encoder layer learns with Eq. 2, and the
-    best of both on the validation classes is kept.
+    (`tasd.backbones.wccn`), which needs no step; then one encoder layer learns, and the best
+    on the validation classes is kept. Eq. 2 was tried on top and did not help
+    (BENCHMARKS.md, "Little data").
     """
-    base = tasd(dataset, shot)
+    base = baseline(dataset, shot)
     return base.model_copy(
         update={
             "recipe": "small",
             "network": base.network.model_copy(
                 update={"backbone": "efficientnet_lite0", "depth": 1, "wccn": 5.0}
             ),
-            "distill": base.distill.model_copy(update={"at": 0.0, "am": 0.0, "pr": 0.0}),
             "optimiser": OptimiserOptions(backbone_scale=0),
             "training": TrainingOptions(episodes=60, validation_every=15),
         }
