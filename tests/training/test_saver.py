@@ -72,6 +72,16 @@ class Held:
         monkeypatch.setattr(owner, name, held)
 
 
+def late(original):
+    """The function, a fifth of a second later."""
+
+    def changed(*words, **options):
+        time.sleep(0.2)
+        return original(*words, **options)
+
+    return changed
+
+
 def at(episode):
     return Progress(episode=episode, step=episode)
 
@@ -139,12 +149,14 @@ def test_a_second_save_waits_for_the_first(training, monkeypatch):
     assert load(training.run.last).progress.episode == 2
 
 
-def test_a_run_that_is_stopped_is_on_the_disk_before_that_is_said(training):
+@pytest.mark.parametrize("better", [False, True])
+def test_a_run_that_is_stopped_is_on_the_disk_before_that_is_said(training, monkeypatch, better):
+    monkeypatch.setattr(saver, "write", late(saver.write))
     with training.saver() as save:
-        save(at(1))
+        save(at(1), better=better)
         save.stopped(at(2))
         assert load(training.run.last).progress.episode == 2
-        assert load(training.run.best).progress.episode == 2
+        assert load(training.run.best).progress.episode == (1 if better else 2)
 
 
 @pytest.mark.parametrize("call", ["settle", "wait", "save", "stopped", "end"])
@@ -210,13 +222,6 @@ def test_saves_that_are_copied_and_written_late_hold_what_others_hold(
         ("training.checkpoint_every", 2),
         ("training.validation_every", 2),
     )
-
-    def late(original):
-        def changed(*words, **options):
-            time.sleep(0.2)
-            return original(*words, **options)
-
-        return changed
 
     with monkeypatch.context() as patch:
         patch.setattr(Snapshot, "finish", late(Snapshot.finish))
