@@ -40,9 +40,8 @@ class Snapshot:
                 self._room[name].copy_(tensor, non_blocking=True)
             else:
                 self._left.append((self._room[name], tensor))
-        if any(tensor.is_cuda for tensor in tensors.values()):
-            self._on_gpu = torch.cuda.Event()
-            self._on_gpu.record()
+        gpu = next((tensor.device for tensor in tensors.values() if tensor.is_cuda), None)
+        self._on_gpu = None if gpu is None else torch.cuda.current_stream(gpu).record_event()
         return _holding(checkpoint, self._room)
 
     def finish(self) -> None:
