@@ -114,6 +114,25 @@ def step(
 
 
 @app.command(cls=Command)
+def save(
+    backbone: Annotated[str, typer.Option(help="resnet50, mobilenet_v2 ...")] = "resnet50",
+    size: Annotated[int, typer.Option(min=32, help="Side of the crop in pixels.")] = 224,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    rounds: Rounds = 5,
+    as_json: Json = False,
+) -> None:
+    """Compare a save beside a training step with one that it waits for."""
+    from tasd.bench.save import bench_save, save_table
+    from tasd.bench.step import Bench
+
+    with Mistakes() as mistakes:
+        mistakes.of(device_called, device)
+        mistakes.of(check_backbone, backbone, "none", None)
+    times = bench_save(Bench(backbone, size, queries=1, device=device, rounds=rounds))
+    _print(asdict(times), save_table(times), as_json=as_json)
+
+
+@app.command(cls=Command)
 def evaluate(
     episodes: Annotated[int, typer.Option(min=1, help="Number of episodes.")] = 10_000,
     shot: Annotated[int, typer.Option(min=1, help="Support videos of each class.")] = 1,

@@ -63,7 +63,12 @@ def _rows(found: "Rehearsal") -> Iterator[tuple[str, str]]:
         f"{counted(tested.times, 'validation')} of {duration(tested.seconds.clock)}; "
         f"{duration(found.seconds.processors)} of the processors",
     )
-    kind = "of the GPU, about 1 GiB more for CUDA" if found.device != "cpu" else "main memory"
+    kind = "main memory"
+    if found.device != "cpu":
+        kind = (
+            "of the GPU, about 1 GiB more for CUDA; main memory for the copy that a save is "
+            f"written from, {mib(disk.last)} to {mib(2 * disk.last)}"
+        )
     yield "memory", f"{mib(found.memory)}, {kind}"
     room = f"{mib(disk.free)} are free"
     if disk.free < disk.most:

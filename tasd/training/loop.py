@@ -28,8 +28,9 @@ from tasd.training.distributed import World
 from tasd.training.learner import build_learner
 from tasd.training.log import RunLog, Waiting
 from tasd.training.plan import resolve, share, training_episodes, training_plan
+from tasd.training.saver import Saver
 from tasd.training.signals import StopSignals
-from tasd.training.state import Saver, State
+from tasd.training.state import State
 from tasd.training.step import Step, StepMetrics
 from tasd.training.teacher import Teacher
 from tasd.training.untrained import (
@@ -200,6 +201,7 @@ def _train(
             console=console,
             trackers=trackers,
         ) as log,
+        Saver(state, run, plan, writes=world.leads) as save,
     ):
         log.config(config.model_dump(mode="json"))
         if mended:
@@ -216,7 +218,6 @@ def _train(
             first = next(batches)
             log.expect(step.warm_up(first, teacher) / world.size)
             batches = itertools.chain([first], batches)
-        save = Saver(state, run, plan, writes=world.leads)
         if before is None:  # where the curve starts
             start = validate_untrained(state, validation, now, log, stop)
             if start is None:
@@ -240,6 +241,7 @@ def _train(
                 del losses, targets  # so that their maps do not stay beside the next episode's
             result = step.finish()
             if result.finite:
+                save.settle()  # a save copies the weights of before this update
                 optimiser.step(optim)
                 step.update()
                 if teacher is not None:
@@ -247,6 +249,7 @@ def _train(
                     teacher.recentre(result.projection)
             else:
                 step.undo()
+                save.wait()  # so that the newest checkpoint is named
                 now = replace(now, skipped=now.skipped + 1)
                 _tolerate(now, result.metrics, config, run, log)
             now = replace(now, episode=now.episode + plan.per_step, step=now.step + 1)
@@ -265,7 +268,7 @@ def _train(
         if verification.left():
             log.say(f"shards not verified yet: {verification.left()}; tasd check does it")
         if exit_code:
-            save(now, better=not run.best.exists())  # something to predict with
+            save.stopped(now)
             log.say(f"stopped and saved at episode {now.episode:,}; --resume {run.path} goes on")
         elif validation.untrained and now.best.episode == 0 <= now.best.accuracy:
             log.say(outcome_line(now.best, config))

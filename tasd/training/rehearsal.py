@@ -24,6 +24,7 @@ from tasd.training.distributed import World
 from tasd.training.learner import build_learner
 from tasd.training.plan import TrainingPlan, resolve, share, training_episodes, training_plan
 from tasd.training.rehearsed import Rehearsal, Validated
+from tasd.training.snapshot import Snapshot
 from tasd.training.state import State
 from tasd.training.step import Step
 from tasd.training.teacher import Teacher
@@ -88,10 +89,14 @@ def _rehearse(
     step.warm_up(first, state.teacher)
     start = clock.lap()
     batches = itertools.chain([first], batches)
-    laps = []
+    laps, snapshot = [], Snapshot()
     for number in range(3):
         _step(step, batches, state, plan, now, norms=number == 0)
         laps.append(clock.lap())
+        if number == 0:  # by now the optimiser has moments; the copy that saves need stays
+            snapshot.begin(state.checkpoint(now), passing=())
+            snapshot.finish()
+            clock.lap()
     plain = (laps[1] + laps[2]) * 0.5
     plain = _slower(plain, _loading(batches) * plan.own)
     each = [validation.rehearse(network) for network in state.networks.values()]

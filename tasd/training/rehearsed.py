@@ -48,8 +48,8 @@ class Rehearsal:
     weights_here: False where the run would download them first. episodes: those to come, which are
     fewer than config.training.episodes for a run that is resumed. episode: the time of one, without
     gradient norms. seconds: of the whole run. memory: peak of the rehearsal in bytes, of the GPU's
-    memory where it computes, else of this process. remarks: what the run would say before its
-    first step.
+    memory where it computes, else of this process with the copy for saves.
+    remarks: what the run would say before its first step.
     """
 
     run: Path

@@ -1,7 +1,6 @@
-"""Everything that training changes, its way into a checkpoint and back, and when it is saved."""
+"""Everything that training changes, its way into a checkpoint and back."""
 
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,10 @@ from tasd.model import Model
 from tasd.runs.changes import changes
 from tasd.runs.checkpoint import Checkpoint, Progress, fill
 from tasd.runs.folder import Run
-from tasd.runs.repair import best_before, newest_finite, saved
+from tasd.runs.repair import newest_finite
 from tasd.runs.tensorfile import all_finite
 from tasd.store import VideoSource
 from tasd.training.learner import Learner
-from tasd.training.plan import TrainingPlan
 from tasd.training.teacher import Teacher
 
 # Settings that a resumed run may have other than its checkpoint.
@@ -41,22 +39,6 @@ class State:
         """The networks to validate, by name."""
         found: dict[str, Model] = {"student": self.learner.student}
         return found | ({"teacher": self.teacher.model} if self.teacher is not None else {})
-
-    def save(self, run: Run, now: Progress, *, better: bool, keep: bool) -> None:
-        """Write last.pt; before it best.pt where this is the best, episode-N.pt where it is kept.
-
-        A kill at any moment leaves a last.pt that speaks of no file that is not there. Raises
-        `UserError` where a weight is not finite; nothing is written then.
-        """
-        self.refuse_infinite(run, now)
-        checkpoint = self.checkpoint(now)
-        kept = [run.checkpoints / f"episode-{now.episode:06d}.pt"] if keep else []
-        run.sync_metrics()  # first: no checkpoint is ever ahead of its lines
-        if better:
-            best_before(run)
-            checkpoint.light().save(run.best)
-        checkpoint.save(run.last, keep_previous=True, also=kept)
-        saved(run)
 
     def checkpoint(self, now: Progress) -> Checkpoint:
         """Return all of it as it is at ``now``; the tensors are its own, not copies."""
@@ -93,17 +75,7 @@ class State:
 
     def refuse_infinite(self, run: Run, now: Progress) -> None:
         """Raise `UserError` where a weight is inf or NaN, with the newest checkpoint before it."""
-        tensors = {**self.learner.state_dict()}
-        if self.teacher is not None:
-            tensors |= {f"teacher {k}": v for k, v in self.teacher.state_dict().items()}
-        name = all_finite(iter(tensors.items()))
-        if name is None:
-            return
-        raise UserError(
-            f"episode {now.episode}: the weight {name} is not finite, so nothing is saved here; "
-            f"{newest_finite(run)}; lower optimiser.lr"
-            + ("" if now.episode else ", or give other --weights")
-        )
+        refuse_infinite(self.checkpoint(now), run)
 
     def restore(self, checkpoint: Checkpoint, *, source: Path | None) -> Progress:
         """Load everything from a checkpoint of this run. Raises `UserError`."""
@@ -129,6 +101,21 @@ class State:
             fill(self.teacher, checkpoint.teacher or {}, source=str(source))
         self.optimiser.load_state_dict(checkpoint.optimiser)
         return checkpoint.progress
+
+
+def refuse_infinite(checkpoint: Checkpoint, run: Run) -> None:
+    """Raise `UserError` where a weight is inf or NaN, with the newest checkpoint before it."""
+    tensors = {**checkpoint.learner}
+    tensors |= {f"teacher {k}": v for k, v in (checkpoint.teacher or {}).items()}
+    name = all_finite(iter(tensors.items()))
+    if name is None:
+        return
+    episode = checkpoint.progress.episode
+    raise UserError(
+        f"episode {episode}: the weight {name} is not finite, so nothing is saved here; "
+        f"{newest_finite(run)}; lower optimiser.lr"
+        + ("" if episode else ", or give other --weights")
+    )
 
 
 def checkpoint_bytes(
@@ -161,31 +148,3 @@ def _bytes(module: nn.Module | None) -> int:
 def mib(count: int) -> str:
     """Return bytes as MiB, as in "1,024 MiB"."""
     return f"{count / 2**20:,.0f} MiB" if count >= 10 * 2**20 else f"{count / 2**20:.1f} MiB"
-
-
-class Saver:
-    """Writes the checkpoints of a run when its plan says so; on the first rank alone."""
-
-    def __init__(self, state: State, run: Run, plan: TrainingPlan, *, writes: bool) -> None:
-        self._state, self._run, self._plan, self._writes = state, run, plan, writes
-        self._last = time.monotonic()
-
-    def due(self, now: Progress) -> bool:
-        """True where last.pt is to be written between validations."""
-        return self._plan.save_due(now, seconds=time.monotonic() - self._last)
-
-    def __call__(self, now: Progress, *, better: bool = False, keep: bool = False) -> None:
-        """Write last.pt, and the others as `State.save` says."""
-        if self._writes:
-            self._state.save(self._run, now, better=better, keep=keep)
-        self._last = time.monotonic()
-
-    def validated(self, now: Progress, *, better: bool) -> None:
-        """Write after a validation; ``better``: it was the best so far."""
-        self(now, better=better, keep=self._plan.keep_due(now))
-
-    def untrained(self, now: Progress, *, better: bool) -> None:
-        """Write the network before training, as the best so far or to be kept; else nothing."""
-        keep = self._plan.training.checkpoint_every is not None
-        if better or keep:
-            self(now, better=better, keep=keep)

@@ -19,7 +19,7 @@ from tasd.demo import generate, outcome, run
 from tasd.demo.actions import ACTIONS
 from tasd.demo.folder import Scale
 from tasd.runs.folder import Run
-from tasd.training.state import Saver
+from tasd.training.saver import Saver
 
 FEW = tuple(
     action

@@ -23,7 +23,7 @@ from tasd.runs.checkpoint import Checkpoint, load
 from tasd.runs.folder import Run
 from tasd.store import Store
 from tasd.training.log import RunLog
-from tasd.training.state import State
+from tasd.training.saver import Saver
 from tasd.training.step import StepMetrics, StepResult
 from tests.runs import (
     assert_equal_bits,
@@ -171,13 +171,13 @@ def test_a_run_is_saved_between_validations_and_resumes_bit_for_bit_from_there(
 
 def test_without_a_setting_the_clock_says_when_to_save(small_store, tmp_path, monkeypatch):
     monkeypatch.setattr(tasd.training.plan, "SECONDS_BETWEEN_SAVES", 0.0)
-    saved, original = [], State.save
+    saved, original = [], Saver.__call__
 
-    def watching(self, run, now, **how):
+    def watching(self, now, **how):
         saved.append(now.episode)
-        original(self, run, now, **how)
+        original(self, now, **how)
 
-    monkeypatch.setattr(State, "save", watching)
+    monkeypatch.setattr(Saver, "__call__", watching)
     small_run(small_store, tmp_path / "run", small_config(episodes=4))
     assert saved == [1, 2, 3, 4]
 

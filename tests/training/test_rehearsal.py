@@ -11,6 +11,7 @@ from tasd.cli.app import app
 from tasd.errors import UserError
 from tasd.runs.folder import Run
 from tasd.store import Store
+from tasd.training import rehearsal
 from tasd.training.rehearsal import rehearse
 from tests.runs import DISTILL, SMALL, quiet, small_config, small_run
 from tests.test_kept import tiny
@@ -63,6 +64,20 @@ def test_a_rehearsal_is_part_of_no_run(small_store, tmp_path):
         rehearse(config, Store(small_store), run=Run(tmp_path / "two"), device="cpu")
     second = small_run(small_store, tmp_path / "two", config).run
     assert first.read_metrics()[-1]["student"] == second.read_metrics()[-1]["student"]
+
+
+def test_the_memory_that_is_told_has_the_copy_of_a_save(small_store, tmp_path, monkeypatch):
+    held, filled = [], rehearsal.Snapshot.finish
+
+    def finish(self):
+        filled(self)
+        held.append(sum(t.numel() * t.element_size() for t in self._room.values()))
+
+    monkeypatch.setattr(rehearsal.Snapshot, "finish", finish)
+    monkeypatch.setattr(rehearsal, "peak_bytes", lambda device: held[-1])
+    config = small_config(("network.backbone", "tiny"))
+    told = rehearse(config, Store(small_store), run=Run(tmp_path / "run"), device="cpu")
+    assert 0.9 * told.disk.last < told.memory < told.disk.last  # which has names and digests too
 
 
 def test_what_is_left_of_a_run_is_rehearsed(small_store, tmp_path):
