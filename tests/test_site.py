@@ -37,6 +37,8 @@ def as_markdown():
         ("docs/app.md", "../BENCHMARKS.md#prep", "BENCHMARKS.md#prep"),
         ("docs/app.md", "predict.md#support-files", "predict.md#support-files"),
         ("docs/app.md", "../splits/README.md", "splits.md"),
+        ("docs/app.md", "tutorial.ipynb", "tutorial.md"),
+        ("README.md", "docs/tutorial.ipynb#a-training", "tutorial.md#a-training"),
         ("docker/README.md", "../docs/clusters.md", "clusters.md"),
         ("docs/app.md", "#kept", "#kept"),
         ("docs/app.md", "https://example.org/a.md", "https://example.org/a.md"),
