@@ -12,7 +12,7 @@ setup: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,timm,hub,onnx,wandb,app,cluster,bench,docs,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,timm,hub,onnx,wandb,app,cluster,bench,docs,notebooks,dev]'
 	touch $@
 
 demo: setup
@@ -30,8 +30,8 @@ test-gpu:
 	TASD_REQUIRE_GPU=1 $(PYTHON) -m pytest -m gpu
 
 check: setup
-	$(BIN)/ruff format --check tasd prep tests docs/*.py
-	$(BIN)/ruff check tasd prep tests docs/*.py
+	$(BIN)/ruff format --check tasd prep tests docs/*.py docs/*.ipynb
+	$(BIN)/ruff check tasd prep tests docs/*.py docs/*.ipynb
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -41,8 +41,8 @@ docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: setup
-	$(BIN)/ruff format tasd prep tests docs/*.py
-	$(BIN)/ruff check --fix tasd prep tests docs/*.py
+	$(BIN)/ruff format tasd prep tests docs/*.py docs/*.ipynb
+	$(BIN)/ruff check --fix tasd prep tests docs/*.py docs/*.ipynb
 
 # The same bytes from the same commit: the times in the wheel are those of the commit.
 wheel: setup

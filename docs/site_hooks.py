@@ -55,7 +55,10 @@ def site_links(markdown: str, place: str) -> str:
     def replaced(link: re.Match[str]) -> str:
         before, target, anchor, after = link.groups()
         found = os.path.normpath(folder / target)
-        return f"{before}{OUTSIDE.get(found, found.removeprefix('docs/'))}{anchor or ''}{after}"
+        page = OUTSIDE.get(found, found.removeprefix("docs/"))
+        if page.endswith(".ipynb"):  # a page too, by docs/site_notebooks.py
+            page = page.removesuffix(".ipynb") + ".md"
+        return f"{before}{page}{anchor or ''}{after}"
 
     return LINK.sub(replaced, markdown)
 

@@ -1,5 +1,6 @@
 """What the documents say holds: commands exist with these options, files are there."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -18,7 +19,7 @@ from tasd.report.published import DATASETS, LATER, TABLE1, TITLES
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "BENCHMARKS.md"]
 PAGES += [ROOT / "docker" / "README.md"]
-PAGES += sorted((ROOT / "docs").glob("*.md"))
+PAGES += sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "docs").glob("*.ipynb"))
 
 
 SHELL = "sh|bash|console"
@@ -27,7 +28,16 @@ PROGRAMS = re.compile(r"(tasd|make|torchrun|srun|dask|docker run)\b")
 
 def blocks(page: Path, languages: str) -> list[str]:
     """The code blocks of these languages, which are told apart by ``|``."""
-    return re.findall(rf"```(?:{languages})\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    return re.findall(rf"```(?:{languages})\n(.*?)```", prose(page), re.DOTALL)
+
+
+def prose(page: Path) -> str:
+    """The text of a page; of a notebook without its code, which other tests execute."""
+    text = page.read_text("utf-8")
+    if page.suffix != ".ipynb":
+        return text
+    cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown"]
+    return "\n\n".join("".join(cell["source"]) for cell in cells)
 
 
 def commands(page: Path) -> list[str]:
@@ -114,7 +124,8 @@ def test_documented_python_can_be_read(page):
         compile(block, page.name, "exec")
 
 
-def test_the_commands_of_the_readme_are_found_at_all():
+def test_the_commands_of_a_page_are_found_at_all():
+    assert "docs/research.ipynb" in {page for page, _ in CALLS}
     assert len([line for page, line in CALLS if page == "README.md"]) == 6
 
 
@@ -158,5 +169,5 @@ def test_every_file_of_the_readmes_map_exists():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_between_documents_lead_somewhere(page):
-    for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text("utf-8")):
+    for target in re.findall(r"\]\((?!http)([^)#]+)", prose(page)):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"

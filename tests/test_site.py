@@ -37,6 +37,8 @@ def as_markdown():
         ("docs/app.md", "../BENCHMARKS.md#prep", "BENCHMARKS.md#prep"),
         ("docs/app.md", "predict.md#support-files", "predict.md#support-files"),
         ("docs/app.md", "../splits/README.md", "splits.md"),
+        ("docs/app.md", "tutorial.ipynb", "tutorial.md"),
+        ("README.md", "docs/tutorial.ipynb#a-training", "tutorial.md#a-training"),
         ("docker/README.md", "../docs/clusters.md", "clusters.md"),
         ("docs/app.md", "#kept", "#kept"),
         ("docs/app.md", "https://example.org/a.md", "https://example.org/a.md"),
@@ -97,6 +99,35 @@ def test_settings_are_listed_with_their_defaults():
         "`224`, at least 32: side of the crop"
     )
     assert default("'bimhm'") == "`'bimhm'`"
+
+
+def test_a_notebook_becomes_a_page_with_its_outputs():
+    module = loaded("site_notebooks", "mkdocs")
+    table = (
+        '<div>\n<style scoped>\n td {}\n</style>\n<table border="1" class="dataframe">\n</table>'
+    )
+    outputs = [
+        {"output_type": "stream", "name": "stdout", "text": ["a\n", "```\n"]},
+        {"output_type": "display_data", "data": {"image/png": "AAEC", "text/plain": ["<Figure>"]}},
+        {"output_type": "execute_result", "data": {"text/html": [table], "text/plain": ["t"]}},
+        {"output_type": "execute_result", "data": {"text/plain": ["3"]}},
+    ]
+    code = {"cell_type": "code", "metadata": {"alt": "A chart"}}
+    cells = [
+        {"cell_type": "markdown", "source": ["# Title\n", "text"]},
+        code | {"source": ["1 + 2"], "outputs": outputs},
+        code | {"source": ["%%bash\n", "tasd show RUN"], "outputs": []},
+    ]
+    page = module.as_page({"cells": cells}, "small")
+    assert page.pictures == {"small-1.png": b"\x00\x01\x02"}
+    assert page.parts[0] == "# Title\ntext"
+    assert '<a href="small.ipynb" download>' in page.parts[1]
+    assert page.parts[2] == "```python\n1 + 2\n```"
+    assert "````text\na\n```\n````" in page.parts[3]
+    assert page.parts[4] == "![A chart](small-1.png)"
+    assert page.parts[5] == "<div>\n<table>\n</table>"
+    assert "```text\n3\n```" in page.parts[6]
+    assert page.parts[7] == "```sh\ntasd show RUN\n```"
 
 
 def test_the_site_is_built_strictly():
