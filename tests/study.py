@@ -25,9 +25,14 @@ from tasd.runs.folder import Run
 from tasd.training.frozen import on_features
 from tasd.training.loop import train
 
-ONE, EQ2 = ("network.depth", 1), ("distill.ce", 1.0)
+NONE, ONE = ("network.depth", 0), ("network.depth", 1)
+# The fit alone: one episode, which changes nothing that is compared.
+START = (("training.episodes", 1), ("training.validation_every", 1))
 WCCN = ("network.wccn", 5.0)
 VARIANTS = {
+    "WCCN 0.5 alone": ("baseline", [NONE, ("network.wccn", 0.5), *START]),
+    "WCCN 5 alone": ("baseline", [NONE, WCCN, *START]),
+    "WCCN 20 alone": ("baseline", [NONE, ("network.wccn", 20.0), *START]),
     "encoder": ("baseline", [ONE]),
     "encoder of 4": ("baseline", [("network.depth", 4)]),
     "Eq. 2": ("tasd", [ONE]),
@@ -44,7 +49,7 @@ def trained(name: str, file: Path, out: Path, *, seed: int, args: argparse.Names
     """Return the run of a variant, trained now where it is not there."""
     recipe, settings = VARIANTS[name]
     run = Run(out / f"{file.stem}-{name.replace(' ', '_')}-seed{seed}")
-    if run.best.exists() and run.read_metrics()[-1]["episode"] >= args.episodes:
+    if run.best.exists() and not run.last.exists():  # it has ended
         return run
     more = [
         ("episode.queries", args.queries),

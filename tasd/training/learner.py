@@ -235,11 +235,13 @@ def build_learner(config: Config, *, classes: tuple[str, ...], initialise: bool 
 
 
 def check_learns(config: Config) -> None:
-    """Raise `UserError` where no part of the network has weights that training could change."""
+    """Raise `UserError` where no part of the network is fitted or has weights to train."""
     network, matcher = config.network, config.matcher
     frozen = network.weights != "none" and config.optimiser.backbone_scale == 0
     if network.depth or not (network.backbone == CACHED or frozen):
         return
+    if network.wccn is not None and config.training.auxiliary:
+        return  # fitted before the first step; the classifier's steps change nothing else
     if matcher.name in MATCHERS and not has_weights(matcher.name, options=matcher.options):
         raise UserError(
             "there is nothing to train: the backbone is fixed, network.depth is 0, and matcher "

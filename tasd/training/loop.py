@@ -1,7 +1,6 @@
 """Training: one loop, read top to bottom."""
 
 import itertools
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +8,6 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from tasd.backbones import Backbone
 from tasd.config import Config
 from tasd.errors import UserError
 from tasd.features.store import FeatureStore
@@ -24,6 +22,7 @@ from tasd.store import Store
 from tasd.store.verify import Verification
 from tasd.training import distributed, optimiser
 from tasd.training.agreement import identity
+from tasd.training.compiled import compile_backbone
 from tasd.training.distributed import World
 from tasd.training.learner import build_learner
 from tasd.training.log import RunLog, Waiting
@@ -163,7 +162,7 @@ def _train(
     now = state.restore(before, source=resume) if before is not None else Progress()
 
     if config.training.compile:
-        _compile(student.backbone)
+        compile_backbone(student.backbone)
     step = Step(learner, world, own=plan.own, seed=config.training.seed, clip=config.optimiser.clip)
     loader = EpisodeLoader(
         store,
@@ -273,21 +272,6 @@ def _train(
         elif validation.untrained and now.best.episode == 0 <= now.best.accuracy:
             log.say(outcome_line(now.best, config))
     return TrainingResult(run, now.best, exit_code)
-
-
-def _compile(backbone: Backbone) -> None:
-    if not any(shutil.which(name) for name in ("g++", "clang++", "c++")):
-        raise UserError(
-            "training.compile = true needs a C++ compiler and none is on the PATH; install g++ "
-            "or leave training.compile off"
-        )
-    if backbone.gradient_checkpointing and not backbone.batchnorm_frozen:
-        raise UserError(
-            "training.compile = true with network.gradient_checkpointing = true needs frozen "
-            "BatchNorm, which network.weights = 'none' and network.batchnorm = 'live' exclude; "
-            "leave one of the two off"
-        )
-    backbone.compile()
 
 
 def _tolerate(now: Progress, metrics: StepMetrics, config: Config, run: Run, log: RunLog) -> None:
