@@ -164,7 +164,8 @@ def test_links_between_documents_lead_somewhere(page):
 
 def anchors(page: Path) -> set[str]:
     """The names that links to the headings of a page have: ``## A store's frames`` ->
-    ``a-stores-frames``."""
+    ``a-stores-frames``.
+    """
     text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
     heads = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}
