@@ -10,7 +10,7 @@ from tasd.foreign import clean
 NUMBERS = re.compile(r"[-+±<%.,\d\s()]*( to [-+.,\d]+)?")  # as in "72.1 to 74.0"
 LONG_WORD = 18  # characters: longer ones may be broken at the end of a line
 COLOURS = 7  # of the page's palette, `k0` to `k6`
-MOST_COLUMNS = 5  # of a table that fits a narrow screen
+MOST_COLUMNS, MOST_LETTERS = 5, 60  # of the header of a table that fits a narrow screen
 SHAPES = 4  # of points, `m0` to `m3`
 
 
@@ -55,7 +55,8 @@ def plain_table(header: Iterable[object], rows: Iterable[Iterable[object]], *, l
 def table_of(header: Sequence[object], rows: Sequence[str]) -> str:
     """Return a table; on a narrow screen each row of a wide one is a list. rows: as HTML."""
     head = "".join(f"<th scope=col{_kind(clean(cell))}>{escaped(cell)}</th>" for cell in header)
-    kind = " class=stack" if len(header) > MOST_COLUMNS or "class=long" in "".join(rows) else ""
+    wide = len(header) > MOST_COLUMNS or sum(map(len, map(clean, header))) > MOST_LETTERS
+    kind = " class=stack" if wide or any("class=long" in row for row in rows) else ""
     return f"<table{kind}><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 

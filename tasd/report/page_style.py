@@ -66,7 +66,8 @@ figure { margin: 1rem 0; } figure img { display: block; width: 100%; min-width: 
   max-width: 60rem; background: #fff; border-radius: 4px; }
 pre { background: var(--stripe); padding: .8rem; overflow-x: auto; font-size: .75rem; }
 @media (max-width: 40rem) {
-  .stack thead { position: absolute; clip-path: inset(50%); }
+  .stack thead { display: none; } .stack { overflow-wrap: anywhere; }
+  .stack td { white-space: normal; }
   .stack, .stack tbody, .stack tr, .stack th, .stack td { display: block; text-align: left; }
   .stack tr { padding: .4rem 0; } .stack tbody th { font-weight: 600; }
   .stack td:empty { display: none; }
