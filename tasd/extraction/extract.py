@@ -60,7 +60,7 @@ def extract(
     batches = track(
         (features if maps else Features(features.frames) for features in passed),
         total=len(videos),
-        what=f"features of the {network_name}" if network_name else "features",
+        what=f"features ({network_name})" if network_name else "features",
         unit="videos",
         count=lambda features: len(features.frames),
     )

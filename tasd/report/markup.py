@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tasd.foreign import clean
 
 NUMBERS = re.compile(r"[-+±<%.,\d\s()]*( to [-+.,\d]+)?")  # as in "72.1 to 74.0"
-LONG_WORD = 18  # characters: longer ones may be broken at the end of a line
+FEW_LETTERS, LONG_WORD = 20, 20  # characters: longer words may be broken at the end of a line
 COLOURS = 7  # of the page's palette, `k0` to `k6`
 MOST_COLUMNS, MOST_LETTERS = 5, 60  # of the header of a table that fits a narrow screen
 SHAPES = 4  # of points, `m0` to `m3`
@@ -76,9 +76,9 @@ def _row(row: Iterable[object], names: Sequence[str]) -> str:
 
 
 def _kind(text: str) -> str:
-    """The class of a cell: numbers stay on one line, and long words may be broken."""
-    if NUMBERS.fullmatch(text):
-        return " class=number"
+    """The class of a cell: numbers and few words stay whole, and long words may be broken."""
+    if NUMBERS.fullmatch(text) or len(text) <= FEW_LETTERS:
+        return " class=whole"
     return " class=long" if max(map(len, text.split()), default=0) > LONG_WORD else ""
 
 

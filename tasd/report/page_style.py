@@ -21,7 +21,7 @@ table { border-collapse: collapse; font-size: .85rem; }
 .caption, .quiet, figcaption, small { font-size: .85rem; color: var(--quiet); }
 .caption { margin: 0 0 .6rem; max-width: 48rem; }
 th, td { padding: .25rem .5rem; text-align: right; font-weight: normal; }
-td.number { white-space: nowrap; } .long { overflow-wrap: anywhere; min-width: 6.5rem; }
+td.whole { white-space: nowrap; } .long { overflow-wrap: anywhere; min-width: 6.5rem; }
 th:first-child, td:first-child { text-align: left; }
 thead th { border-bottom: 1.5px solid var(--ink); vertical-align: bottom; font-weight: 600; }
 tr.ours td { font-weight: 600; } tbody tr:nth-child(even) { background: var(--stripe); }
@@ -67,7 +67,7 @@ figure { margin: 1rem 0; } figure img { display: block; width: 100%; min-width: 
 pre { background: var(--stripe); padding: .8rem; overflow-x: auto; font-size: .75rem; }
 @media (max-width: 40rem) {
   .stack thead { display: none; } .stack { overflow-wrap: anywhere; }
-  .stack td { white-space: normal; }
+  td.whole { white-space: normal; }
   .stack, .stack tbody, .stack tr, .stack th, .stack td { display: block; text-align: left; }
   .stack tr { padding: .4rem 0; } .stack tbody th { font-weight: 600; }
   .stack td:empty { display: none; }
