@@ -1,7 +1,6 @@
 """Model cards: README.md of an export, with the front matter that hubs of models read."""
 
 import html
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
@@ -12,7 +11,7 @@ from tasd.backbones.packaged import Packaged
 from tasd.config import Config
 from tasd.errors import UserError
 from tasd.evaluation.results import read_document
-from tasd.files import write_text
+from tasd.files import as_json, write_text
 from tasd.foreign import clean, remark
 from tasd.predict.trained import TrainedNetwork
 
@@ -44,7 +43,7 @@ def name_in_card(folder: Path, repo: str) -> None:
     except (OSError, ValueError):
         return
     if UNNAMED in text:
-        write_text(path, text.replace(UNNAMED, json.dumps(repo)))
+        write_text(path, text.replace(UNNAMED, as_json(repo, ascii=True)))
 
 
 def results_of(run: Path, identity: str) -> list[Mapping[str, Any]]:
@@ -87,9 +86,9 @@ def model_card(
 def _front(config: Config, licence: str) -> str:
     """The front matter, as YAML: JSON strings are valid there whatever they hold."""
     tags = ["few-shot-learning", "action-recognition", "video", "tasd", config.matcher.name]
-    lines = ["---", "library_name: tasd", f"license: {json.dumps(licence)}"]
+    lines = ["---", "library_name: tasd", f"license: {as_json(licence, ascii=True)}"]
     lines += ["pipeline_tag: video-classification", "tags:"]
-    return "\n".join([*lines, *(f"- {json.dumps(tag)}" for tag in tags), "---", ""])
+    return "\n".join([*lines, *(f"- {as_json(tag, ascii=True)}" for tag in tags), "---", ""])
 
 
 def _about(trained: TrainedNetwork, licence: str) -> list[str]:

@@ -54,7 +54,9 @@ def plain_table(header: Iterable[object], rows: Iterable[Iterable[object]], *, l
 
 def table_of(header: Sequence[object], rows: Sequence[str]) -> str:
     """Return a table; on a narrow screen each row of a wide one is a list. rows: as HTML."""
-    head = "".join(f"<th scope=col{_kind(clean(cell))}>{escaped(cell)}</th>" for cell in header)
+    head = "".join(
+        f"<th scope=col{_kind(clean(cell), most=0)}>{escaped(cell)}</th>" for cell in header
+    )
     wide = len(header) > MOST_COLUMNS or sum(map(len, map(clean, header))) > MOST_LETTERS
     kind = " class=stack" if wide or any("class=long" in row for row in rows) else ""
     return f"<table{kind}><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
@@ -75,9 +77,12 @@ def _row(row: Iterable[object], names: Sequence[str]) -> str:
     return f"<tr>{first}{''.join(others)}</tr>"
 
 
-def _kind(text: str) -> str:
-    """The class of a cell: numbers and few words stay whole, and long words may be broken."""
-    if NUMBERS.fullmatch(text) or len(text) <= FEW_LETTERS:
+def _kind(text: str, *, most: int = FEW_LETTERS) -> str:
+    """The class of a cell: numbers and few words stay whole, and long words may be broken.
+
+    most: the letters of few words.
+    """
+    if most > 0 and (NUMBERS.fullmatch(text) or len(text) <= most):
         return " class=whole"
     return " class=long" if max(map(len, text.split()), default=0) > LONG_WORD else ""
 

@@ -1,12 +1,12 @@
 """TensorBoard: event files in the run's folder."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
+from tasd.files import as_json
 from tasd.runs.tracker import End, Start, Table, Tracker, markdown
 
 
@@ -42,7 +42,7 @@ class TensorBoard:
 
     def config(self, values: Mapping[str, Any]) -> None:
         """Add the settings as a text."""
-        self._board.add_text("config", f"```json\n{json.dumps(values, indent=1)}\n```", 0)
+        self._board.add_text("config", f"```json\n{as_json(values, indent=1, ascii=True)}\n```", 0)
 
     def table(self, name: str, table: Table) -> None:
         """Add a table as a text."""
