@@ -86,14 +86,19 @@ class ProgressLine:
 class PhaseLine:
     """The work before the work, phase by phase: a moving bar on a terminal, elsewhere a line each.
 
-    silent: show nothing.
+    first: the phase that the block begins with, if any. silent: show nothing.
     """
 
-    def __init__(self, console: Console | None = None, *, silent: bool = False) -> None:
+    def __init__(
+        self, console: Console | None = None, *, first: str = "", silent: bool = False
+    ) -> None:
         self._line = ProgressLine(console or Console(), silent=silent)
+        self._first = first
 
     def __enter__(self) -> "PhaseLine":
         self._line.__enter__()
+        if self._first:
+            self(self._first)
         return self
 
     def __exit__(
@@ -128,22 +133,30 @@ def track(
     """Yield ``items`` and show how much of ``total`` is done, how fast, and the time left.
 
     what, unit: as in "features", "videos". count: the number of units in an item.
+    A terminal shows a bar from the beginning, and takes it away after work of less than a second.
     Writes to standard error unless another ``console`` is given.
     """
     began, done = time.monotonic(), 0
     with ProgressLine(console or Console(stderr=True), title=what) as line:
+        line.show(rate_text(0, total, unit, 0.0), done=0, total=total)
         for item in items:
             yield item
             done += count(item)
             seconds = time.monotonic() - began
-            if seconds >= QUIET_SECONDS:
-                line.show(rate_text(done, total, unit, seconds), done=done, total=total)
+            line.show(rate_text(done, total, unit, seconds), done=done, total=total)
+        if time.monotonic() - began < QUIET_SECONDS:
+            line.close()
 
 
 def rate_text(done: int, total: int, unit: str, seconds: float) -> str:
-    """Return, after ``seconds`` of work, as in "12/30 videos  4.0 videos/s  5 s left"."""
+    """Return, after ``seconds`` of work, as in "12/30 videos  4.0 videos/s  5 s left".
+
+    Before the first is done, nobody knows how long it takes: "0/30 videos".
+    """
+    if not done:
+        return f"{done:,}/{total:,} {unit}"
     rate = done / max(seconds, 1e-9)
-    left = max(0.0, (total - done) / rate) if rate > 0 else 0.0
+    left = max(0.0, (total - done) / rate)
     return f"{done:,}/{total:,} {unit}  {rate:,.1f} {unit}/s  {duration(left)} left"
 
 

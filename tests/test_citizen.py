@@ -1,5 +1,6 @@
 """Files that the hosts of projects read: citation, security, templates, the workflow."""
 
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import yaml
 from tasd import __version__
 
 TOP = Path(__file__).parents[1]
+
+
+KINDS = {"", ".cff", ".md", ".toml", ".txt", ".yml"}
 
 
 def read(name: str) -> Any:
@@ -50,3 +54,14 @@ def test_security_links_to_the_tests_behind_its_promises() -> None:
     text = (TOP / "SECURITY.md").read_text()
     assert "docs/reliability.md" in text
     assert (TOP / "docs" / "reliability.md").exists()
+
+
+def test_nothing_that_a_program_left_at_the_top_is_kept() -> None:
+    """A test that forgets its folder leaves its files there, and ``git add .`` takes them."""
+    done = subprocess.run(["git", "ls-files"], cwd=TOP, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip("not a repository of git")
+    kept = [name for name in done.stdout.splitlines() if "/" not in name]
+    assert [
+        name for name in kept if not name.startswith(".") and Path(name).suffix not in KINDS
+    ] == []

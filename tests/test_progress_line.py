@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from tasd.progress import PhaseLine, ProgressLine, counted
+from tasd.progress import PhaseLine, ProgressLine, counted, rate_text, track
 
 
 def terminal(width: int = 60) -> Console:
@@ -62,3 +62,22 @@ def test_elsewhere_a_phase_is_a_line_and_silence_is_kept():
 )
 def test_a_number_has_its_noun(number, noun, text):
     assert counted(number, noun) == text
+
+
+def test_a_bar_is_there_before_the_first_item_is_done():
+    console = terminal(80)
+    items = track(iter("ab"), total=2, what="labels", unit="clips", console=console)
+    next(items)
+    assert "labels" in written(console)
+
+
+def test_before_the_first_is_done_no_time_is_promised():
+    assert rate_text(0, 30, "videos", 4.0) == "0/30 videos"
+    assert rate_text(12, 30, "videos", 3.0) == "12/30 videos  4.0 videos/s  4 s left"
+
+
+def test_a_block_begins_with_its_first_phase():
+    console = terminal()
+    with PhaseLine(console, first="loading torch"):
+        pass
+    assert "loading torch" in written(console)

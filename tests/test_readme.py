@@ -171,3 +171,20 @@ def test_every_file_of_the_readmes_map_exists():
 def test_links_between_documents_lead_somewhere(page):
     for target in re.findall(r"\]\((?!http)([^)#]+)", prose(page)):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The names that links to the headings of a page have: ``## A store's frames`` ->
+    ``a-stores-frames``.
+    """
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+    heads = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_a_heading_find_it(page):
+    for target, name in re.findall(r"\]\((?!http)([^)#]*)#([^)\s]+)", page.read_text("utf-8")):
+        other = page.parent / target if target else page
+        if "api" not in other.name:  # its headings are those of docstrings
+            assert name in anchors(other), f"{page.name} links to {target}#{name}"

@@ -14,7 +14,7 @@ from tasd.cli.evaluate import evaluate
 from tasd.cli.export import export
 from tasd.cli.features import features
 from tasd.cli.matchers import matchers
-from tasd.cli.parsing import Command
+from tasd.cli.parsing import Command, loading
 from tasd.cli.predict import predict
 from tasd.cli.prep import prep
 from tasd.cli.report import report
@@ -52,15 +52,17 @@ def main(
     """Options of tasd before any command."""
 
 
+LABELS = ("tasd.predict.choice", "tasd.predict.recognizer")
+
 app.command(cls=Command)(prep)
 app.add_typer(splits)
 app.command(cls=Command)(train)
-app.command(cls=Command)(evaluate)
-app.command(cls=Command)(features)
-app.command(cls=Command)(report)
-app.command(cls=Command)(predict)
-app.command("app", cls=Command)(serve)
-app.command(cls=Command)(export)
+app.command(cls=loading("tasd.evaluation.evaluate", "tasd.extraction.run"))(evaluate)
+app.command(cls=loading("tasd.extraction.run"))(features)
+app.command(cls=loading("tasd.report"))(report)
+app.command(cls=loading(*LABELS))(predict)
+app.command("app", cls=loading(*LABELS))(serve)
+app.command(cls=loading("tasd.predict.export"))(export)
 app.command(cls=Command)(reproduce)
 app.add_typer(bench)
 app.command(cls=Command)(doctor)

@@ -1,5 +1,6 @@
-"""Commands that tell all options with wrong values at once, not the first alone."""
+"""Commands that tell all options with wrong values at once, and that they are loading."""
 
+from importlib import import_module
 from typing import Any
 
 import typer
@@ -29,3 +30,21 @@ class Command(TyperCommand):
             except typer.BadParameter as error:
                 found.append(error.format_message())
         return found
+
+
+def loading(*modules: str) -> type[Command]:
+    """Make a command that imports ``modules`` first, which takes seconds, and says so meanwhile.
+
+    A terminal shows a moving bar on standard error, which is gone before anything else is printed.
+    """
+
+    class Loading(Command):
+        def invoke(self, ctx: Any) -> Any:
+            from tasd.cli.say import waiting
+
+            with waiting("loading torch"):
+                for name in modules:
+                    import_module(name)
+            return super().invoke(ctx)
+
+    return Loading

@@ -15,7 +15,7 @@ from tasd.cli.options import (
     RunStoreOption,
     WeightsOption,
 )
-from tasd.cli.say import say, say_json
+from tasd.cli.say import say, say_json, waiting
 from tasd.errors import Mistakes
 from tasd.foreign import remark
 
@@ -223,7 +223,8 @@ def _fit(recognizer: "FewShotRecognizer", support: Path) -> None:
     from tasd.progress import counted
 
     began = time.monotonic()
-    recognizer.fit(support)
+    with waiting("reading the clips of the support"):
+        recognizer.fit(support)
     for path, problem in recognizer.problems_.items():
         remark(f"left out of the support: {path}: {problem}")
     counts = [len(paths) for paths in recognizer.support_.values()]

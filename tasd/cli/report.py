@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tasd.cli.say import say
+from tasd.cli.say import say, waiting
 
 
 def report(
@@ -47,7 +47,8 @@ def report(
     chosen = runs or [newest().path]
     folder = out or (chosen[0] / "figures" if len(chosen) == 1 else Path("report"))
     options = OverlayOptions(class_name, video, tuple(checkpoint or ()), store)
-    written = write_report(chosen, folder, options)
+    with waiting("drawing tables, curves, attention, embeddings and episodes"):
+        written = write_report(chosen, folder, options)
     for note in written.notes:
         say(note, err=True)
     for path in written.files:

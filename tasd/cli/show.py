@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tasd.cli.say import say
+from tasd.cli.say import say, waiting
 
 if TYPE_CHECKING:
     from tasd.runs.folder import Run
@@ -29,12 +29,14 @@ def show(
             "and --out with a store alone"
         )
     if len(what) == 2:
-        from tasd.evaluation.differences import differences
-        from tasd.runs.folder import Run
+        with waiting("loading torch"):
+            from tasd.evaluation.differences import differences
+            from tasd.runs.folder import Run
 
         say("\n".join(differences(Run(what[0]), Run(what[1]))))
     elif (what[0] / "config.json").exists() and video is None:
-        from tasd.runs.folder import Run
+        with waiting("loading torch"):
+            from tasd.runs.folder import Run
 
         show_run(Run(what[0]))
     else:
@@ -54,13 +56,14 @@ def show_run(run: "Run") -> None:
 
     config = run.config()
     episode, network = config.episode, config.network
+    weights = ", ".join(f"{name} {value:g}" for name, value in config.distill.weights.items())
     say(
         f"{run.path}: recipe {config.recipe} on {config.dataset}, {episode.way}-way "
         f"{episode.shot}-shot, {counted(episode.queries, 'query')} per class"
     )
     say(
         f"{network.backbone}, weights {network.weights}, matcher {config.matcher.name}, "
-        f"distillation {config.distill.weights or 'off'}, seed {config.training.seed}"
+        f"distillation {weights or 'off'}, seed {config.training.seed}"
     )
     lines = run.read_metrics()
     for text in state_of(run, lines, episodes=config.training.episodes):

@@ -1,6 +1,6 @@
 """``tasd train``: options -> config, store and run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -110,6 +110,12 @@ def train(
 
     with PhaseLine(silent=not (leads() and sys.stdout.isatty())) as phase, Mistakes() as mistakes:
         phase("opening the store, checking the settings")  # torch alone takes seconds to import
+
+        def tell(text: str) -> None:
+            """Print to standard error: standard output is the JSON of a dry run."""
+            phase.end()  # else the text would stand behind the bar
+            say(text, err=True)
+
         from tasd.device import pick_device
         from tasd.runs.folder import Run, new_path
         from tasd.runs.tracking import trackers_called
@@ -122,7 +128,7 @@ def train(
         tolerated = mistakes.of(_tolerated, on_nonfinite)
         trackers = None if log is None else mistakes.of(trackers_called, log)
         if resume is not None:
-            resumed = mistakes.of(_resumed, resume, given, set_ or [])
+            resumed = mistakes.of(_resumed, resume, given, set_ or [], tell)
             if resumed is not None:
                 run, checkpoint, config = resumed
                 opened = mistakes.of(_open, store, features or config.data.features)
@@ -133,7 +139,7 @@ def train(
             if tolerated:
                 overrides.append(("training.skip_nonfinite", tolerated))
             opened = mistakes.of(_open, store, features)
-            config = _config(recipe, opened, shot, overrides, mistakes)
+            config = _config(recipe, opened, shot, overrides, mistakes, tell)
             run, checkpoint = Run(out or new_path(config)), None
             if out is not None:
                 mistakes.of(run.refuse_others)
@@ -178,6 +184,7 @@ def _config(
     shot: int,
     overrides: list[tuple[str, Any]],
     mistakes: Mistakes,
+    tell: Callable[[str], None],
 ) -> "Config":
     """Return the config; where something is wrong with it, one without that and a mistake more."""
     from tasd import recipes
@@ -192,10 +199,9 @@ def _config(
         config = recipes.make("tasd", dataset=dataset, shot=max(1, shot))
     if isinstance(opened, FeatureStore):
         config = on_features(config, opened)
-        say(
+        tell(
             "frozen backbone: encoder and matcher learn from cached features; of the distillation "
-            "only Eq. 2 is left, where the recipe has it",
-            err=True,  # standard output is the JSON of a dry run
+            "only Eq. 2 is left, where the recipe has it"
         )
     single = [setting for setting in overrides if setting[0] != "distill"]
     changed = mistakes.of(recipes.change, config, single)
@@ -216,7 +222,9 @@ def _open(store: Path | None, features: str | Path | None) -> "Store | FeatureSt
     return open_features(Path(features))
 
 
-def _resumed(path: Path, given: dict[str, Any], settings: list[str]) -> Any:
+def _resumed(
+    path: Path, given: dict[str, Any], settings: list[str], tell: Callable[[str], None]
+) -> Any:
     """Return the run, its checkpoint and its config; refuse settings other than its own."""
     from tasd.cli.after_training import leads
     from tasd.errors import UserError
@@ -245,7 +253,7 @@ def _resumed(path: Path, given: dict[str, Any], settings: list[str]) -> Any:
     if "episodes" in given:
         changed = with_length(config, given["episodes"], now, source=checkpoint)
         if not run.unsaved and leads():
-            say("\n".join(length_changes(config, changed, now)), err=True)
+            tell("\n".join(length_changes(config, changed, now)))
         config = changed
     return run, checkpoint, config
 

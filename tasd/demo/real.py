@@ -26,6 +26,7 @@ from tasd.files import replacing
 from tasd.foreign import clean
 from tasd.predict.answer import Answer
 from tasd.predict.recognizer import FewShotRecognizer
+from tasd.progress import PhaseLine
 
 CLIPS = Path(__file__).parent / "clips"
 MATCHER = "bimhm"
@@ -62,8 +63,9 @@ def real_demo(out: Path, *, device: str, console: Console) -> list[Labelled]:
         highlight=False,
     )
     recognizer = FewShotRecognizer(DEFAULT_BACKBONE, matcher=MATCHER, device=device, cache=False)
-    recognizer.fit([*support], [*support.values()])
-    answers = recognizer.answers([*queries])
+    with PhaseLine(console, first="reading the clips", silent=not console.is_terminal):
+        recognizer.fit([*support], [*support.values()])
+        answers = [*recognizer.answers([*queries])]
     labelled = [
         Labelled(clip, truth, answer)
         for (clip, truth), answer in zip(queries.items(), answers, strict=True)

@@ -56,10 +56,11 @@ def extract(
         kind=kind,
         threads=threads,
     )
+    network_name = (about or {}).get("network")
     batches = track(
         (features if maps else Features(features.frames) for features in passed),
         total=len(videos),
-        what="features",
+        what=f"features ({network_name})" if network_name else "features",
         unit="videos",
         count=lambda features: len(features.frames),
     )

@@ -43,7 +43,7 @@ def name_in_card(folder: Path, repo: str) -> None:
     except (OSError, ValueError):
         return
     if UNNAMED in text:
-        write_text(path, text.replace(UNNAMED, as_json(repo)))
+        write_text(path, text.replace(UNNAMED, as_json(repo, ascii=True)))
 
 
 def results_of(run: Path, identity: str) -> list[Mapping[str, Any]]:
@@ -86,9 +86,9 @@ def model_card(
 def _front(config: Config, licence: str) -> str:
     """The front matter, as YAML: JSON strings are valid there whatever they hold."""
     tags = ["few-shot-learning", "action-recognition", "video", "tasd", config.matcher.name]
-    lines = ["---", "library_name: tasd", f"license: {as_json(licence)}"]
+    lines = ["---", "library_name: tasd", f"license: {as_json(licence, ascii=True)}"]
     lines += ["pipeline_tag: video-classification", "tags:"]
-    return "\n".join([*lines, *(f"- {as_json(tag)}" for tag in tags), "---", ""])
+    return "\n".join([*lines, *(f"- {as_json(tag, ascii=True)}" for tag in tags), "---", ""])
 
 
 def _about(trained: TrainedNetwork, licence: str) -> list[str]:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from tasd.report.outcome import Outcome
 from tasd.report.style import COLOURS, DASHES, GREY, PAGE, light_grid, new_figure, style
@@ -139,5 +140,6 @@ def _smooth(
 
 def _finish(axes: Axes, label: str) -> None:
     axes.set_xlabel("training episode")
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.set_ylabel(label)
     light_grid(axes)

@@ -24,22 +24,54 @@ def episode_browser(
     """
     parts = [paragraph(CAPTION, kind="caption")]
     parts += [paragraph(note, kind="quiet")] if note else []
+    strips = _Strips(thumbnails, key)
     for place, episode in enumerate(shown):
-        parts.append(_episode(episode, thumbnails, key=key, opened=place == 0))
+        parts.append(_episode(episode, strips, key=key, opened=place == 0))
     label = escaped(f"episodes of {name}")
-    return f"<div class=browser role=group aria-label='{label}'>{''.join(parts)}</div>"
+    browser = f"<div class=browser role=group aria-label='{label}'>{''.join(parts)}</div>"
+    return strips.bank() + browser
 
 
-def _episode(shown: ShownEpisode, thumbnails: Thumbnails, *, key: str, opened: bool) -> str:
+class _Strips:
+    """The pictures of the videos: each stands once on the page, however many episodes show it."""
+
+    def __init__(self, thumbnails: Thumbnails, key: str) -> None:
+        self._thumbnails, self._key = thumbnails, key
+        self._names: dict[str, str] = {}
+        self._images: list[str] = []
+
+    def show(self, video: str, *, frames: int) -> str:
+        """Return the picture of a video; its name where there is none."""
+        name = escaped(video)
+        made = self._thumbnails.strip(video, count=frames, height=HEIGHT)
+        if made is None:
+            return f"<small>{name}</small>"
+        size = f"width={made.width} height={made.height}"
+        if made.address not in self._names:
+            own = self._names[made.address] = f"{self._key}v{len(self._names)}"
+            self._images.append(f"<image id={own} href='{made.address}' {size} />")
+        return (
+            f"<svg class=strip {size} viewBox='0 0 {made.width} {made.height}' role=img "
+            f"aria-label='{name}'><title>{name}</title>"
+            f"<use href='#{self._names[made.address]}'/></svg>"
+        )
+
+    def bank(self) -> str:
+        """Return the pictures, which the episodes refer to."""
+        images = "".join(self._images)
+        return f"<svg class=bank width=0 height=0 aria-hidden=true><defs>{images}</defs></svg>"
+
+
+def _episode(shown: ShownEpisode, strips: _Strips, *, key: str, opened: bool) -> str:
     videos = sum(map(len, shown.support)) + len(shown.answers)
     frames = FRAMES if videos <= MOST_PICTURES else 1
     support = "".join(
         f"<li><span>{escaped(name)}</span>"
-        + "".join(_video(video, thumbnails, frames=frames) for video in own)
+        + "".join(strips.show(video, frames=frames) for video in own)
         + "</li>"
         for name, own in zip(shown.classes, shown.support, strict=True)
     )
-    answers = "".join(_answer(one, shown, thumbnails, frames=frames) for one in shown.answers)
+    answers = "".join(_answer(one, shown, strips, frames=frames) for one in shown.answers)
     return (
         f"<details name={key}{' open' if opened else ''}>"
         f"<summary>Episode {shown.number:,}: {shown.right} of {len(shown.answers)} right</summary>"
@@ -48,16 +80,7 @@ def _episode(shown: ShownEpisode, thumbnails: Thumbnails, *, key: str, opened: b
     )
 
 
-def _video(video: str, thumbnails: Thumbnails, *, frames: int) -> str:
-    name = escaped(video)
-    made = thumbnails.strip(video, count=frames, height=HEIGHT)
-    if made is None:
-        return f"<small>{name}</small>"
-    size = f"width={made.width} height={made.height}"
-    return f"<img src='{made.address}' {size} alt='{name}' title='{name}'>"
-
-
-def _answer(answer: Answer, shown: ShownEpisode, thumbnails: Thumbnails, *, frames: int) -> str:
+def _answer(answer: Answer, shown: ShownEpisode, strips: _Strips, *, frames: int) -> str:
     true, given = shown.classes[answer.true], shown.classes[answer.given]
     said = f"right: {true}" if answer.right else f"wrong: {given}, not {true}"
     low, high = min(answer.scores), max(answer.scores)
@@ -69,7 +92,7 @@ def _answer(answer: Answer, shown: ShownEpisode, thumbnails: Thumbnails, *, fram
     mark = "✓" if answer.right else "✗"
     kind = "right" if answer.right else "wrong"
     return (
-        f"<li class={kind}>{_video(answer.video, thumbnails, frames=frames)}"
+        f"<li class={kind}>{strips.show(answer.video, frames=frames)}"
         f"<b><span aria-hidden=true>{mark}</span> {escaped(said)}</b>"
         f"<ol class=scores>{rows}</ol></li>"
     )

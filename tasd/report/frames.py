@@ -37,12 +37,17 @@ class Thumbnails:
 
     def __init__(self, store: Store | None, *, room: int) -> None:
         self.store, self.left = store, room
+        self._made: dict[tuple[str, int, int], Thumbnail] = {}
 
     def strip(self, video: str, *, count: int, height: int) -> Thumbnail | None:
         """Return ``count`` frames of a video side by side, each ``height`` pixels high.
 
-        None where there are no frames, one of them is broken, or the room is used up.
+        None where there are no frames, one of them is broken, or the room is used up. A strip that
+        was made before is the same one and takes no room.
         """
+        key = (video, count, height)
+        if key in self._made:
+            return self._made[key]
         if self.store is None or self.left <= 0 or video not in self.store.videos:
             return None
         try:
@@ -50,7 +55,10 @@ class Thumbnails:
         except UserError:  # a broken JPEG costs its own picture
             return None
         self.left -= len(made.address)
-        return made if self.left >= 0 else None
+        if self.left < 0:
+            return None
+        self._made[key] = made
+        return made
 
 
 def _strip(store: Store, video: str, *, count: int, height: int) -> Thumbnail:

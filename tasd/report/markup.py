@@ -1,12 +1,16 @@
 """Pieces of HTML that several parts of the page are made of; every text in them is escaped."""
 
 import html
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tasd.foreign import clean
 
+NUMBERS = re.compile(r"[-+±<%.,\d\s()]*( to [-+.,\d]+)?")  # as in "72.1 to 74.0"
+FEW_LETTERS, LONG_WORD = 20, 20  # characters: longer words may be broken at the end of a line
 COLOURS = 7  # of the page's palette, `k0` to `k6`
+MOST_COLUMNS, MOST_LETTERS = 5, 60  # of the header of a table that fits a narrow screen
 SHAPES = 4  # of points, `m0` to `m3`
 
 
@@ -44,15 +48,43 @@ def scrolled(content: str, *, label: str) -> str:
 
 def plain_table(header: Iterable[object], rows: Iterable[Iterable[object]], *, label: str) -> str:
     """Return a table whose first column names its rows."""
-    head = "".join(f"<th scope=col>{escaped(cell)}</th>" for cell in header)
-    body = "".join(f"<tr>{_cells(row)}</tr>" for row in rows)
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return scrolled(table, label=label)
+    names = [clean(cell) for cell in header]
+    return scrolled(table_of(names, [_row(row, names) for row in rows]), label=label)
 
 
-def _cells(row: Iterable[object]) -> str:
-    first, *others = map(escaped, row)
-    return f"<th scope=row>{first}</th>" + "".join(f"<td>{cell}</td>" for cell in others)
+def table_of(header: Sequence[object], rows: Sequence[str]) -> str:
+    """Return a table; on a narrow screen each row of a wide one is a list. rows: as HTML."""
+    head = "".join(
+        f"<th scope=col{_kind(clean(cell), most=0)}>{escaped(cell)}</th>" for cell in header
+    )
+    wide = len(header) > MOST_COLUMNS or sum(map(len, map(clean, header))) > MOST_LETTERS
+    kind = " class=stack" if wide or any("class=long" in row for row in rows) else ""
+    return f"<table{kind}><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def table_cell(text: object, name: str, *, tag: str = "td") -> str:
+    """Return a cell. name: of its column, which stands before it on a narrow screen."""
+    said = clean(text)
+    scope = " scope=row" if tag == "th" else ""
+    return f"<{tag}{scope}{_kind(said)} data-of='{escaped(name)}'>{escaped(said)}</{tag}>"
+
+
+def _row(row: Iterable[object], names: Sequence[str]) -> str:
+    first, *others = (
+        table_cell(cell, name, tag="td" if place else "th")
+        for place, (cell, name) in enumerate(zip(row, names, strict=True))
+    )
+    return f"<tr>{first}{''.join(others)}</tr>"
+
+
+def _kind(text: str, *, most: int = FEW_LETTERS) -> str:
+    """The class of a cell: numbers and few words stay whole, and long words may be broken.
+
+    most: the letters of few words.
+    """
+    if most > 0 and (NUMBERS.fullmatch(text) or len(text) <= most):
+        return " class=whole"
+    return " class=long" if max(map(len, text.split()), default=0) > LONG_WORD else ""
 
 
 def colour(place: int) -> str:

@@ -20,12 +20,14 @@ table { border-collapse: collapse; font-size: .85rem; }
 .wide { overflow-x: auto; margin: 0 0 1.5rem; overflow-wrap: normal; }
 .caption, .quiet, figcaption, small { font-size: .85rem; color: var(--quiet); }
 .caption { margin: 0 0 .6rem; max-width: 48rem; }
-th, td { padding: .25rem .5rem; text-align: right; white-space: nowrap; font-weight: normal; }
+th, td { padding: .25rem .5rem; text-align: right; font-weight: normal; }
+td.whole { white-space: nowrap; } .long { overflow-wrap: anywhere; min-width: 6.5rem; }
 th:first-child, td:first-child { text-align: left; }
 thead th { border-bottom: 1.5px solid var(--ink); vertical-align: bottom; font-weight: 600; }
 tr.ours td { font-weight: 600; } tbody tr:nth-child(even) { background: var(--stripe); }
 svg text { fill: currentColor; font-size: 12px; } svg text.quiet { fill: var(--quiet); }
-svg.fluid { width: 100%; max-width: 44rem; display: block; } svg.fixed { display: block; }
+svg.fluid { width: 100%; max-width: 44rem; display: block; margin-bottom: .8rem; }
+svg.fixed { display: block; }
 svg.bank { position: absolute; }
 .k0 { fill: var(--k0); } .k1 { fill: var(--k1); } .k2 { fill: var(--k2); } .k3 { fill: var(--k3); }
 .k4 { fill: var(--k4); } .k5 { fill: var(--k5); } .k6 { fill: var(--k6); }
@@ -51,7 +53,8 @@ summary { cursor: pointer; padding: .3rem 0; }
 .support, .answers { display: grid; gap: .8rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 13rem), 1fr)); }
 .support span { display: block; font-size: .85rem; }
-.browser img { display: block; max-width: 100%; height: auto; margin-bottom: 2px; }
+.strip { display: block; max-width: 100%; height: auto; margin-bottom: 2px; }
+.browser small { display: block; }
 .answers > li { border-left: 3px solid var(--right); padding-left: .6rem; }
 .answers > .wrong { border-color: var(--wrong); }
 .answers b { font-size: .85rem; } .right > b { color: var(--right); }
@@ -62,5 +65,12 @@ summary { cursor: pointer; padding: .3rem 0; }
 figure { margin: 1rem 0; } figure img { display: block; width: 100%; min-width: 40rem;
   max-width: 60rem; background: #fff; border-radius: 4px; }
 pre { background: var(--stripe); padding: .8rem; overflow-x: auto; font-size: .75rem; }
+@media (max-width: 40rem) {
+  .stack thead { display: none; } .stack { overflow-wrap: anywhere; }
+  td.whole { white-space: normal; }
+  .stack, .stack tbody, .stack tr, .stack th, .stack td { display: block; text-align: left; }
+  .stack tr { padding: .4rem 0; } .stack tbody th { font-weight: 600; }
+  .stack td:empty { display: none; }
+  .stack td::before { content: attr(data-of) ": "; color: var(--quiet); } }
 @media print { * { print-color-adjust: exact; } nav { display: none; } }
 """

@@ -4,10 +4,11 @@ import math
 from collections.abc import Sequence
 
 from tasd.evaluation.metrics import Interval
-from tasd.report.markup import escaped, paragraph, plain_table
+from tasd.report.markup import escaped, paragraph, plain_table, short
 from tasd.report.paired import Comparison, Comparisons
 
-ROW = 40  # pixels
+ROW = 76  # pixels: three lines of text, and the interval below them
+NAME = 44  # characters: more do not fit a phone
 CAPTION = (
     "Difference in accuracy on the same episodes, in points, with the 95 % interval of the "
     "sampling of episodes. The p-value is of the two-sided sign test over episodes. Neither covers "
@@ -64,15 +65,17 @@ def _intervals(made: Sequence[Comparison]) -> str:
 
     parts = [
         f"<svg class=fluid height={height} role=img aria-label='paired differences'>",
-        f"<line class=axis x1=50% x2=50% y1=0 y2={ROW * len(made)} />",
     ]
     for number, one in enumerate(made):
-        y, gain = ROW * number + 26, one.paired.difference
-        said = f"{100 * gain.mean:+.1f}, p {p_text(one.paired.p_value)}: {_title(one)}"
+        y, gain = ROW * number + 62, one.paired.difference
+        said = f"{100 * gain.mean:+.1f} points, p {p_text(one.paired.p_value)}"
         low, high = (gain.mean, gain.mean) if math.isnan(gain.low) else (gain.low, gain.high)
         parts.append(
             f"<g><title>{escaped(_title(one))}: {100 * gain.mean:+.2f}, {_ends(gain)}</title>"
-            f"<text x=0 y={y - 12}>{escaped(said)}</text>"
+            f"<text x=0 y={y - 48}>{escaped(short(one.second, NAME))}</text>"
+            f"<text x=0 y={y - 32}>minus {escaped(short(one.first, NAME))}</text>"
+            f"<text class=quiet x=0 y={y - 16}>{escaped(said)}</text>"
+            f"<line class=axis x1=50% x2=50% y1={y - 9} y2={y + 9} />"
             f"<line class=interval x1={place(low)} x2={place(high)} y1={y} y2={y} />"
             f"<circle class=k0 cx={place(gain.mean)} cy={y} r=5 /></g>"
         )

@@ -19,7 +19,7 @@ from tasd.store import Store
 
 # Bytes of the page, below 10 MB; characters of its frames; points of all plots. Figures take what
 # room the other parts leave.
-LIMIT, FRAMES_ROOM = 9_500_000, 3_500_000
+LIMIT, FRAMES_ROOM = 9_500_000, 5_000_000
 MOST_POINTS = 4000
 MOST_RUNS = 6  # with a part of their own
 

@@ -1,12 +1,12 @@
 """The paper's tables with published and our own results, as text, Markdown and HTML."""
 
-import html
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tasd.foreign import clean
+from tasd.report.markup import paragraph, scrolled, table_cell, table_of
 from tasd.report.outcome import NAMES, Outcome, cell
 from tasd.report.published import DATASETS, LATER, TABLE1, TABLE2, TABLE3, TITLES
 
@@ -262,14 +262,12 @@ def text(table: Table) -> str:
 
 def html_table(table: Table) -> str:
     """Format a table as HTML, its caption above and our rows in bold."""
-    head = "".join(f"<th>{html.escape(clean(cell))}</th>" for cell in table.header)
     first_own = len(table.rows) - table.ours
-    body = "".join(
+    rows = [
         f"<tr{' class=ours' if number >= first_own and first_own else ''}>"
-        + "".join(f"<td>{html.escape(clean(cell))}</td>" for cell in row)
+        + "".join(table_cell(*pair) for pair in zip(row, table.header, strict=True))
         + "</tr>"
         for number, row in enumerate(table.rows)
-    )
-    caption = f"<p class=caption>{html.escape(table.caption)}</p>"
-    content = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f"{caption}<div class=wide>{content}</div>"
+    ]
+    content = scrolled(table_of(table.header, rows), label=table.name)
+    return paragraph(table.caption, kind="caption") + content

@@ -1,6 +1,7 @@
 """The state of a run as another process sees it: its writer, its progress, its loss."""
 
 import math
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,7 +35,12 @@ def _state(run: Run, done: int, episodes: int, writer: tuple[str, str]) -> str:
         return f"the run has ended: tasd evaluate --run {run.path} tests it"
     what = "was killed" if state == "killed" else "was stopped"
     by = f" ({who})" if who else ""
-    return f"the run {what} at episode {done:,}{by}; --resume {run.path} goes on"
+    return f"the run {what} at episode {done:,}{by}; {goes_on(run)}"
+
+
+def goes_on(run: Run) -> str:
+    """Return the command that takes up a run, as part of a sentence."""
+    return f"{shlex.join(['tasd', 'train', '--resume', str(run.path)])} goes on"
 
 
 def _progress(

@@ -42,7 +42,7 @@ class TensorBoard:
 
     def config(self, values: Mapping[str, Any]) -> None:
         """Add the settings as a text."""
-        self._board.add_text("config", f"```json\n{as_json(values, indent=1)}\n```", 0)
+        self._board.add_text("config", f"```json\n{as_json(values, indent=1, ascii=True)}\n```", 0)
 
     def table(self, name: str, table: Table) -> None:
         """Add a table as a text."""

@@ -59,11 +59,9 @@ def _lines(old: TrainingPlan, new: TrainingPlan, now: Progress) -> Iterator[str]
             f"lambda of Eq. 1 goes from {_shown(old.ema(now))} to "
             f"{_shown(new.ema(now))} ({new.distill.ema})"
         )
-    if new.training.validation_every is None:
-        yield (
-            f"validation is every {default_interval(new.episodes):,} episodes (was "
-            f"{default_interval(old.episodes):,})"
-        )
+    before, after = default_interval(old.episodes), default_interval(new.episodes)
+    if new.training.validation_every is None and before != after:
+        yield f"validation is every {after:,} episodes (was {before:,})"
 
 
 def _shown(value: float) -> str:

@@ -28,7 +28,7 @@ from tasd.training.learner import build_learner
 from tasd.training.log import RunLog, Waiting
 from tasd.training.plan import resolve, share, training_episodes, training_plan
 from tasd.training.saver import Saver
-from tasd.training.signals import StopSignals
+from tasd.training.signals import STOPPING, StopSignals
 from tasd.training.state import State
 from tasd.training.step import Step, StepMetrics
 from tasd.training.teacher import Teacher
@@ -191,7 +191,7 @@ def _train(
     verified = verify and world.first_on_host
     with (
         Verification(store.shards if isinstance(store, Store) and verified else ()) as verification,
-        StopSignals() as stop,
+        StopSignals(STOPPING if world.leads else "") as stop,
         RunLog(
             run,
             plan.episodes,
@@ -268,7 +268,7 @@ def _train(
             log.say(f"shards not verified yet: {verification.left()}; tasd check does it")
         if exit_code:
             save.stopped(now)
-            log.say(f"stopped and saved at episode {now.episode:,}; --resume {run.path} goes on")
+            log.say(f"stopped and saved at episode {now.episode:,}; {goes_on(run)}")
         elif validation.untrained and now.best.episode == 0 <= now.best.accuracy:
             log.say(outcome_line(now.best, config))
     return TrainingResult(run, now.best, exit_code)

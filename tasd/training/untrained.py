@@ -106,5 +106,5 @@ def stopped_at_first(run: Run) -> str:
     """Say what a run leaves that was stopped in its first validation."""
     return (
         f"stopped before the first step: {run.best} holds the untrained network, not validated; "
-        f"--resume {run.path} begins the run again"
+        f"tasd train --resume {run.path} begins the run again"
     )

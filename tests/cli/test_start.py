@@ -1,8 +1,11 @@
 """A command loads what it needs and no more: a slow import is the whole time of a short command."""
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -57,3 +60,33 @@ def test_a_matcher_is_known_by_name_without_torch():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def read(reader: int) -> Iterator[str]:
+    """Read a terminal until its program ends."""
+    with suppress(OSError), open(reader, encoding="utf-8", errors="replace") as file:
+        while text := file.read(1):
+            yield text
+
+
+@pytest.mark.parametrize("words", [["report", "nowhere"], ["evaluate", "--run", "nowhere"]])
+def test_a_terminal_sees_at_once_that_torch_is_loaded(words, tmp_path):
+    reader, terminal = os.openpty()
+    environment = {**os.environ, "TERM": "xterm", "TASD_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "tasd", *words]
+    program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal, env=environment)
+    os.close(terminal)
+    said = "".join(read(reader))
+    assert program.communicate()[0] == b""
+    assert program.returncode == 1
+    before, _, after = said.partition("tasd: nowhere")
+    assert "loading torch" in before
+    assert "loading torch" not in before.splitlines()[-1]  # the bar was taken away
+    assert len(after.splitlines()) == 1
+
+
+def test_elsewhere_nothing_is_said_of_loading(tmp_path):
+    command = [sys.executable, "-m", "tasd", "report", "nowhere"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.stderr.startswith("tasd: nowhere")
+    assert len(done.stderr.splitlines()) == 1

@@ -108,7 +108,7 @@ def test_every_episode_is_reached_by_arrow_keys(visit):
     page.keyboard.press("Home")
     page.keyboard.press("ArrowUp")
     assert [n for n, one in enumerate(page.evaluate(opened)) if one] == [0]
-    assert page.locator(".browser details[open] img").first.is_visible()
+    assert page.locator(".browser details[open] .strip").first.is_visible()
 
 
 def test_points_are_walked_by_arrow_keys_and_name_themselves(visit):
@@ -147,8 +147,8 @@ def test_without_a_script_all_is_there(visit):
     second = page.locator(".browser details").nth(1)
     second.locator("summary").focus()
     page.keyboard.press("Enter")
-    assert second.locator("img").first.is_visible()
-    assert page.locator(".browser details").first.locator("img").first.is_hidden()
+    assert second.locator(".strip").first.is_visible()
+    assert page.locator(".browser details").first.locator(".strip").first.is_hidden()
     page.locator("input.r2").focus()
     page.keyboard.press("Space")
     opacity = "one => getComputedStyle(one).opacity"
@@ -157,3 +157,24 @@ def test_without_a_script_all_is_there(visit):
     assert page.locator(".pt.c1 .tip").first.evaluate(opacity) == "1"  # the frame does not fade
     assert page.locator(".cell").first.is_visible()
     assert asked(page) == [page.url]
+
+
+def test_no_table_hides_a_column(visit):
+    """Wide tables wrap their words; on a phone each row is a list with the names of its columns."""
+    for width in (1280, 390):
+        page = visit(width)
+        hidden = "box => box.querySelector('table') && box.scrollWidth > box.clientWidth + 1"
+        for box in page.locator(".wide").all():
+            assert not box.evaluate(hidden), (width, box.get_attribute("aria-label"))
+        accuracy = page.locator("#results td[data-of=accuracy]").first
+        assert accuracy.bounding_box()["x"] + accuracy.bounding_box()["width"] <= width
+
+
+def test_names_in_place_of_frames_stand_on_lines_of_their_own(visit):
+    page = visit(390)
+    page.evaluate(
+        "document.querySelector('.answers li').insertAdjacentHTML('afterbegin', "
+        "'<small>a/name</small>')"
+    )
+    name, answer = (page.locator(f".answers li {tag}").first for tag in ("small", "b"))
+    assert name.bounding_box()["y"] + name.bounding_box()["height"] <= answer.bounding_box()["y"]

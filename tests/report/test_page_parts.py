@@ -45,7 +45,10 @@ def test_a_tested_run_with_its_features_and_frames_has_every_part(home, tmp_path
     ]
     assert text.count("<details name=e0") == 24
     assert text.count("<image href='data:image/jpeg") == 30
-    assert text.count("<img src='data:image/jpeg") == 24 * 15
+    assert text.count("<svg class=strip") == 24 * 15
+    strips = re.findall("<image id=(e0v[0-9]+) href='(data:image/jpeg[^']*)'", text)
+    assert len({address for _, address in strips}) == len(strips) == 30  # each video once
+    assert {name for name, _ in strips} == set(re.findall("<use href='#(e0v[0-9]+)'", text))
     assert len(text) < 10_000_000
 
 

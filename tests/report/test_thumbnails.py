@@ -34,11 +34,19 @@ def test_a_strip_shows_the_middle_of_each_part_of_the_video(small_store):
 
 def test_pictures_end_where_the_room_does(small_store):
     thumbnails = Thumbnails(Store(small_store), room=9_000)
-    made = [thumbnails.strip(VIDEO, count=3, height=64) for _ in range(20)]
+    made = [thumbnails.strip(VIDEO, count=3, height=64 + n) for n in range(20)]
     kept = [one for one in made if one is not None]
     assert 0 < len(kept) < 20
     assert sum(len(one.address) for one in kept) <= 9_000
     assert thumbnails.left < 0
+    assert thumbnails.strip(VIDEO, count=3, height=64) is kept[0]
+
+
+def test_a_picture_takes_room_once(small_store):
+    thumbnails = Thumbnails(Store(small_store), room=9_000)
+    made = [thumbnails.strip(VIDEO, count=3, height=64) for _ in range(20)]
+    assert all(one is made[0] for one in made)
+    assert thumbnails.left == 9_000 - len(made[0].address)
 
 
 def test_without_a_store_or_a_video_there_is_no_picture(small_store):

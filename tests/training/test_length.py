@@ -1,5 +1,6 @@
 """A run that is resumed with another number of episodes, and what is said of its schedule."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,11 @@ import pytest
 from tasd import backbones
 from tasd.cli.app import app
 from tasd.errors import UserError
+from tasd.progress import PhaseLine
 from tasd.recipes.settings import replace
 from tasd.runs.checkpoint import Progress, peek
 from tasd.training.length import length_changes, with_length
+from tasd.training.signals import StopSignals
 from tests.runs import quiet, small_config, small_run
 from tests.test_kept import tiny
 
@@ -65,3 +68,29 @@ def test_the_change_of_each_schedule_is_said(settings, said):
     assert "validation is every 100 episodes (was 50)" in "\n".join(
         length_changes(plain, longer, Progress(40, 40))
     )
+    short = replace(plain, [("training.episodes", plain.training.episodes + 1)])
+    assert "validation is" not in "\n".join(length_changes(plain, short, Progress(40, 40)))
+
+
+def test_the_change_is_said_when_the_bar_is_gone(small_store, tmp_path, monkeypatch):
+    run = small_run(small_store, tmp_path / "run", small_config(("network.backbone", "tiny"))).run
+    gone, said = [], []
+
+    class Watched(PhaseLine):
+        def end(self) -> None:
+            gone.append(True)
+            super().end()
+
+    monkeypatch.setattr("tasd.progress.PhaseLine", Watched)
+    monkeypatch.setattr("tasd.cli.train.say", lambda text, err=False: said.append((text, *gone)))
+    assert resume(small_store, run.path, "--episodes", 9) == 0
+    assert (said[0][0][:24], *said[0][1:]) == ("9 episodes in place of 8", True)
+
+
+def test_the_first_signal_is_answered_at_once(capfd):
+    with StopSignals("stopping: this step is finished first") as stop:
+        signal.raise_signal(signal.SIGTERM)
+        assert capfd.readouterr().err == "\nstopping: this step is finished first\n"
+        signal.raise_signal(signal.SIGTERM)
+    assert stop.exit_code == 143
+    assert not capfd.readouterr().err
