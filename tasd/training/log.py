@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from rich.console import Console
 
 from tasd.loader import EpisodeLoader
-from tasd.progress import ProgressLine, duration
+from tasd.progress import ProgressLine, counted, duration
 from tasd.runs.folder import Run
 from tasd.runs.tracker import End
 from tasd.runs.tracking import Tracking
@@ -78,8 +78,9 @@ class RunLog:
         self._expected = seconds_per_episode
         left = (self.episodes - self._first) * seconds_per_episode
         self.say(
-            f"about {seconds_per_episode:.2f} s an episode; {self.episodes - self._first:,} "
-            f"episodes will take about {duration(left)}, validation not counted"
+            f"about {seconds_per_episode:.2f} s an episode; "
+            f"{counted(self.episodes - self._first, 'episode')} will take about {duration(left)}, "
+            "validation not counted"
         )
 
     def config(self, values: Mapping[str, Any]) -> None:

@@ -83,12 +83,15 @@ def validate_untrained(
 
 def outcome_line(best: Best, config: Config) -> str:
     """Say that training has not beaten the network that it began with, which is the best."""
-    start = "the untrained network"
+    validated = f"(validation {best.accuracy:.1%} at episode 0)"
     if config.network.wccn is not None:
-        start += ", whose features are normalised within the training classes"
+        return (
+            f"best.pt holds the start {validated}: pretrained features, normalised within the "
+            "training classes"
+        )
     return (
-        f"training has not beaten {start} (validation {best.accuracy:.1%} at episode 0): best.pt "
-        "holds it"
+        f"training has not beaten the untrained network {validated}: best.pt holds the untrained "
+        "network"
     )
 
 

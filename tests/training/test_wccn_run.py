@@ -80,4 +80,4 @@ def test_a_run_that_training_does_not_help_says_what_it_began_with(small_store, 
     )
     small_run(small_store, tmp_path / "run", harmful)
     said = (tmp_path / "log.txt").read_text()
-    assert "the untrained network, whose features are normalised within the training" in said
+    assert "best.pt holds the start (validation " in said
