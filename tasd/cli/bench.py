@@ -121,7 +121,7 @@ def save(
     rounds: Rounds = 5,
     as_json: Json = False,
 ) -> None:
-    """Compare a save beside a training step with one that it waits for."""
+    """Compare a save beside a step with one that it waits for."""
     from tasd.bench.save import bench_save, save_table
     from tasd.bench.step import Bench
 

@@ -17,6 +17,7 @@ from tasd.progress import PhaseLine
 from tasd.runs.checkpoint import Best, Progress, load
 from tasd.runs.folder import Run
 from tasd.runs.lock import RunLock
+from tasd.runs.progress import goes_on
 from tasd.runs.repair import newest_finite, repair
 from tasd.store import Store
 from tasd.store.verify import Verification
