@@ -41,8 +41,11 @@ class Buffers(threading.local):
         self.held: dict[str, Tensor] = {}
 
     def select(
-        self, name: str, of: Float[Tensor, "videos *rest"], index: Int64[Tensor, " chosen"]
-    ) -> Float[Tensor, "chosen *rest"]:
+        self,
+        name: str,
+        of: Float[Tensor, "videos *rest"],
+        index: Int64[Tensor, " chosen"],  # noqa: F821
+    ) -> Float[Tensor, "chosen *rest"]:  # noqa: F821
         """Return ``of[index]``, written into the buffer called ``name``."""
         buffer = self.held.get(name)
         if buffer is None or len(buffer) < len(index):

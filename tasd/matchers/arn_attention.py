@@ -104,7 +104,7 @@ class Changed:
     kind: Change
     label: Int64[Tensor, " videos"]
 
-    def of(self, clips: Float[Tensor, "videos *rest"]) -> Float[Tensor, "videos *rest"]:
+    def of(self, clips: Float[Tensor, "videos *rest"]) -> Float[Tensor, "videos *rest"]:  # noqa: F821
         """Change clips or maps, whose last three dimensions are time, rows and columns.
 
         A rotation needs as many rows as columns. What is left over where a side is not a multiple
