@@ -43,8 +43,8 @@ class Buffers(threading.local):
     def select(
         self,
         name: str,
-        of: Float[Tensor, "videos *rest"],
-        index: Int64[Tensor, " chosen"],  # noqa: F821
+        of: Float[Tensor, "videos *rest"],  # noqa: F821
+        index: Int64[Tensor, " chosen"],
     ) -> Float[Tensor, "chosen *rest"]:  # noqa: F821
         """Return ``of[index]``, written into the buffer called ``name``."""
         buffer = self.held.get(name)
