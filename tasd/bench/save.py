@@ -16,11 +16,12 @@ from rich.table import Table
 
 from tasd.bench.growth import tiny_store
 from tasd.bench.rounds import Conditions, interleaved, median_ratio, table_of
-from tasd.bench.step import Bench, TrainingParts, build_step, whole_step
+from tasd.bench.step import Bench, build_step, whole_step
 from tasd.home import home
 from tasd.runs.checkpoint import Progress
 from tasd.runs.folder import Run
 from tasd.store import Store
+from tasd.training.parts import TrainingParts
 from tasd.training.plan import training_plan
 from tasd.training.saver import Saver, write
 from tasd.training.state import State

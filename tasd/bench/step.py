@@ -6,7 +6,7 @@ centre, moving average, optimiser. Decoding is measured by `tasd bench loader`.
 """
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,9 +20,10 @@ from tasd.episodes import EpisodeSampler
 from tasd.recipes.settings import replace
 from tasd.training import optimiser
 from tasd.training.distributed import World
-from tasd.training.learner import Learner, build_learner
+from tasd.training.learner import build_learner
+from tasd.training.parts import TrainingParts
 from tasd.training.plan import resolve, training_plan
-from tasd.training.step import Step, StepResult
+from tasd.training.step import Step
 from tasd.training.teacher import Teacher
 from tasd.types import EpisodeBatch
 
@@ -132,37 +133,6 @@ def step_table(times: StepTimes) -> Table:
             "relative": [f"{way.relative:.2f}x" for way in times.ways],
         },
     )
-
-
-@dataclass(frozen=True)
-class TrainingParts:
-    """The parts of a training step as the loop has them, for the episodes of one rank."""
-
-    config: Config
-    learner: Learner
-    teacher: Teacher | None
-    optimiser: torch.optim.Optimizer
-    step: Step
-    world: World
-
-    def gradients(self, batches: Iterable[EpisodeBatch]) -> StepResult:
-        """Take the step's episodes forwards and backwards."""
-        for batch in batches:
-            with self.step.episode(batch):
-                targets = self.teacher(batch) if self.teacher is not None else None
-                losses = self.step.network(batch, targets)
-                (losses.total / self.step.own).backward()
-            self.step.add(losses, targets)
-            del losses, targets
-        return self.step.finish()
-
-    def update(self, result: StepResult, *, ema: float) -> None:
-        """Move student and teacher."""
-        self.optimiser.step()
-        self.step.update()
-        if self.teacher is not None:
-            self.teacher.follow(self.learner.student, coefficient=ema)
-            self.teacher.recentre(result.projection)
 
 
 def build_parts(config: Config, world: World, *, classes: tuple[str, ...]) -> TrainingParts:

@@ -22,6 +22,7 @@ from tasd.training.clock import Clock, Seconds
 from tasd.training.disk import checkpoint_disk, moments, refuse_unwritable
 from tasd.training.distributed import World
 from tasd.training.learner import build_learner
+from tasd.training.parts import TrainingParts
 from tasd.training.plan import TrainingPlan, resolve, share, training_episodes, training_plan
 from tasd.training.rehearsed import Rehearsal, Validated
 from tasd.training.snapshot import Snapshot
@@ -90,8 +91,11 @@ def _rehearse(
     start = clock.lap()
     batches = itertools.chain([first], batches)
     laps, snapshot = [], Snapshot()
-    for number in range(3):
-        _step(step, batches, state, plan, now, norms=number == 0)
+    parts = TrainingParts(config, state.learner, state.teacher, state.optimiser, step, world)
+    optimiser.set_rate(state.optimiser, plan.rate(now))
+    for number in range(3):  # also where a loss is not finite
+        result = parts.gradients(itertools.islice(batches, plan.own), norms=number == 0)
+        parts.update(result, ema=plan.ema(now))
         laps.append(clock.lap())
         if number == 0:  # by now the optimiser has moments; the copy that saves need stays
             snapshot.begin(state.checkpoint(now), passing=())
@@ -215,30 +219,3 @@ def _loading(batches: Iterator[EpisodeBatch]) -> Seconds:
 
 def _slower(one: Seconds, other: Seconds) -> Seconds:
     return Seconds(max(one.clock, other.clock), max(one.processors, other.processors))
-
-
-def _step(
-    step: Step,
-    batches: Iterator[EpisodeBatch],
-    state: State,
-    plan: TrainingPlan,
-    now: Progress,
-    *,
-    norms: bool,
-) -> None:
-    """Take one step as the loop does, also where its loss is not finite."""
-    optimiser.set_rate(state.optimiser, plan.rate(now))
-    for batch in itertools.islice(batches, plan.own):
-        with step.episode(batch):
-            targets = state.teacher(batch) if state.teacher is not None else None
-            losses = step.network(batch, targets, gradient_norms=norms)
-            (losses.total / plan.own).backward()
-        step.add(losses, targets)
-        norms = False
-        del losses, targets
-    result = step.finish()
-    optimiser.step(state.optimiser)
-    step.update()
-    if state.teacher is not None:
-        state.teacher.follow(state.learner.student, coefficient=plan.ema(now))
-        state.teacher.recentre(result.projection)

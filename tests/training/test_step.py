@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from tasd.bench.step import Bench, TrainingParts, build_step
+from tasd.bench.step import Bench, build_step
 from tasd.config import Config
 from tasd.recipes.settings import replace
+from tasd.training.parts import TrainingParts
 
 SMALL = Bench(backbone="resnet8", size=32, queries=1, precision="float32", device="cpu")
 
