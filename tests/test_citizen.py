@@ -1,5 +1,6 @@
 """Files that the hosts of projects read: citation, security, templates, the workflow."""
 
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -65,3 +66,13 @@ def test_nothing_that_a_program_left_at_the_top_is_kept() -> None:
     assert [
         name for name in kept if not name.startswith(".") and Path(name).suffix not in KINDS
     ] == []
+
+
+def test_every_version_has_release_notes() -> None:
+    def versions(name: str) -> list[str]:
+        heads = re.findall(r"^## (.+)$", (TOP / name).read_text(), re.MULTILINE)
+        return [head.removesuffix(" (not released yet)") for head in heads]
+
+    changes, notes = versions("CHANGELOG.md"), versions("docs/releases.md")
+    assert changes[0] == "Unreleased" or changes == notes
+    assert changes[1:] == notes[1:]
