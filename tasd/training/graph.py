@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from tasd.config import Config
 from tasd.errors import UserError
-from tasd.training import cuda_graph
+from tasd.training import cuda_graph, optimiser
 from tasd.training.known import class_numbers, known
 from tasd.training.step import Figures, Step, seed_dropout
 from tasd.training.teacher import Teacher
@@ -66,8 +66,11 @@ class Recording:
         for norms in (False, True):
             seed_dropout(step.seed, batch.episode)
             self._replays[norms] = record(partial(self._passes, norms=norms))
-            weights = step.learner.parameters()
-            self._gradients[norms] = [(p, p.grad) for p in weights if p.grad is not None]
+            self._gradients[norms] = [
+                (weight, optimiser.in_order_of(weight, weight.grad))
+                for weight in step.learner.parameters()
+                if weight.grad is not None
+            ]
             step.undo()
 
     def _passes(self, *, norms: bool) -> Figures:

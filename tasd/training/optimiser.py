@@ -78,10 +78,19 @@ def load(optimiser: Optimizer, state: dict[str, Any]) -> None:
     ]
     groups = [{**saved, **kept} for saved, kept in zip(state["param_groups"], own, strict=True)]
     optimiser.load_state_dict({**state, "param_groups": groups})
+    for weight, moments in optimiser.state.items():
+        for name, value in moments.items():
+            # A file keeps no order of a tensor in memory; one kernel needs that of the weight.
+            if value is not None and value.shape == weight.shape:
+                moments[name] = torch.empty_like(weight, requires_grad=False).copy_(value)
 
 
 def step(optimiser: Optimizer) -> None:
     """Take a step. Raises `UserError` where the rate is beyond what a float32 holds."""
+    for group in optimiser.param_groups:
+        for weight in group["params"] if group.get("fused") else ():
+            if weight.grad is not None:
+                weight.grad = in_order_of(weight, weight.grad)
     try:
         optimiser.step()
     except RuntimeError as error:
@@ -91,6 +100,16 @@ def step(optimiser: Optimizer) -> None:
             f"the learning rate {rate(optimiser):g} is too large for a step in float32; lower "
             "optimiser.lr"
         ) from None
+
+
+def in_order_of(weight: Tensor, gradient: Tensor) -> Tensor:
+    """Return the gradient with the strides of its weight, which one kernel for both needs.
+
+    Autograd leaves them different where a dimension has one element, as in 1x1 convolutions.
+    """
+    if gradient.stride() == weight.stride():
+        return gradient
+    return gradient.as_strided(weight.shape, weight.stride())
 
 
 def set_rate(optimiser: Optimizer, factor: float) -> None:

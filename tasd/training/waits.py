@@ -36,6 +36,9 @@ class NoWaiting(TorchDispatchMode):
     as of ``nonzero`` and of an index of truth values; and copies between host and GPU.
     """
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
     def __torch_dispatch__(
         self,
         func: Any,
