@@ -79,7 +79,7 @@ def test_a_step_has_few_operations_and_reads_no_number_before_its_end():
     parts, batch = build_step(bench.config("tasd"), "cpu")
     with Counted() as counted:
         result = parts.gradients([batch])
-    assert counted.calls.total() < 1700  # each costs the host of a GPU some microseconds
+    assert counted.calls.total() < 1800  # each costs the host of a GPU some microseconds
     assert counted.calls["aten::_local_scalar_dense"] == 0
     assert counted.calls["aten::nonzero"] == 1  # of labels, on the host
     with Counted() as counted:
