@@ -10,9 +10,9 @@ set -u
 cd "$(dirname "$0")/.."
 folder=${1:-build}
 python=${PYTHON:-python3}
-device=cuda backbone=resnet50 size=224 rounds=7 episodes=1000 scored=2000 limit=340
+device=cuda backbone=resnet50 size=224 rounds=7 episodes=1000 scored=2000 limit=340 patience=1
 if [ "${2:-}" = --cpu ]; then
-    device=cpu backbone=resnet8 size=32 rounds=1 episodes=4 scored=40 limit=900
+    device=cpu backbone=resnet8 size=32 rounds=1 episodes=4 scored=40 limit=3000 patience=15
 fi
 mkdir -p "$folder"
 export TASD_HOME="$folder/home" PYTHONPATH=. TASD_REQUIRE_GPU=1
@@ -21,7 +21,7 @@ began=$SECONDS
 # part NAME SECONDS COMMAND...: its output in NAME.txt, its seconds and exit code in parts.txt.
 : >"$folder/parts.txt"
 part() {
-    local name=$1 most=$2 left start code
+    local name=$1 most=$(($2 * patience)) left start code
     shift 2
     left=$((limit - SECONDS + began))
     if [ "$left" -lt 10 ]; then
