@@ -11,10 +11,15 @@ cd "$(dirname "$0")/.."
 folder=${1:-build}
 python=${PYTHON:-python3}
 device=cuda backbone=resnet50 size=224 rounds=7 episodes=1000 scored=2000 limit=340 patience=1
+settings=()
 if [ "${2:-}" = --cpu ]; then
     device=cpu backbone=resnet8 size=32 rounds=1 episodes=4 scored=40 limit=3000 patience=15
+    settings=(--set network.depth=1 --set network.feedforward=64 --set data.frames=2 --queries 1
+        --set training.validation_episodes=8 --set distill.out_dim=64)
+    export OMP_NUM_THREADS=1
 fi
 mkdir -p "$folder"
+rm -rf "$folder/store" "$folder/run" # of an earlier call
 export TASD_HOME="$folder/home" PYTHONPATH=. TASD_REQUIRE_GPU=1
 began=$SECONDS
 
@@ -45,7 +50,7 @@ part step 90 "${bench[@]}" step --backbone $backbone --size $size --device $devi
 part store 60 "$python" -m tests.gpu_report store "$folder/store" --size $size
 part train 170 "$python" -m tasd train --store "$folder/store" --device $device --no-verify \
     --backbone $backbone --weights none --crop $size --episodes $episodes --out "$folder/run" \
-    --log none
+    --log none ${settings[@]+"${settings[@]}"}
 part memory 60 "${bench[@]}" step --backbone $backbone --size $size --device $device --memory --json
 part evaluate 120 "${bench[@]}" evaluate --backbone $backbone --size $size --device $device \
     --episodes $scored --rounds 1 --json
