@@ -47,11 +47,12 @@ class FieldStep:
             loss = functional.cross_entropy(-self._distances(query, support), self._labels[1])
         loss.backward()
         self._adam.step()
-        return loss.item()
+        return float(loss)
 
     def _features(self, clips: Tensor) -> Tensor:
         frames: Tensor = self._network(clips.flatten(0, 1)).flatten(1)
-        return frames.unflatten(0, clips.shape[:2])
+        videos: Tensor = frames.unflatten(0, clips.shape[:2])
+        return videos
 
     def _distances(self, query: Tensor, support: Tensor) -> Tensor:
         """Compute Bi-MHM's distance of each query to the mean of each class's support."""
@@ -60,7 +61,8 @@ class FieldStep:
         a = functional.normalize(query, dim=-1)
         b = functional.normalize(torch.stack(ways), dim=-1)
         apart = 1 - torch.einsum("qtc, wsc -> qwts", a, b)  # query, way, time, support time
-        return apart.amin(3).sum(2) + apart.amin(2).sum(2)
+        distances: Tensor = apart.amin(3).sum(2) + apart.amin(2).sum(2)
+        return distances
 
 
 def _normalised(frames: Tensor) -> Tensor:

@@ -133,13 +133,13 @@ def _comparison(
     matcher: Matcher, videos: PreparedVideos, episodes: EpisodeTable, batch: int | None
 ) -> Comparison:
     """Return what computes the logits of a part of ``episodes``, in the way for all of them."""
+    device = videos.frames.device
 
-    @torch.inference_mode()
-    @torch.autocast(videos.frames.device.type, enabled=False)
     def compare(part: EpisodeTable) -> Float32[np.ndarray, "episodes query way"]:
-        if table is not None:
-            return _looked_up(table, part)
-        return _by_batches(matcher, videos, part, batch)
+        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+            if table is not None:
+                return _looked_up(table, part)
+            return _by_batches(matcher, videos, part, batch)
 
     alone = videos.ready and videos.maps is None
     table = None
@@ -202,11 +202,10 @@ def pair_table_pays(matcher: Matcher, episodes: EpisodeTable) -> bool:
     return pairs * PAIR_TABLE_GAIN > len(episodes.videos) ** 2
 
 
-@torch.inference_mode()
 def _all_pairs(matcher: Matcher, videos: PreparedVideos) -> Float32[np.ndarray, "videos videos"]:
     """Compare all pairs of videos."""
     block = max(1, min(BLOCK, BLOCK_BYTES // videos.bytes_each))
-    with torch.autocast(videos.frames.device.type, enabled=False):
+    with torch.inference_mode(), torch.autocast(videos.frames.device.type, enabled=False):
         return pair_table(matcher, videos.frames, block=block).cpu().numpy()
 
 

@@ -48,7 +48,7 @@ def build(learner: Learner, options: OptimiserOptions, *, pretrained: bool) -> O
     return kinds[options.name](trained, lr=options.lr, **at_once)
 
 
-def _at_once(device: torch.device) -> dict[str, bool | None]:
+def _at_once(device: torch.device) -> dict[str, Any]:
     """Return the option by which a group is moved at once: on a GPU by one kernel, not by a dozen.
 
     Each of the dozen reads and writes as many bytes as there are weights.
