@@ -47,7 +47,8 @@ class FieldStep:
             loss = functional.cross_entropy(-self._distances(query, support), self._labels[1])
         loss.backward()
         self._adam.step()
-        return float(loss)
+        value: float = loss.item()
+        return value
 
     def _features(self, clips: Tensor) -> Tensor:
         frames: Tensor = self._network(clips.flatten(0, 1)).flatten(1)

@@ -5,6 +5,7 @@ GPU.
 """
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from tasd.training import cuda_graph, graph, optimiser
 from tasd.training.graph import Recorded, record_passes, why_not
 from tasd.training.parts import TrainingParts
 from tasd.types import EpisodeBatch
+from tests.runs import small_config, small_run, state
 from tests.tape import TapeRecorder
 from tests.test_kept import tiny
 
@@ -129,6 +131,34 @@ def test_recording_learns_nothing_and_leaves_no_gradient(tape):
     assert_equal_bits(parts, untouched)
     assert all(p.grad is None for p in parts.learner.parameters())
     assert parts.learner.student.backbone.training == untouched.learner.student.backbone.training
+
+
+def test_a_run_of_replayed_steps_is_a_plain_run_and_is_resumed_to_the_bit(
+    tape, small_store, tmp_path
+):
+    """With a save after each step: its copy is of its moment, though a replay follows at once."""
+    own = ("network.backbone", "tiny"), ("training.checkpoint_every", 4)
+    plain = small_run(
+        small_store, tmp_path / "plain", small_config(*own, ("training.graph", "off"))
+    )
+    assert tape.recorded == 0
+    config = small_config(*own, ("training.save_every", 1))
+    run = small_run(small_store, tmp_path / "run", config).run
+    assert tape.recorded == 2
+    for name in ("episode-000004.pt", "last.pt"):
+        assert_same_file(plain.run.checkpoints / name, run.checkpoints / name)
+    kept = run.checkpoints / "episode-000004.pt"
+    again = small_run(small_store, tmp_path / "run", run.config(), resume=kept)
+    assert again.exit_code == 0
+    assert tape.recorded == 4
+    assert_same_file(plain.run.last, again.run.last)
+
+
+def assert_same_file(one: Path, other: Path) -> None:
+    left, right = state(one), state(other)
+    assert left.keys() == right.keys()
+    for name, tensor in left.items():
+        assert torch.equal(tensor, right[name]), name
 
 
 def test_dropout_of_a_replayed_episode_is_that_of_its_own_seed(tape):
