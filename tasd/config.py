@@ -176,6 +176,9 @@ class TrainingOptions(_Options):
     )
     channels_last: bool = True
     compile: bool = False
+    graph: Literal["auto", "off"] = Field(
+        "auto", description="auto: on a GPU a step's passes are recorded once and replayed"
+    )
     metric: float = Field(1.0, ge=0, description="weight of L_M, the cross-entropy over the ways")
     auxiliary: float = Field(0.1, ge=0, description="weight of the training-class classifier")
     validation_every: int | None = Field(None, ge=1, description="default max(50, episodes/60)")

@@ -133,5 +133,5 @@ class Losses:
     terms: dict[str, Float[Tensor, ""]]
     total: Float[Tensor, ""]
     accuracy: Float[Tensor, ""]
-    gradient_norms: dict[str, dict[str, float]] = field(default_factory=dict)
+    gradient_norms: dict[str, dict[str, Float[Tensor, ""]]] = field(default_factory=dict)
     relation_share: Float[Tensor, ""] | None = None

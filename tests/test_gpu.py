@@ -10,12 +10,13 @@ import subprocess
 import pytest
 import torch
 
-from tasd.bench.step import Bench, build_step, whole_step
+from tasd.bench.step import Bench, bench_step, build_step, whole_step
 from tasd.loader import why_no_dali
 from tasd.recipes.settings import replace
 from tasd.runs import checkpoint
 from tasd.runs.folder import Run
-from tests.runs import command, lines, small_config, small_run, state
+from tasd.training import optimiser
+from tests.runs import assert_equal_bits, command, lines, small_config, small_run, state
 
 pytestmark = pytest.mark.gpu
 
@@ -26,6 +27,104 @@ SMALL = Bench(backbone="resnet18", size=64, queries=1, precision="float32", devi
 def exact(monkeypatch: pytest.MonkeyPatch):
     """float32 convolutions in full: by default a GPU rounds their factors to ten bits."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
+@pytest.fixture
+def same_sums(exact, monkeypatch):
+    """Convolutions whose sums always have one order."""
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+
+
+RECORDED = "the passes of a step are replayed from a CUDA graph"
+
+
+def test_twenty_replayed_steps_are_plain_steps(cuda, same_sums):
+    """Dropout is on; each step begins with the weights of the plain ones, so that none adds up."""
+    config = dataclasses.replace(SMALL, device=str(cuda)).config("tasd")
+    plain, batch = build_step(config, str(cuda))
+    recorded = build_step(config, str(cuda))[0].record(batch)
+    assert recorded.recorded.line.startswith(RECORDED), recorded.recorded.line
+    random = torch.Generator(cuda).manual_seed(0)
+    for number in range(20):
+        pixels = torch.randint(
+            0, 256, batch.frames.shape, dtype=torch.uint8, device=cuda, generator=random
+        )
+        episode = dataclasses.replace(batch.episode, index=number)
+        one = dataclasses.replace(batch, frames=pixels, episode=episode)
+        told = []
+        for parts in (plain, recorded):
+            optimiser.set_rate(parts.optimiser, 1 / (1 + number))
+            told.append(parts.gradients([one], norms=number % 5 == 0))
+        for name, term in told[0].metrics.terms.items():
+            found = told[1].metrics.terms[name]["raw"]
+            assert found == pytest.approx(term["raw"], rel=1e-4, abs=1e-6), (number, name)
+        assert told[1].gradient == pytest.approx(told[0].gradient, rel=1e-3)
+        assert told[1].gradient_norms.keys() == told[0].gradient_norms.keys()
+        for parts, result in zip((plain, recorded), told, strict=True):
+            parts.update(result, ema=0.1)
+        recorded.learner.load_state_dict(plain.learner.state_dict())
+        recorded.teacher.load_state_dict(plain.teacher.state_dict())
+
+
+def said(folder) -> str:
+    return " ".join((folder.parent / "log.txt").read_text().split())
+
+
+def test_a_run_of_replayed_steps_is_resumed_to_the_bit(small_store, tmp_path, cuda, same_sums):
+    config = small_config(("training.save_every", 4))
+    whole = small_run(small_store, tmp_path / "whole", config, device=cuda).run
+    assert RECORDED in said(tmp_path / "whole")
+    part = small_run(small_store, tmp_path / "part", config, device=cuda).run
+    resumed = small_run(
+        small_store,
+        tmp_path / "part",
+        part.config(),
+        resume=part.checkpoints / "previous.pt",
+        device=cuda,
+    )
+    assert resumed.exit_code == 0
+    assert_equal_bits(whole.last, resumed.run.last)
+
+
+def test_a_save_between_two_replays_is_of_its_moment(small_store, tmp_path, cuda, same_sums):
+    """A copy that a replay overtakes would hold weights or statistics of a later episode."""
+    every = small_config(("training.save_every", 1), ("training.checkpoint_every", 4))
+    seldom = small_config(("training.save_every", 100), ("training.checkpoint_every", 4))
+    one = small_run(small_store, tmp_path / "one", every, device=cuda).run
+    other = small_run(small_store, tmp_path / "other", seldom, device=cuda).run
+    for name in ("episode-000004.pt", "last.pt"):
+        assert_equal_bits(one.checkpoints / name, other.checkpoints / name)
+
+
+def test_a_matcher_that_reads_numbers_trains_unrecorded_and_says_why(
+    small_store, tmp_path, cuda, same_sums
+):
+    config = small_config(("data.frames", 4), recipe="ta2n")
+    assert small_run(small_store, tmp_path / "run", config, device=cuda).exit_code == 0
+    assert "not recorded as a CUDA graph: aten::" in said(tmp_path / "run")
+
+
+def test_a_run_of_a_gpu_goes_on_on_a_cpu_and_back(small_store, tmp_path, cuda):
+    config = small_config(("training.save_every", 4))
+    run = small_run(small_store, tmp_path / "run", config, device=cuda).run
+    for device in ("cpu", cuda):
+        again = small_run(
+            small_store,
+            tmp_path / "run",
+            run.config(),
+            resume=run.checkpoints / "previous.pt",
+            device=device,
+        )
+        assert again.exit_code == 0
+
+
+def test_the_benchmark_times_recorded_and_plain_steps(cuda):
+    small = dataclasses.replace(SMALL, device=str(cuda), precision="auto", rounds=2)
+    times = bench_step(small)
+    assert times.recorded.startswith(RECORDED), times.recorded
+    names = [way.way for way in times.ways]
+    assert names[:4] == ["bare networks", "baseline step", "tasd step", "tasd step, not recorded"]
+    assert len(names) == 6
 
 
 def test_a_gpu_computes_the_terms_and_gradients_of_a_cpu(cuda, exact):

@@ -155,13 +155,14 @@ def _draw(store: Store, count: int) -> None:
 def _evaluate(count: int) -> None:
     """Draw, score and summarise episodes on features of noise."""
     from tasd.bench.evaluate import random_features
-    from tasd.evaluation.results import summary
-    from tasd.evaluation.score import score
+    from tasd.evaluation.score import score_in_parts
+    from tasd.evaluation.summary import summary_of
     from tasd.matchers import build
 
     features = random_features(CHANNELS, videos_each=VIDEOS_EACH)
     sampler = EpisodeSampler(features.classes("test"), 5, 1, 1, count, seed=0)
-    summary(score(features, EpisodeTable.draw(sampler), build(MATCHER, CHANNELS)))
+    episodes = EpisodeTable.draw(sampler)
+    summary_of(score_in_parts(features, episodes, build(MATCHER, CHANNELS)), episodes)
 
 
 @contextlib.contextmanager

@@ -2,20 +2,22 @@
 
 In every method the student goes forwards and backwards over all videos of an episode, and the
 teacher forwards over the support. The rest of a step is what this project adds: losses, heads,
-centre, moving average, optimiser. Decoding is measured by `tasd bench loader`.
+centre, moving average, optimiser. Beside them stands the usual step of this field
+(`tasd.bench.field_step`). Decoding is measured by `tasd bench loader`.
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from rich.table import Table
 
 from tasd import recipes
+from tasd.bench.field_step import BACKBONES, FieldStep
 from tasd.bench.rounds import Conditions, interleaved, median_ratio, table_of, timed
 from tasd.config import Config
-from tasd.device import pick_device
+from tasd.device import pick_device, resolve_precision
 from tasd.episodes import EpisodeSampler
 from tasd.recipes.settings import replace
 from tasd.training import optimiser
@@ -28,6 +30,8 @@ from tasd.training.teacher import Teacher
 from tasd.types import EpisodeBatch
 
 BARE, BASELINE, TASD = "bare networks", "baseline step", "tasd step"
+PLAIN = "tasd step, not recorded"
+FIELD, FIELD_BF16 = "the field's step, float32", "the field's step, bf16"
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,10 @@ class StepTime:
 
 @dataclass(frozen=True, kw_only=True)
 class StepTimes(Conditions):
-    """Times of all kinds of steps. overhead: of a tasd step beyond the bare networks."""
+    """Times of all kinds of steps. overhead: of a tasd step beyond the bare networks.
+
+    recorded: what a run on this device says of its recorded passes.
+    """
 
     backbone: str
     size: int
@@ -85,18 +92,29 @@ class StepTimes(Conditions):
     threads: int
     ways: tuple[StepTime, ...]
     overhead: float
+    recorded: str
 
 
 def bench_step(bench: Bench) -> StepTimes:
-    """Time each kind of step in ``bench.rounds`` rounds. Raises `UserError`."""
-    tasd, batch = build_step(bench.config("tasd"), bench.device)
+    """Time each kind of step in ``bench.rounds`` rounds. Raises `UserError`.
+
+    On a GPU the steps of this project replay recorded passes, as a run does.
+    """
+    plain, batch = build_step(bench.config("tasd"), bench.device)
     baseline, _ = build_step(bench.config("baseline"), bench.device)
-    device = str(tasd.world.device)
-    kinds = {
-        BARE: timed(lambda: _networks(tasd, batch), device),
-        BASELINE: timed(lambda: whole_step(baseline, batch), device),
-        TASD: timed(lambda: whole_step(tasd, batch), device),
+    device = str(plain.world.device)
+    tasd = plain
+    if plain.world.device.type == "cuda":
+        tasd, baseline = plain.record(batch), baseline.record(batch)
+    steps: dict[str, Callable[[], object]] = {
+        BARE: lambda: _networks(plain, batch),
+        BASELINE: lambda: whole_step(baseline, batch),
+        TASD: lambda: whole_step(tasd, batch),
     }
+    if tasd is not plain:
+        steps[PLAIN] = lambda: whole_step(plain, batch)
+    steps |= _field(bench.backbone, batch)
+    kinds = {name: timed(step, device) for name, step in steps.items()}
     ways = step_times(interleaved(kinds, rounds=bench.rounds, what="bench step", warm_up=1))
     return StepTimes(
         backbone=bench.backbone,
@@ -108,8 +126,19 @@ def bench_step(bench: Bench) -> StepTimes:
         threads=torch.get_num_threads(),
         rounds=bench.rounds,
         ways=ways,
-        overhead=ways[-1].relative - 1,
+        overhead=next(way.relative for way in ways if way.way == TASD) - 1,
+        recorded=tasd.recorded.line if tasd is not plain else "",
     )
+
+
+def _field(backbone: str, batch: EpisodeBatch) -> dict[str, Callable[[], object]]:
+    """Return the field's step in each precision that this device computes in by itself."""
+    if backbone not in BACKBONES:
+        return {}
+    steps: dict[str, Callable[[], object]] = {FIELD: FieldStep(backbone, batch, autocast=False)}
+    if resolve_precision("auto", batch.frames.device) == "bf16":
+        steps[FIELD_BF16] = FieldStep(backbone, batch, autocast=True)
+    return steps
 
 
 def step_times(seconds: Mapping[str, Sequence[float]]) -> tuple[StepTime, ...]:
@@ -126,7 +155,8 @@ def step_table(times: StepTimes) -> Table:
         f"{times.backbone} at {times.size} pixels, {times.task}, {times.precision}; "
         f"{times.device}, {times.threads} of {times.cores} cores, {times.rounds} rounds",
         f"Distillation, losses and optimiser cost {times.overhead:.0%} beyond the networks' own "
-        "work: the student forwards and backwards, the teacher forwards.",
+        "work: the student forwards and backwards, the teacher forwards."
+        + (f" On this GPU {times.recorded}." if times.recorded else ""),
         {
             "step": [way.way for way in times.ways],
             "ms": [f"{1000 * way.seconds:,.0f}" for way in times.ways],

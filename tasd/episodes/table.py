@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int64
 
 from tasd.episodes import EpisodeSampler
+from tasd.episodes.room import room
 from tasd.episodes.sampler import generator
 
 # Most episodes, and bytes of random numbers, that are drawn at a time: so memory grows neither with
@@ -44,7 +45,7 @@ class EpisodeTable:
         """
         counts = np.array([len(ids) for ids in sampler.videos.values()])
         blocks = _one_by_one(sampler) if sampler.distinct_groups else _in_blocks(sampler, counts)
-        chosen = np.empty((len(sampler), sampler.way, sampler.shot + sampler.queries), np.int64)
+        chosen = room((len(sampler), sampler.way, sampler.shot + sampler.queries))
         drawn = 0
         for block in blocks:
             chosen[drawn : drawn + len(block)] = block
@@ -61,6 +62,12 @@ class EpisodeTable:
 
     def __len__(self) -> int:
         return len(self.support)
+
+    def parts(self, size: int) -> Iterator["EpisodeTable"]:
+        """Yield the episodes in tables of ``size``, in order; the last one may be smaller."""
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            yield replace(self, support=self.support[part], query=self.query[part])
 
     @property
     def way(self) -> int:

@@ -14,7 +14,8 @@ from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
 from tasd.evaluation.episodes import tested_classes
 from tasd.evaluation.overlap import refuse_overlap
-from tasd.evaluation.score import Result, score
+from tasd.evaluation.score import Result, score, score_in_parts
+from tasd.evaluation.summary import Summary, summary_of
 from tasd.extraction.backbone import Pooling, cached_pooled, plain_model
 from tasd.extraction.run import Extraction, cached_features
 from tasd.features.reader import open_features
@@ -65,6 +66,18 @@ class Candidate:
             name: score(features, episodes, self.matchers[name], batch=batch, device=device)
             for name, features in self.features.items()
         }
+
+    def summaries(
+        self, episodes: EpisodeTable, *, batch: int | None = None, device: str = "cpu"
+    ) -> dict[str, Summary]:
+        """Score ``episodes`` with each network, and keep the summaries alone."""
+        found = {}
+        for name, features in self.features.items():
+            parts = score_in_parts(
+                features, episodes, self.matchers[name], batch=batch, device=device
+            )
+            found[name] = summary_of(parts, episodes)
+        return found
 
 
 def of_features(path: Path, *, matcher: str, split: str = "test") -> Candidate:

@@ -12,16 +12,16 @@ from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
 from tasd.evaluation.candidates import Candidate
 from tasd.evaluation.episodes import EpisodeRequest, wanted_episodes
-from tasd.evaluation.metrics import Paired, paired_difference
+from tasd.evaluation.metrics import Paired, paired_counts
 from tasd.evaluation.overlap import refuse_overlap
 from tasd.evaluation.results import (
-    Summary,
     document,
     floor_document,
     paired_document,
     provenance,
-    summary,
 )
+from tasd.evaluation.score import SCORED
+from tasd.evaluation.summary import Summary
 from tasd.features.store import FeatureStore
 from tasd.files import as_json
 from tasd.foreign import path_part
@@ -57,10 +57,14 @@ class Evaluated:
     other_start: Floor | None = None
 
     @property
-    def accuracy(self) -> np.ndarray:
-        """The accuracy on each episode, of the network that stands for the candidate."""
-        right = np.array(self.summaries[self.candidate.chosen].correct, np.float64)
-        return right / (self.episodes.way * self.episodes.queries)
+    def summary(self) -> Summary:
+        """That of the network that stands for the candidate."""
+        return self.summaries[self.candidate.chosen]
+
+    @property
+    def asked(self) -> int:
+        """The number of queries of an episode."""
+        return self.episodes.way * self.episodes.queries
 
 
 def evaluate(
@@ -74,12 +78,12 @@ def evaluate(
 ) -> Evaluated:
     """Score ``candidate`` on the episodes of ``request``. Raises `UserError`."""
     episodes = wanted_episodes(candidate.videos, candidate.split, request, seed=seed)
-    tested = [episodes.classes[c] for c in np.unique(episodes.chosen)]
+    chosen = [np.unique(part.chosen) for part in episodes.parts(SCORED)]
+    tested = [episodes.classes[c] for c in np.unique(np.concatenate(chosen))]
     _refuse_other_splits(candidate, tested, episodes.source)
     trained_on = candidate.videos.trained_on
     seen = refuse_overlap(candidate.name, trained_on, tested, allowed=allow_overlap)
-    results = candidate.score(episodes, batch=batch, device=device)
-    summaries = {name: summary(result) for name, result in results.items()}
+    summaries = candidate.summaries(episodes, batch=batch, device=device)
     origin = provenance(candidate, episodes) | {"device": device, "trained_and_tested": list(seen)}
     origin["training_classes"] = len(trained_on)
     content = document(summaries, episodes, chosen=candidate.chosen, provenance=origin)
@@ -106,9 +110,9 @@ def _start(
     start: Candidate, result: Evaluated, *, batch: int | None, device: str
 ) -> tuple[Floor, dict[str, Any]]:
     """Score a start of the run on the episodes of ``result``; return it as plain data too."""
-    scored = start.score(result.episodes, batch=batch, device=device)[start.chosen]
-    gain = paired_difference(scored.accuracy, result.accuracy)
-    found = Floor(start, summary(scored), gain)
+    scored = start.summaries(result.episodes, batch=batch, device=device)[start.chosen]
+    gain = paired_counts(scored.correct, result.summary.correct, queries=result.asked)
+    found = Floor(start, scored, gain)
     return found, floor_document(start, found.summary, result.episodes, gain)
 
 
@@ -162,7 +166,7 @@ def compare(first: Evaluated, second: Evaluated) -> Paired:
             f"{first.candidate.name} and {second.candidate.name} were tested on different videos; "
             "to compare them, give both the same --store"
         )
-    return paired_difference(first.accuracy, second.accuracy)
+    return paired_counts(first.summary.correct, second.summary.correct, queries=first.asked)
 
 
 def comparison(first: Evaluated, second: Evaluated) -> dict[str, Any]:

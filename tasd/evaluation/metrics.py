@@ -4,7 +4,7 @@ Three intervals answer three questions:
 
 - `episode_interval`: would other episodes of the same videos give the same accuracy? It shrinks
   with more episodes and says nothing about other videos, other classes or other training runs.
-- `bootstrap_interval`: would other classes, or other videos, of the same kind give it?
+- `tasd.evaluation.bootstrap`: would other classes, or other videos, of the same kind give it?
 - `over_seeds`: would training again give it? Needs the results of several training runs.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 
 NORMAL = NormalDist()
 COUNTED = 1 << 14  # episodes whose predictions are counted at a time
@@ -61,6 +61,47 @@ class Confusion:
     offered: Int[np.ndarray, "classes classes"]
 
 
+@dataclass(frozen=True)
+class Spread:
+    """Number, mean and variance of some values; the variance divides by the number."""
+
+    count: int
+    mean: float
+    variance: float
+
+    @classmethod
+    def of(cls, values: Float[np.ndarray, " values"]) -> "Spread":
+        """Return the spread of ``values``."""
+        return cls(len(values), float(values.mean()), float(values.var()))
+
+    @classmethod
+    def of_shares(cls, times: Int[np.ndarray, " numbers"], *, first: int, whole: int) -> "Spread":
+        """Return the spread of shares n / whole; ``times[i]``: how often n is ``first + i``.
+
+        Whole numbers are added, so that the result does not depend on an order.
+        """
+        numbers = [first + place for place in range(len(times))]
+        often = times.tolist()
+        count = sum(often)
+        total = sum(t * n for t, n in zip(often, numbers, strict=True))
+        squares = sum(t * n * n for t, n in zip(often, numbers, strict=True))
+        variance = (squares * count - total * total) / (count * whole) ** 2
+        return cls(count, total / (count * whole), variance)
+
+    @property
+    def error(self) -> float:
+        """The standard error of the mean; nan for one value, which has no spread."""
+        if self.count < 2:
+            return math.nan
+        return math.sqrt(self.variance / (self.count - 1))
+
+    @property
+    def interval(self) -> Interval:
+        """Mean and 95 % interval by the normal approximation."""
+        half = Z95 * self.error
+        return Interval(self.mean, self.mean - half, self.mean + half)
+
+
 def episode_accuracy(correct: Bool[np.ndarray, "episodes query"]) -> Float[np.ndarray, " episodes"]:
     """Return the share of right predictions in each episode."""
     return np.asarray(correct.mean(axis=1, dtype=np.float64))
@@ -99,6 +140,28 @@ def paired_difference(
         equal=len(gain) - better - worse,
         p_value=sign_test(better, worse),
     )
+
+
+def paired_counts(
+    first: Integer[np.ndarray, " episodes"],
+    second: Integer[np.ndarray, " episodes"],
+    *,
+    queries: int,
+) -> Paired:
+    """Compute `paired_difference` of two methods from their right answers in each episode.
+
+    queries: in an episode, of all classes. Memory does not grow with the episodes.
+    """
+    times = np.zeros(2 * queries + 1, np.int64)  # of the gains from -queries on
+    for start in range(0, len(first), COUNTED):
+        part = slice(start, start + COUNTED)
+        gain = second[part].astype(np.int64) - first[part]
+        times += np.bincount(gain + queries, minlength=len(times))
+    worse, equal, better = (
+        int(some.sum()) for some in (times[:queries], times[queries], times[queries + 1 :])
+    )
+    spread = Spread.of_shares(times, first=-queries, whole=queries)
+    return Paired(spread.interval, better, worse, equal, sign_test(better, worse))
 
 
 def sign_test(better: int, worse: int) -> float:
@@ -148,85 +211,6 @@ def _tally(
 ) -> Int[np.ndarray, "classes classes"]:
     flat = np.bincount((row * classes + column).ravel(), minlength=classes * classes)
     return flat.reshape(classes, classes)
-
-
-def bootstrap_interval(
-    accuracies: Float[np.ndarray, " episodes"],
-    members: Int[np.ndarray, "episodes members"],
-    group: Int[np.ndarray, " units"],
-    *,
-    together: int,
-    seed: int = 0,
-    repeats: int = 1000,
-) -> Interval:
-    """Compute the 95 % interval over other classes, or other videos, that episodes are made of.
-
-    A unit is a class or a video.
-
-    members: the units in each episode, indices into ``group``. For other classes ``group`` is
-        zero for each class and ``together`` is the way; an effect of a class includes that of its
-        videos. For other videos of the same classes ``group`` is the class of each video and
-        ``together`` the number of videos that an episode takes of a class.
-
-    Units are drawn with replacement within their group. The effect of a unit on the mean accuracy,
-    as support or as query, is estimated to first order from its episodes (the jackknife's
-    pseudo-values of a U-statistic), so that no episode is scored again. The noise that the finite
-    number of episodes adds to these effects is removed from them and added once to the mean.
-    Low and high are nan where an episode takes all units of a group: then the episodes give no
-    information on other units.
-    """
-    mean = float(accuracies.mean())
-    effects = _effects(accuracies, members, group)
-    if (effects.size <= together).any():
-        return Interval(mean, math.nan, math.nan)
-    random = np.random.Generator(np.random.PCG64(seed))
-    noise = float(accuracies.std(ddof=1)) / math.sqrt(len(accuracies))
-    draws = mean + noise * random.standard_normal(repeats)
-    # Drawing `together` of n units without replacement hides a part of each effect, and the
-    # variance of a bootstrap of n units is too small by (n - 1) / n.
-    size = effects.size
-    scale = (size - 1) / (size - together) * np.sqrt(size / (size - 1))
-    for label in np.unique(effects.group):
-        own = effects.group == label
-        count = int(own.sum())
-        times = random.multinomial(count, np.full(count, 1 / count), repeats)
-        draws += (times - 1) @ (scale * effects.share * effects.value)[own]
-    freedom = len(size) - len(np.unique(effects.group))
-    tail = NORMAL.cdf(-t_quantile(0.975, freedom))  # few units: wider percentiles
-    low, high = np.quantile(draws, [tail, 1 - tail]).clip(0, 1)
-    return Interval(mean, float(low), float(high))
-
-
-@dataclass(frozen=True)
-class _Effects:
-    """For each unit that occurs: effect on accuracy, share of the episodes, size of its group."""
-
-    value: Float[np.ndarray, " units"]
-    share: Float[np.ndarray, " units"]
-    group: Int[np.ndarray, " units"]
-    size: Int[np.ndarray, " units"]
-
-
-def _effects(
-    accuracies: Float[np.ndarray, " episodes"],
-    members: Int[np.ndarray, "episodes members"],
-    group: Int[np.ndarray, " units"],
-) -> _Effects:
-    """Compute effects: mean accuracy of a unit's episodes minus its group's, noise removed."""
-    weights = np.repeat(accuracies, members.shape[1])
-    times = np.bincount(members.ravel(), minlength=len(group))
-    total = np.bincount(members.ravel(), weights=weights, minlength=len(group))
-    seen = times > 0
-    times, total, group = times[seen], total[seen], group[seen]
-    group_times, group_total = np.bincount(group, times)[group], np.bincount(group, total)[group]
-    value = total / times - group_total / group_times
-    spread = float((value**2).mean())
-    noise = float((accuracies.var() * (1 / times - 1 / group_times)).mean())
-    # The variance of n effects has a relative error of sqrt(2/n). Twice that share of the noise
-    # stays in, so that the interval is rather too wide than too narrow.
-    sure = max(0.0, 1 - 2 * math.sqrt(2 / len(value)))
-    value *= math.sqrt(max(0.0, 1 - sure * noise / spread)) if spread else 0.0
-    return _Effects(value, times / len(accuracies), group, np.bincount(group)[group])
 
 
 def t_quantile(level: float, freedom: int) -> float:

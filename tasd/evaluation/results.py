@@ -5,7 +5,7 @@ import math
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,9 @@ import torch
 from tasd import __version__
 from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
-from tasd.evaluation import metrics
 from tasd.evaluation.candidates import Candidate
 from tasd.evaluation.metrics import Interval, Paired
-from tasd.evaluation.score import Result
+from tasd.evaluation.summary import Summary
 from tasd.features.store import FeatureStore
 from tasd.files import read_json, with_digest, without_digest, write_json
 from tasd.runs.environment import commit
@@ -27,57 +26,6 @@ from tasd.runs.environment import commit
 FORMAT = "tasd-evaluation"
 VERSION = 2
 WITHOUT_DIGEST = 1  # an earlier version, which is read too
-
-
-@dataclass(frozen=True)
-class Summary:
-    """The result of one network on one set of episodes.
-
-    over_episodes: 95 % interval over the sampling of episodes alone. over_classes, over_videos:
-    95 % intervals over other classes, and over other videos of these classes; nan where an
-    episode takes all there are. per_class: accuracy by class name. correct: number of right
-    predictions in each episode.
-    """
-
-    over_episodes: Interval
-    over_classes: Interval
-    over_videos: Interval
-    per_class: dict[str, float]
-    confusion: metrics.Confusion
-    correct: tuple[int, ...]
-
-    @property
-    def accuracy(self) -> float:
-        """The mean accuracy over episodes."""
-        return self.over_episodes.mean
-
-
-def summary(result: Result) -> Summary:
-    """Summarise ``result``."""
-    episodes, count = result.episodes, len(result.episodes.classes)
-    per_class = metrics.per_class_accuracy(result.truth, result.correct, classes=count)
-    return Summary(
-        over_episodes=metrics.episode_interval(result.accuracy),
-        over_classes=metrics.bootstrap_interval(
-            result.accuracy,
-            episodes.chosen,
-            np.zeros(count, np.int64),
-            together=episodes.way,
-        ),
-        over_videos=metrics.bootstrap_interval(
-            result.accuracy,
-            episodes.members,
-            episodes.video_class,
-            together=episodes.shot + episodes.queries,
-        ),
-        per_class={
-            name: float(value)
-            for name, value in zip(episodes.classes, per_class, strict=True)
-            if not math.isnan(value)
-        },
-        confusion=metrics.confusion(result.truth, result.predicted, episodes.chosen, classes=count),
-        correct=tuple(result.correct.sum(axis=1).tolist()),
-    )
 
 
 def document(
@@ -119,7 +67,7 @@ def _network(summary: Summary, episodes: EpisodeTable) -> dict[str, Any]:
             "counts": summary.confusion.counts.tolist(),
             "offered": summary.confusion.offered.tolist(),
         },
-        "correct": list(summary.correct),
+        "correct": summary.correct.tolist(),
     }
 
 

@@ -1,5 +1,6 @@
 """Scores of many episodes from cached features, in batches."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -26,6 +27,7 @@ PAIR_TABLE_GAIN = 2.0
 # Each side of a block of that table: videos, and bytes of videos at most.
 BLOCK, BLOCK_BYTES = 32, 32 << 20
 LOOKED_UP = 1 << 14  # episodes whose pairs are looked up in the table at a time
+SCORED = 1 << 14  # episodes whose scores are held at a time where they are counted only
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,22 @@ def score(
     Raises `UserError` where features and episodes do not fit each other, where the matcher needs
     maps and there are none, and where a score is not finite.
     """
+    (result,) = score_in_parts(
+        features, episodes, matcher, batch=batch, device=device, size=len(episodes)
+    )
+    return result
+
+
+def score_in_parts(
+    features: FeatureStore,
+    episodes: EpisodeTable,
+    matcher: Matcher,
+    *,
+    batch: int | None = None,
+    device: torch.device | str = "cpu",
+    size: int = SCORED,
+) -> Iterator[Result]:
+    """Score ``episodes`` as `score` does, and yield the results of about ``size`` at a time."""
     if matcher.needs_maps and features.maps is None:
         raise UserError(
             f"the matcher {type(matcher).__name__} reads feature maps and {features.path} has "
@@ -89,25 +107,45 @@ def score(
     matcher = matcher.to(device).eval()
     with torch.inference_mode(), torch.autocast(torch.device(device).type, enabled=False):
         videos = prepare(matcher, features, episodes, torch.device(device))
-    logits = compared(matcher, videos, episodes, batch=batch)
-    if not np.isfinite(logits).all():
-        raise UserError(
-            f"{type(matcher).__name__} gives scores that are not finite on {features.path}; check "
-            "its features, or take another checkpoint"
-        )
-    return Result(episodes, logits)
+    compare = _comparison(matcher, videos, episodes, batch)
+    whole = batch or _batch_size(videos, episodes)  # a part is made of whole batches
+    for part in episodes.parts(-(-size // whole) * whole):
+        logits = compare(part)
+        if not np.isfinite(logits).all():
+            raise UserError(
+                f"{type(matcher).__name__} gives scores that are not finite on {features.path}; "
+                "check its features, or take another checkpoint"
+            )
+        yield Result(part, logits)
 
 
 def compared(
     matcher: Matcher, videos: PreparedVideos, episodes: EpisodeTable, *, batch: int | None = None
 ) -> Float32[np.ndarray, "episodes query way"]:
     """Return the logits of ``episodes`` from their prepared videos."""
+    return _comparison(matcher, videos, episodes, batch)(episodes)
+
+
+Comparison = Callable[[EpisodeTable], Float32[np.ndarray, "episodes query way"]]
+
+
+def _comparison(
+    matcher: Matcher, videos: PreparedVideos, episodes: EpisodeTable, batch: int | None
+) -> Comparison:
+    """Return what computes the logits of a part of ``episodes``, in the way for all of them."""
     device = videos.frames.device
-    with torch.inference_mode(), torch.autocast(device.type, enabled=False):
-        alone = videos.ready and videos.maps is None
-        if alone and pair_table_pays(matcher, episodes):
-            return _by_pairs(matcher, videos, episodes)
-        return _by_batches(matcher, videos, episodes, batch)
+
+    def compare(part: EpisodeTable) -> Float32[np.ndarray, "episodes query way"]:
+        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+            if table is not None:
+                return _looked_up(table, part)
+            return _by_batches(matcher, videos, part, batch)
+
+    alone = videos.ready and videos.maps is None
+    table = None
+    if alone and pair_table_pays(matcher, episodes):
+        table = _all_pairs(matcher, videos)
+    return compare
 
 
 def _by_batches(
@@ -144,7 +182,12 @@ def _by_batches(
 def _batch_size(videos: PreparedVideos, episodes: EpisodeTable) -> int:
     """Return the number of episodes whose features together take about `BATCH_BYTES`."""
     limit = BATCH_BYTES.get(videos.frames.device.type, BATCH_BYTES["cpu"])
-    return max(1, limit // int(videos.bytes_each * episodes.members.shape[1]))
+    return max(1, limit // int(videos.bytes_each * _members(episodes)))
+
+
+def _members(episodes: EpisodeTable) -> int:
+    """Return the number of videos of an episode."""
+    return int(episodes.support[0].size + episodes.query[0].size)
 
 
 def pair_table_pays(matcher: Matcher, episodes: EpisodeTable) -> bool:
@@ -159,12 +202,17 @@ def pair_table_pays(matcher: Matcher, episodes: EpisodeTable) -> bool:
     return pairs * PAIR_TABLE_GAIN > len(episodes.videos) ** 2
 
 
-def _by_pairs(
-    matcher: Matcher, videos: PreparedVideos, episodes: EpisodeTable
-) -> Float32[np.ndarray, "episodes query way"]:
-    """Compare all pairs of videos once, then look up the scores."""
+def _all_pairs(matcher: Matcher, videos: PreparedVideos) -> Float32[np.ndarray, "videos videos"]:
+    """Compare all pairs of videos."""
     block = max(1, min(BLOCK, BLOCK_BYTES // videos.bytes_each))
-    table = pair_table(matcher, videos.frames, block=block).cpu().numpy()
+    with torch.inference_mode(), torch.autocast(videos.frames.device.type, enabled=False):
+        return pair_table(matcher, videos.frames, block=block).cpu().numpy()
+
+
+def _looked_up(
+    table: Float32[np.ndarray, "videos videos"], episodes: EpisodeTable
+) -> Float32[np.ndarray, "episodes query way"]:
+    """Look up the scores of some episodes in the table of all pairs."""
     support = episodes.support.reshape(len(episodes), 1, -1)
     query = episodes.query.reshape(len(episodes), -1, 1)
     logits = np.empty((*query.shape[:2], episodes.way), np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 from tasd.evaluation.evaluate import Evaluated, Floor, compare
 from tasd.evaluation.metrics import Interval, Paired
 from tasd.evaluation.metrics import over_seeds as mean_over_seeds
-from tasd.evaluation.results import Summary
+from tasd.evaluation.summary import Summary
 from tasd.progress import counted
 
 HEADER = ("", "accuracy", "95 % interval:", "with other", "with other videos")

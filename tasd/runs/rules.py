@@ -40,6 +40,7 @@ OLD_RULES = (
         where={"network.weights": "none", "data.features": None},
     ),
     OldRule("training.untrained_candidate", False),
+    OldRule("training.graph", "off"),
 )
 
 

@@ -12,12 +12,14 @@ from tasd.backbones.packaged import WeightsMissing
 from tasd.config import Config, DistillOptions, PairMode
 from tasd.errors import UserError
 from tasd.losses.attention import attention_transfer
-from tasd.losses.distill import Pairs, same_class_pairs, self_distillation
+from tasd.losses.distill import Pairs, self_distillation
 from tasd.losses.episode import AuxiliaryClassifier, metric_cross_entropy
 from tasd.losses.mask import masked_imitation
 from tasd.losses.relation import AdaptiveConvolution, relation_distillation, relation_share
 from tasd.matchers import MATCHERS, has_weights
 from tasd.model import Model, build_model
+from tasd.training.gradients import gradient_norms as norms
+from tasd.training.known import Known, known
 from tasd.types import EpisodeBatch, Features, Losses, Scores, Targets, Task
 
 
@@ -69,22 +71,28 @@ class Learner(nn.Module):
         }
 
     def forward(
-        self, batch: EpisodeBatch, targets: Targets | None = None, *, gradient_norms: bool = False
+        self,
+        batch: EpisodeBatch,
+        targets: Targets | None = None,
+        *,
+        gradient_norms: bool = False,
+        labels: Known | None = None,
     ) -> Losses:
         """Compute all terms of one episode; ``targets`` are the teacher's, where a term needs them.
 
-        gradient_norms: also compute the norm of each term's gradient.
+        gradient_norms: also compute the norm of each term's gradient. labels: what `known` says of
+        the episode, where it is at hand.
         """
         # Copies from the host come first: later the host would wait for the networks.
-        classes = self._classes(batch)
-        classmates = same_class_pairs(batch.query_labels, batch.support_labels)
+        labels = labels or known(batch.episode, self.class_index, batch.frames.device)
+        classes, classmates = labels.classes, labels.classmates
         features = self.student(batch.frames, levels=self.student.matcher.levels)
         with torch.autocast(batch.frames.device.type, enabled=False):
             scores = self._match(features, batch, classes)
-            labels = batch.query_labels[None]
+            truth = batch.query_labels[None]
             metric = scores.losses.get(self.metric)
             if metric is None:
-                metric = metric_cross_entropy(scores.logits, labels)
+                metric = metric_cross_entropy(scores.logits, truth)
             terms = {self.metric: metric}
             distilled = (
                 self._distil(features, batch, targets, classmates) if targets else _Distilled({})
@@ -97,8 +105,8 @@ class Learner(nn.Module):
         return Losses(
             terms=terms,
             total=total,
-            accuracy=(scores.logits.argmax(dim=-1) == labels).float().mean(),
-            gradient_norms=_gradient_norms(terms, features) if gradient_norms else {},
+            accuracy=(scores.logits.argmax(dim=-1) == truth).float().mean(),
+            gradient_norms=norms(terms, features) if gradient_norms else {},
             relation_share=distilled.relation_share,
         )
 
@@ -135,12 +143,6 @@ class Learner(nn.Module):
         pixels: Tensor = self.student.normalised(batch.frames)
         pixels = pixels.permute(0, 1, 4, 2, 3)
         return pixels[None]
-
-    def _classes(self, batch: EpisodeBatch) -> Tensor:
-        """The index of each video's class among the training classes."""
-        own = [self.class_index[name] for name in batch.episode.classes]
-        labels = torch.cat([batch.support_labels, batch.query_labels])
-        return torch.tensor(own, device=labels.device)[labels]
 
     def _distil(
         self,
@@ -263,25 +265,3 @@ def _paired(
     if mode != "CS":
         return student, teacher
     return student[classmates.student], teacher[classmates.teacher]
-
-
-def _gradient_norms(terms: dict[str, Tensor], features: Features) -> dict[str, dict[str, float]]:
-    """Norm of each term's gradient at A ("maps") and F ("frames"), to see what drives training.
-
-    At A and F and not over all parameters, so that it costs no pass through the backbone. There are
-    none where nothing before A and F is trained.
-    """
-    places = {"frames": features.frames, "maps": features.maps}
-    at = {place: x for place, x in places.items() if x is not None and x.requires_grad}
-    if not at:
-        return {}
-    found: dict[str, dict[str, float]] = {}
-    for name, term in terms.items():
-        gradients = torch.autograd.grad(
-            term, list(at.values()), retain_graph=True, allow_unused=True
-        )
-        found[name] = {
-            place: 0.0 if gradient is None else float(gradient.float().norm())
-            for place, gradient in zip(at, gradients, strict=True)
-        }
-    return found

@@ -18,20 +18,22 @@ from tasd.runs.checkpoint import Best, Progress, load
 from tasd.runs.folder import Run
 from tasd.runs.lock import RunLock
 from tasd.runs.progress import goes_on
-from tasd.runs.repair import newest_finite, repair
+from tasd.runs.repair import repair
 from tasd.store import Store
 from tasd.store.verify import Verification
 from tasd.training import distributed, optimiser
 from tasd.training.agreement import identity
 from tasd.training.compiled import compile_backbone
 from tasd.training.distributed import World
+from tasd.training.graph import Recorded, record_passes
 from tasd.training.learner import build_learner
 from tasd.training.log import RunLog, Waiting
+from tasd.training.nonfinite import tolerate
 from tasd.training.plan import resolve, share, training_episodes, training_plan
 from tasd.training.saver import Saver
 from tasd.training.signals import STOPPING, StopSignals
 from tasd.training.state import State
-from tasd.training.step import Step, StepMetrics
+from tasd.training.step import Step
 from tasd.training.teacher import Teacher
 from tasd.training.untrained import (
     began_pretrained,
@@ -212,11 +214,14 @@ def _train(
         log.say(state.sizes(run, kept=plan.kept))
         if validation.other_way:
             log.say(validation.other_way)
-        batches = iter(loader)
+        batches, recorded = iter(loader), Recorded()
         if now.episode < plan.episodes:
             log.phase("first step: one episode is tried, nothing is learnt from it")
             first = next(batches)
-            log.expect(step.warm_up(first, teacher) / world.size)
+            recorded = record_passes(step, teacher, first, config)
+            if world.device.type == "cuda":
+                log.say(recorded.line)
+            log.expect(recorded.seconds / world.size)
             batches = itertools.chain([first], batches)
         if before is None:  # where the curve starts
             start = validate_untrained(state, validation, now, log, stop)
@@ -232,6 +237,8 @@ def _train(
             optimiser.set_rate(optim, plan.rate(now))
             norms = plan.gradient_norms_due(now)
             for batch in itertools.islice(batches, plan.own):
+                if recorded.replay(batch, norms=norms):  # on a GPU: what follows, recorded
+                    continue
                 with step.episode(batch):
                     targets = teacher(batch) if teacher is not None else None
                     losses = learn(batch, targets, gradient_norms=norms)
@@ -251,7 +258,7 @@ def _train(
                 step.undo()
                 save.wait()  # so that the newest checkpoint is named
                 now = replace(now, skipped=now.skipped + 1)
-                _tolerate(now, result.metrics, config, run, log)
+                tolerate(now, result.metrics, config, run, log)
             now = replace(now, episode=now.episode + plan.per_step, step=now.step + 1)
             verification.check()
             log.step(now.episode, result, rate=optimiser.rate(optim), wait_share=waiting.share())
@@ -273,15 +280,3 @@ def _train(
         elif validation.untrained and now.best.episode == 0 <= now.best.accuracy:
             log.say(outcome_line(now.best, config))
     return TrainingResult(run, now.best, exit_code)
-
-
-def _tolerate(now: Progress, metrics: StepMetrics, config: Config, run: Run, log: RunLog) -> None:
-    """Report a step whose loss or gradient was not finite; raise where there were too many."""
-    terms = ", ".join(f"{name} {term['raw']:.4g}" for name, term in metrics.terms.items())
-    where = f"episode {now.episode} (seed {config.training.seed}): loss is not finite: {terms}"
-    if now.skipped > config.training.skip_nonfinite:
-        raise UserError(
-            f"{where}; {newest_finite(run)}; lower optimiser.lr, or tolerate N such steps with "
-            "--on-nonfinite skip N"
-        )
-    log.say(f"{where}; step skipped")

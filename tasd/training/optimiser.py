@@ -1,8 +1,11 @@
 """The optimiser, the learning rate of each group of weights, and the clipped gradient."""
 
 import math
+from typing import Any
 
-from torch import nn
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from tasd.backbones import Backbone
@@ -38,10 +41,20 @@ def build(learner: Learner, options: OptimiserOptions, *, pretrained: bool) -> O
         for (rate, decay), parameters in groups.items()
         if rate > 0
     ]
+    at_once = _at_once(next(learner.parameters()).device)
     if options.name == "sgd":
-        return SGD(trained, lr=options.lr, momentum=options.momentum, foreach=True)
+        return SGD(trained, lr=options.lr, momentum=options.momentum, **at_once)
     kinds: dict[str, type[Adam]] = {"adam": Adam, "adamw": AdamW}
-    return kinds[options.name](trained, lr=options.lr, foreach=True)
+    return kinds[options.name](trained, lr=options.lr, **at_once)
+
+
+def _at_once(device: torch.device) -> dict[str, Any]:
+    """Return the option by which a group is moved at once: on a GPU by one kernel, not by a dozen.
+
+    Each of the dozen reads and writes as many bytes as there are weights.
+    """
+    fused = device.type == "cuda"
+    return {"fused": fused or None, "foreach": not fused or None}
 
 
 def _scales(backbone: Backbone, options: OptimiserOptions, *, pretrained: bool) -> dict[int, float]:
@@ -57,8 +70,27 @@ def _scales(backbone: Backbone, options: OptimiserOptions, *, pretrained: bool) 
     }
 
 
+def load(optimiser: Optimizer, state: dict[str, Any]) -> None:
+    """Load the state of a checkpoint, which may be of another kind of device."""
+    own = [
+        {name: group[name] for name in ("fused", "foreach") if name in group}
+        for group in optimiser.param_groups
+    ]
+    groups = [{**saved, **kept} for saved, kept in zip(state["param_groups"], own, strict=True)]
+    optimiser.load_state_dict({**state, "param_groups": groups})
+    for weight, moments in optimiser.state.items():
+        for name, value in moments.items():
+            # A file keeps no order of a tensor in memory; one kernel needs that of the weight.
+            if value is not None and value.shape == weight.shape:
+                moments[name] = torch.empty_like(weight, requires_grad=False).copy_(value)
+
+
 def step(optimiser: Optimizer) -> None:
     """Take a step. Raises `UserError` where the rate is beyond what a float32 holds."""
+    for group in optimiser.param_groups:
+        for weight in group["params"] if group.get("fused") else ():
+            if weight.grad is not None:
+                weight.grad = in_order_of(weight, weight.grad)
     try:
         optimiser.step()
     except RuntimeError as error:
@@ -68,6 +100,16 @@ def step(optimiser: Optimizer) -> None:
             f"the learning rate {rate(optimiser):g} is too large for a step in float32; lower "
             "optimiser.lr"
         ) from None
+
+
+def in_order_of(weight: Tensor, gradient: Tensor) -> Tensor:
+    """Return the gradient with the strides of its weight, which one kernel for both needs.
+
+    Autograd leaves them different where a dimension has one element, as in 1x1 convolutions.
+    """
+    if gradient.stride() == weight.stride():
+        return gradient
+    return gradient.as_strided(weight.shape, weight.stride())
 
 
 def set_rate(optimiser: Optimizer, factor: float) -> None:
@@ -81,7 +123,7 @@ def rate(optimiser: Optimizer) -> float:
     return max(float(group["lr"]) for group in optimiser.param_groups)
 
 
-def clip(learner: Learner, limit: float | None) -> float:
+def clip(learner: Learner, limit: float | None) -> Float[Tensor, ""]:
     """Scale the gradient over all weights down to ``limit`` and return its norm before that."""
     parameters = [p for p in learner.parameters() if p.grad is not None]
-    return float(nn.utils.clip_grad_norm_(parameters, math.inf if limit is None else limit))
+    return nn.utils.clip_grad_norm_(parameters, math.inf if limit is None else limit)

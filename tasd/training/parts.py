@@ -1,13 +1,14 @@
 """A training step outside a run: for benchmarks, rehearsals and tests."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from tasd.config import Config
 from tasd.training import optimiser
 from tasd.training.distributed import World
+from tasd.training.graph import Recorded, record_passes
 from tasd.training.learner import Learner
 from tasd.training.step import Step, StepResult
 from tasd.training.teacher import Teacher
@@ -27,6 +28,7 @@ class TrainingParts:
     optimiser: torch.optim.Optimizer
     step: Step
     world: World
+    recorded: Recorded = field(default_factory=Recorded)
 
     def gradients(self, batches: Iterable[EpisodeBatch], *, norms: bool = False) -> StepResult:
         """Take the step's episodes forwards and backwards.
@@ -34,6 +36,8 @@ class TrainingParts:
         norms: also compute the norm of each term's gradient, in the first episode.
         """
         for batch in batches:
+            if self.recorded.replay(batch, norms=norms):
+                continue
             with self.step.episode(batch):
                 targets = self.teacher(batch) if self.teacher is not None else None
                 losses = self.step.network(batch, targets, gradient_norms=norms)
@@ -42,6 +46,11 @@ class TrainingParts:
             norms = False
             del losses, targets
         return self.step.finish()
+
+    def record(self, batch: EpisodeBatch) -> "TrainingParts":
+        """Return the parts with recorded passes, where that can be done, as a run has them."""
+        recorded = record_passes(self.step, self.teacher, batch, self.config)
+        return replace(self, recorded=recorded)
 
     def update(self, result: StepResult, *, ema: float) -> None:
         """Move student and teacher; ema: the coefficient of Eq. 1."""

@@ -21,6 +21,7 @@ from tasd.training import distributed, optimiser
 from tasd.training.clock import Clock, Seconds
 from tasd.training.disk import checkpoint_disk, moments, refuse_unwritable
 from tasd.training.distributed import World
+from tasd.training.graph import record_passes
 from tasd.training.learner import build_learner
 from tasd.training.parts import TrainingParts
 from tasd.training.plan import TrainingPlan, resolve, share, training_episodes, training_plan
@@ -87,11 +88,13 @@ def _rehearse(
     )
     batches = _endless(_loader(config, store, plan, now, world))
     first = next(batches)
-    step.warm_up(first, state.teacher)
+    recorded = record_passes(step, state.teacher, first, config)
     start = clock.lap()
     batches = itertools.chain([first], batches)
     laps, snapshot = [], Snapshot()
-    parts = TrainingParts(config, state.learner, state.teacher, state.optimiser, step, world)
+    parts = TrainingParts(
+        config, state.learner, state.teacher, state.optimiser, step, world, recorded
+    )
     optimiser.set_rate(state.optimiser, plan.rate(now))
     for number in range(3):  # also where a loss is not finite
         result = parts.gradients(itertools.islice(batches, plan.own), norms=number == 0)

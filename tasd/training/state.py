@@ -17,6 +17,7 @@ from tasd.runs.folder import Run
 from tasd.runs.repair import newest_finite
 from tasd.runs.tensorfile import all_finite
 from tasd.store import VideoSource
+from tasd.training import optimiser
 from tasd.training.learner import Learner
 from tasd.training.teacher import Teacher
 
@@ -99,7 +100,7 @@ class State:
         fill(self.learner, checkpoint.learner, source=str(source))
         if self.teacher is not None:
             fill(self.teacher, checkpoint.teacher or {}, source=str(source))
-        self.optimiser.load_state_dict(checkpoint.optimiser)
+        optimiser.load(self.optimiser, checkpoint.optimiser)
         return checkpoint.progress
 
 

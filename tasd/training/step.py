@@ -8,11 +8,12 @@ import hashlib
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -46,20 +47,45 @@ class StepMetrics:
         return line
 
 
-def step_metrics(losses: list[Losses], weights: dict[str, float], *, world: World) -> StepMetrics:
-    """Average the numbers of a step over the episodes of all ranks."""
+@dataclass(frozen=True)
+class Figures:
+    """The numbers of a step, still on the device: nothing here has made the host wait for it.
+
+    rows: name -> number of its values, in their order: one for each episode of the step.
+    values: of all rows. norms: names of the terms and places whose gradient norms follow the rows.
+    projection: the teacher's mean projection over the episodes of this rank.
+    """
+
+    rows: dict[str, int]
+    norms: tuple[tuple[str, str], ...]
+    values: Float64[Tensor, " values"]
+    projection: Float[Tensor, " out_dim"] | None
+
+
+def gathered(losses: list[Losses], projections: list[Tensor], gradient: Tensor) -> Figures:
+    """Put a step's numbers into one tensor, so that the host waits for the device once."""
     shares = [loss.relation_share for loss in losses if loss.relation_share is not None]
     rows = {
         "loss": [loss.total for loss in losses],
         "accuracy": [loss.accuracy for loss in losses],
         **{f"term {name}": [loss.terms[name] for loss in losses] for name in losses[0].terms},
         **({"relation_share": shares} if shares else {}),
+        "gradient": [gradient],
     }
-    values = iter(torch.stack([v.detach().double() for row in rows.values() for v in row]).tolist())
-    means = [sum(itertools.islice(values, len(row))) / len(row) for row in rows.values()]
-    over_ranks = world.mean(torch.tensor(means, dtype=torch.float64, device=world.device))
-    found = dict(zip(rows, over_ranks.tolist(), strict=True))
-    raw = {name: found[f"term {name}"] for name in losses[0].terms}
+    norms = losses[0].gradient_norms
+    values = [v for row in rows.values() for v in row]
+    values += [norm for places in norms.values() for norm in places.values()]
+    return Figures(
+        rows={name: len(row) for name, row in rows.items()},
+        norms=tuple((term, place) for term, places in norms.items() for place in places),
+        values=torch.stack([value.detach().double() for value in values]),
+        projection=torch.stack(projections).mean(dim=0) if projections else None,
+    )
+
+
+def step_metrics(found: Mapping[str, float], weights: Mapping[str, float]) -> StepMetrics:
+    """Sort the means of a step by what they are of."""
+    raw = {n.removeprefix("term "): v for n, v in found.items() if n.startswith("term ")}
     return StepMetrics(
         loss=found["loss"],
         accuracy=found["accuracy"],
@@ -103,6 +129,7 @@ class Step:
         self._statistics = StepBuffers([learner])
         self._losses: list[Losses] = []
         self._projections: list[Tensor] = []
+        self._replayed: Figures | None = None
 
     @contextlib.contextmanager
     def episode(self, batch: EpisodeBatch) -> Iterator[None]:
@@ -117,6 +144,10 @@ class Step:
             if isinstance(self.network, DistributedDataParallel) and not last:
                 stack.enter_context(self.network.no_sync())
             yield
+        self.passed()
+
+    def passed(self) -> None:
+        """Give the running statistics back as an episode found them; `update` moves them."""
         self._statistics.after_episode()
 
     def add(self, losses: Losses, targets: Targets | None) -> None:
@@ -125,15 +156,35 @@ class Step:
         if targets is not None and targets.projections is not None:
             self._projections.append(targets.projections.mean(dim=0))
 
+    def figures(self) -> Figures:
+        """Clip the gradient and gather the step's numbers, without waiting for the device."""
+        gradient = optimiser.clip(self.learner, self.clip)
+        found = gathered(self._losses, self._projections, gradient)
+        self._losses, self._projections = [], []
+        return found
+
+    def replayed(self, figures: Figures) -> None:
+        """Take the numbers of passes that were replayed, in place of `episode` and `add`."""
+        self._replayed = figures
+
     def finish(self) -> StepResult:
         """Clip the gradient and average the step's numbers over all ranks."""
-        gradient = optimiser.clip(self.learner, self.clip)
-        metrics = step_metrics(self._losses, self.learner.weights, world=self.world)
-        norms = self._losses[0].gradient_norms
-        mean = None
-        if self._projections:
-            mean = self.world.mean(torch.stack(self._projections).mean(dim=0))
-        self._losses, self._projections = [], []
+        figures = self._replayed or self.figures()
+        self._replayed = None
+        values = iter(figures.values.tolist())  # the one place where the host waits for the device
+        means = {
+            name: sum(itertools.islice(values, count)) / count
+            for name, count in figures.rows.items()
+        }
+        gradient = means.pop("gradient")
+        norms: dict[str, dict[str, float]] = {}
+        for (term, place), norm in zip(figures.norms, values, strict=True):
+            norms.setdefault(term, {})[place] = norm
+        if self.world.size > 1:
+            own = torch.tensor(list(means.values()), dtype=torch.float64, device=self.world.device)
+            means = dict(zip(means, self.world.mean(own).tolist(), strict=True))
+        metrics = step_metrics(means, self.learner.weights)
+        mean = None if figures.projection is None else self.world.mean(figures.projection)
         finite = math.isfinite(gradient) and math.isfinite(metrics.loss)
         everywhere = not self.world.largest(int(not finite))
         return StepResult(metrics, gradient, norms, mean, finite=everywhere)
@@ -145,7 +196,7 @@ class Step:
 
     def undo(self) -> None:
         """Forget gradients and running statistics since the last update."""
-        self._losses, self._projections = [], []
+        self._losses, self._projections, self._replayed = [], [], None
         self._statistics.undo()
         self.learner.zero_grad(set_to_none=True)
 

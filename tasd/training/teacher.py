@@ -1,6 +1,7 @@
 """The teacher: a moving average of the student that is never trained (section 3.1)."""
 
 import copy
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -11,6 +12,32 @@ from tasd.losses.distill import moved_centre
 from tasd.model import Model
 from tasd.training.batchnorm import copy_all
 from tasd.types import EpisodeBatch, Features, Targets
+
+
+@dataclass(frozen=True)
+class _Followed:
+    """The tensors that follow and are followed: to list them takes longer than to move them.
+
+    Each is a list of the teacher's and one of the student's.
+    """
+
+    weights: tuple[list[Tensor], list[Tensor]]
+    buffers: tuple[list[Tensor], list[Tensor]]
+
+    @classmethod
+    def of(cls, teacher: Model, student: Model) -> "_Followed":
+        return cls(
+            (list(teacher.parameters()), list(student.parameters())),
+            (list(teacher.buffers()), list(student.buffers())),
+        )
+
+    def still(self, teacher: Model, student: Model) -> bool:
+        """True where these are the tensors of the two networks."""
+        networks = (teacher, student)
+        return all(
+            next(network.parameters()) is own[0]
+            for network, own in zip(networks, self.weights, strict=True)
+        )
 
 
 class Teacher(nn.Module):
@@ -24,6 +51,7 @@ class Teacher(nn.Module):
         self.options = options
         outputs = options.out_dim if options.ce else 0
         self.register_buffer("centre", torch.zeros(outputs, device=student.mean.device))
+        self._followed: _Followed | None = None
 
     def train(self, mode: bool = True) -> "Teacher":
         """Stay in eval mode."""
@@ -78,10 +106,10 @@ class Teacher(nn.Module):
     @torch.no_grad()
     def follow(self, student: Model, *, coefficient: float) -> None:
         """Move every weight towards the student's by ``coefficient``; copy the buffers. Eq. (1)."""
-        mine: list[Tensor] = list(self.model.parameters())
-        theirs: list[Tensor] = list(student.parameters())
-        torch._foreach_lerp_(mine, theirs, coefficient)
-        copy_all(self.model.buffers(), student.buffers())
+        if self._followed is None or not self._followed.still(self.model, student):
+            self._followed = _Followed.of(self.model, student)
+        torch._foreach_lerp_(*self._followed.weights, coefficient)
+        copy_all(*self._followed.buffers)
 
     def recentre(self, mean: Float[Tensor, " out_dim"] | None) -> None:
         """Move the centre of Eq. 2 towards the mean of the step's projections, over all ranks.

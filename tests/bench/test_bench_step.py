@@ -1,5 +1,6 @@
 """The benchmark of a training step: it times the step that trains, and its numbers add up."""
 
+import dataclasses
 import io
 import json
 import sys
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from tasd.bench import memory
 from tasd.bench import step as module
+from tasd.bench.field_step import FieldStep
 from tasd.bench.memory import GIB, MemoryFigures, bench_memory, memory_table
 from tasd.bench.step import (
     BARE,
@@ -55,6 +57,19 @@ def test_every_kind_of_step_is_timed_and_told(figures):
     text = printed(step_table(figures))
     assert "resnet8 at 32 pixels, 5-way 1-shot, 1 queries per class, float32" in text
     assert f"cost {figures.overhead:.0%} beyond the networks' own work" in text
+
+
+def test_the_fields_step_is_timed_where_it_has_the_backbone():
+    small = dataclasses.replace(SMALL, backbone="resnet18")
+    _, batch = build_step(small.config("baseline"), "cpu")
+    assert module.FIELD in module._field("resnet18", batch)
+    assert module._field("resnet8", batch) == {}
+    step = FieldStep("resnet18", batch, autocast=False)
+    before = {k: v.clone() for k, v in step._network.named_parameters()}
+    losses = [step() for _ in range(2)]
+    assert all(loss > 0 for loss in losses)
+    assert all(not torch.equal(v, before[k]) for k, v in step._network.named_parameters())
+    assert step._support.is_contiguous()
 
 
 def test_a_timed_step_trains_both_networks_and_the_bare_one_neither():

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from tasd import backbones
-from tasd.evaluation.metrics import bootstrap_interval, t_quantile
+from tasd.evaluation.bootstrap import bootstrap_interval
+from tasd.evaluation.metrics import t_quantile
 from tasd.features.writer import write_features
 from tasd.files import write_text
 from tasd.matchers.ta2n import TA2N

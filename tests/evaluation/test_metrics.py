@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tasd.evaluation import metrics
+from tasd.evaluation.bootstrap import bootstrap_interval
 
 # Of 1,000 simulated intervals 95 % +- 2 % cover; a true 95 % strays further once in 270 times.
 SIMULATIONS = 1000
@@ -88,7 +89,7 @@ def test_the_bootstrap_over_classes_covers_what_other_classes_would_give():
     for i in range(SIMULATIONS):
         accuracy, chosen, _ = World(random, 24, 20).episodes(1000)
         classes = np.zeros(24, np.int64)
-        interval = metrics.bootstrap_interval(accuracy, chosen, classes, together=5, seed=i)
+        interval = bootstrap_interval(accuracy, chosen, classes, together=5, seed=i)
         hits += interval.low <= truth <= interval.high
         episodes = metrics.episode_interval(accuracy)
         naive += episodes.low <= truth <= episodes.high
@@ -103,7 +104,7 @@ def test_the_bootstrap_over_videos_covers_what_other_videos_would_give():
     for i in range(300):
         world = World(random, 10, 12)
         accuracy, _, members = world.episodes(2000)
-        interval = metrics.bootstrap_interval(
+        interval = bootstrap_interval(
             accuracy, members, np.repeat(np.arange(10), 12), together=2, seed=i, repeats=400
         )
         hits += interval.low <= world.expected_with_other_videos() <= interval.high
@@ -112,17 +113,17 @@ def test_the_bootstrap_over_videos_covers_what_other_videos_would_give():
 
 def test_an_episode_that_takes_all_classes_says_nothing_of_others():
     accuracy, chosen, members = World(np.random.default_rng(5), 5, 4).episodes(50)
-    interval = metrics.bootstrap_interval(accuracy, chosen, np.zeros(5, np.int64), together=5)
+    interval = bootstrap_interval(accuracy, chosen, np.zeros(5, np.int64), together=5)
     assert math.isnan(interval.low)
     assert interval.mean == pytest.approx(accuracy.mean())
     group = np.repeat(np.arange(5), 4)
-    assert math.isnan(metrics.bootstrap_interval(accuracy, members, group, together=4).low)
+    assert math.isnan(bootstrap_interval(accuracy, members, group, together=4).low)
 
 
 def test_the_bootstrap_is_a_function_of_its_seed():
     accuracy, chosen, _ = World(np.random.default_rng(6), 8, 4).episodes(200)
     once, again, other = (
-        metrics.bootstrap_interval(accuracy, chosen, np.zeros(8, np.int64), together=5, seed=seed)
+        bootstrap_interval(accuracy, chosen, np.zeros(8, np.int64), together=5, seed=seed)
         for seed in (1, 1, 2)
     )
     assert once == again != other

@@ -12,7 +12,7 @@ from tasd.matchers import build
 from tasd.model import Model
 from tasd.types import Features
 
-NAMES = ["resnet8", "resnet18", "mobilenet_v2", "r2plus1d_18", "c3d64"]
+NAMES = ["resnet8", "resnet18", "resnet50", "mobilenet_v2", "r2plus1d_18", "c3d64"]
 
 
 def alive(backbone: Backbone) -> Backbone:

@@ -11,8 +11,9 @@ from tasd import recipes
 from tasd.config import Config
 from tasd.episodes import EpisodeSampler
 from tasd.episodes.table import EpisodeTable
-from tasd.evaluation.results import document, summary, write_document
+from tasd.evaluation.results import document, write_document
 from tasd.evaluation.score import Result
+from tasd.evaluation.summary import summary
 from tasd.recipes.settings import replace
 
 NAMES = [f"action {letter}" for letter in "abcdefghijklmnopqrstuvwx"]
