@@ -52,6 +52,23 @@ def test_only_what_labels_clips_is_exported(small_store, tmp_path):
     _ = FewShotRecognizer.from_run(tmp_path / "export").network_
 
 
+@pytest.mark.parametrize("name", ["README.md", "model.safetensors"])
+def test_files_of_another_origin_are_not_overwritten(home, tmp_path, name):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / name).write_text("# Mine")
+    for out in (tmp_path / "mine", tmp_path / "mine" / name):
+        with pytest.raises(UserError, match=r"would be lost|is a file"):
+            run_tasd("export", home / "runs" / "tiny", "--out", out)
+    assert [(p.name, p.read_text()) for p in (tmp_path / "mine").iterdir()] == [(name, "# Mine")]
+
+
+def test_a_killed_export_is_written_by_the_same_command(home, export, tmp_path):
+    begun = shutil.copytree(export, tmp_path / "begun")
+    (begun / "config.json").unlink()  # written last
+    run_tasd("export", home / "runs" / "tiny", "--out", begun, "--no-reject")
+    assert {path.name for path in begun.iterdir()} == {p.name for p in export.iterdir()}
+
+
 def test_what_is_wrong_with_an_export_is_told_in_one_line(home, export):
     with pytest.raises(UserError, match="already"):
         run_tasd("export", home / "runs" / "tiny", "--out", export)
