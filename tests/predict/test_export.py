@@ -1,6 +1,7 @@
 """An export labels clips as its run does, without the run."""
 
 import json
+import math
 import random
 import shutil
 
@@ -9,7 +10,7 @@ import pytest
 
 from tasd.errors import UserError
 from tasd.predict import FewShotRecognizer
-from tasd.predict.export import write_export
+from tasd.predict.export import read_export, write_export
 from tasd.predict.trained import trained_network
 from tasd.runs.checkpoint import load
 from tasd.runs.folder import Run
@@ -50,6 +51,24 @@ def test_only_what_labels_clips_is_exported(small_store, tmp_path):
     assert json.loads(config.read_text())["config"]["distill"]["ce"] > 0
     assert weights.stat().st_size < 0.55 * run.best.stat().st_size  # of two networks
     _ = FewShotRecognizer.from_run(tmp_path / "export").network_
+
+
+def test_weights_that_are_not_finite_are_neither_exported_nor_read(export, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    trained = read_export(export)
+    next(trained.model.parameters()).data.fill_(math.nan)
+    with pytest.raises(UserError, match="weights that are not finite"):
+        write_export(trained, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+    state = load_file(export / "model.safetensors")
+    next(value for value in state.values() if value.is_floating_point()).fill_(math.inf)
+    save_file(state, export / "model.safetensors", metadata={"format": "pt"})
+    content = json.loads((export / "config.json").read_text())
+    old = {k: v for k, v in content.items() if k not in ("sha256", "weights_sha256")}
+    (export / "config.json").write_text(json.dumps(old | {"version": 1}))  # carries no digest
+    with pytest.raises(UserError, match="weights that are not finite"):
+        read_export(export)
 
 
 @pytest.mark.parametrize("name", ["README.md", "model.safetensors"])
