@@ -194,5 +194,6 @@ def _on_cluster(
     with dask_workers(settings, scheduler, say=say) as workers:
         for report in _reports(workers.executor, workers.work, jobs, settings):
             videos = jobs_by_number[report.number].videos
-            on_progress(len(videos), sum(video.size_bytes for video in videos))
+            fresh = [video for video in videos if video.member is None]  # members are counted here
+            on_progress(len(fresh), sum(video.size_bytes for video in fresh))
             yield report

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from prep.progress import megabytes
 from tasd.errors import UserError
+from tasd.files import write_bytes
 from tasd.foreign import clean
 from tasd.progress import counted
 from tasd.store import Store
@@ -34,13 +35,12 @@ def show_store(path: Path, *, video: str | None = None, out: Path | None = None)
         name = find_video(store, video)
         target = out or Path(f"{name.replace('/', '-')}.png")
         sheet = contact_sheet(store, name)
-        try:
-            sheet.save(target)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UserError(
-                f"the sheet {target} cannot be written: {reason}; name another file with --out"
-            ) from None
+        kind = Image.registered_extensions().get(target.suffix.lower())
+        if kind not in Image.SAVE:
+            raise UserError(f"--out {target}: no picture ends in that; name a .png file")
+        drawn = io.BytesIO()
+        sheet.save(drawn, kind)
+        write_bytes(target, drawn.getvalue())
         print(clean(f"{name}: {counted(store.videos[name].frames, 'frame')} -> {target}"))
 
 

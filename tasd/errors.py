@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -102,6 +103,7 @@ _WAYS_OUT = {
     errno.EISDIR: "it is a folder; name a file",
     errno.EADDRINUSE: "another program has the port; choose another with --port",
 }
+_NUMBER = re.compile(r"(?:os error |errno = )(\d+)")
 _TEMPORARY = "No usable temporary directory"
 _MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
 # What to lower, by the command.
@@ -115,6 +117,21 @@ _LOWER = {
     "reproduce": "lower --crop, --way or --queries, or add --set "
     "network.gradient_checkpointing=true",
 }
+
+
+def cause(error: BaseException) -> str:
+    """Return the reason of the system for a failed write, also where a library wraps it in words.
+
+    safetensors and HDF5 give its number in their texts.
+    """
+    number = getattr(error, "errno", None)
+    found = _NUMBER.search(str(error)) if number is None else None
+    if found is not None:
+        number = int(found[1])
+    if number == errno.ENOSPC:
+        return "the disk is full"
+    text = os.strerror(number) if number is not None else str(error).partition("\n")[0][:160]
+    return text or type(error).__name__
 
 
 def quiet_threads() -> None:
@@ -149,5 +166,7 @@ def told(error: BaseException, *, command: str = "") -> UserError | None:
             f"{error.strerror}; free some space there, or set TMPDIR to another folder"
         )
     place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    if not place and error.errno == errno.ENOSPC:
+        place = "standard output or a temporary file: "
     way_out = _WAYS_OUT.get(error.errno, "correct that, and start again")
-    return UserError(f"{place}{error.strerror}; {way_out}")
+    return UserError(f"{place}{cause(error)}; {way_out}")

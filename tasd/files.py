@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasd.errors import UserError
+from tasd.errors import UserError, cause
 
 _UNIQUE = re.compile(r"\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.writing$")
 
@@ -79,12 +79,17 @@ def _remove_stale(path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all. Raises `UserError`."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all. Raises `UserError`."""
     try:
         with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_bytes(content)
     except OSError as error:
         raise UserError(
-            f"{path} cannot be written ({error.strerror}); choose another place or free some space"
+            f"{path} cannot be written ({cause(error)}); choose another place or free some space"
         ) from None
 
 

@@ -68,13 +68,16 @@ def draw(root: Path, *, count: int, seed: int) -> list[Mutant]:
 
 def mutants(module: str, source: str) -> Iterator[Mutant]:
     """Find every mutant of a module; annotations, decorators and texts are left alone."""
+    lines = source.encode().splitlines(keepends=True)
     for node in _code(ast.parse(source)):
         for kind, changed in _changes(node):
-            before = ast.get_source_segment(source, node) or ""
             after = changed if isinstance(changed, str) else f"({ast.unparse(changed)})"
             assert node.end_lineno is not None
             assert node.end_col_offset is not None
             start, end = (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
+            # ast.get_source_segment splits the whole module for each node
+            text = b"".join(lines[start[0] - 1 : end[0]])
+            before = text[start[1] : len(text) - (len(lines[end[0] - 1]) - end[1])].decode()
             yield Mutant(module, kind, start, end, before, after)
 
 

@@ -1,10 +1,11 @@
 """A campaign of mutations: does a test fail where the code is changed? Not part of any test run.
 
-``python -m tests.mutate map FOLDER`` notes which test runs which line (needs pytest-cov), one
-folder of tests after the other. ``python -m tests.mutate FOLDER [NUMBER [SEED]]`` then draws
-mutants, runs the tests that reach the changed line, and those that survive against all tests of
-the module. Both go on where they were stopped; each line of FOLDER/mutants.jsonl is one mutant.
-The changes are made in a copy of the repository, FOLDER/tree.
+``python -m tests.mutate FOLDER [NUMBER [SEED]]`` draws mutants, runs the test files that import the
+changed module, and those that survive against the files that reach it by another module. Before,
+``python -m tests.mutate map FOLDER`` may note which test runs which line (needs pytest-cov, and the
+time of the whole suite); the tests that reach the changed line are run then. All go on where they
+were stopped; each line of FOLDER/mutants.jsonl is one mutant. The changes are made in a copy of the
+repository, FOLDER/tree.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from collections import Counter, defaultdict
 from dataclasses import asdict
 from pathlib import Path
 
+from tests.importers import enclosing, importers
 from tests.mutants import Mutant, draw
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -116,13 +118,19 @@ def chosen(mutant: Mutant, lines: Lines) -> tuple[list[str], list[str]]:
     return near[:NEAR], rest[:FAR]
 
 
+def _by_imports(mutant: Mutant, tree: Path) -> tuple[list[str], list[str]]:
+    name = enclosing((tree / mutant.module).read_text(encoding="utf-8"), mutant.start[0])
+    return importers(tree, mutant.module, name)
+
+
 def judged(mutant: Mutant, tree: Path, lines: Lines) -> dict[str, object]:
     """Apply a mutant, run its tests, and take it back."""
     path = tree / mutant.module
     source, times = path.read_bytes(), path.stat()
-    near, far = chosen(mutant, lines)
+    near, far = chosen(mutant, lines) if lines else _by_imports(mutant, tree)
     package = Path(mutant.module).parts[-2]
-    folders = [f"tests/{package}"] if (tree / "tests" / package).is_dir() else []
+    mapped = lines and (tree / "tests" / package).is_dir()
+    folders = [f"tests/{package}"] if mapped else []
     began, result, by, stage = time.monotonic(), "survived", "", "none"
     try:
         path.write_text(mutant.applied(source.decode()), encoding="utf-8")

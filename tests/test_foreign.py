@@ -17,6 +17,7 @@ from tasd.progress import ProgressLine
 from tasd.report import OverlayOptions, write_report
 from tasd.report.latex import latex
 from tasd.report.tables import Table, markdown, text
+from tasd.runs import metrics
 from tasd.runs.folder import Run
 from tasd.runs.metrics import metrics_lines
 from tests.report.written import write_run
@@ -127,6 +128,20 @@ def test_a_damaged_line_costs_itself_and_is_said_once(tmp_path, capsys, damage):
     ]
     run.rewind_metrics(7)
     assert [line.text.encode() for line in metrics_lines(run.metrics)] == rows[:4] + rows[5:7]
+
+
+def test_every_bit_of_the_sum_of_the_first_line_counts(tmp_path, capsys):
+    rows = [metrics.metrics_text(json.loads(row)).encode() for row in lines_of(3)]
+    run, sound = Run(tmp_path), b"\n".join(rows) + b"\n"
+    end = sound.index(b"\n")
+    for bit in range(8 * (end - 22), 8 * end):
+        content = bytearray(sound)
+        content[bit // 8] ^= 1 << bit % 8
+        run.metrics.write_bytes(content)
+        metrics._told.clear()
+        assert [line["episode"] for line in run.read_metrics()][-2:] == [2, 3]
+        assert len(run.read_metrics()) == 2
+        assert "damaged lines, left out: " in capsys.readouterr().err
 
 
 def test_a_last_line_that_was_cut_off_is_no_damage(tmp_path, capsys):

@@ -15,6 +15,7 @@ from tasd.config import NetworkOptions
 from tasd.errors import UserError
 from tasd.types import Normalisation
 
+NOT_TENSORS = "it is no file of torch.save"
 BatchNorm = Literal["auto", "frozen", "live"]
 
 
@@ -65,9 +66,30 @@ def at_hand(backbone: Backbone, source: str) -> bool:
 
 
 def check(backbone: Backbone, source: str) -> None:
-    """Raise `UserError` where ``source`` is neither "none", published for it, nor a file."""
-    if source != "none" and source not in backbone.pretrained and not Path(source).is_file():
-        raise _no_file(Path(source), names=[*backbone.pretrained, "none"])
+    """Raise `UserError` where ``source`` is neither "none", published for it, nor a file.
+
+    Of a file the first bytes are read.
+    """
+    if source == "none" or source in backbone.pretrained:
+        return
+    path = Path(source)
+    if not path.is_file():
+        raise _no_file(path, names=[*backbone.pretrained, "none"])
+    try:
+        begins = _begins_as_tensors(path)
+    except OSError as error:
+        raise _unreadable(path, error.strerror) from None
+    if not begins:
+        raise _unreadable(path, NOT_TENSORS)
+
+
+def _begins_as_tensors(path: Path) -> bool:
+    """True where a file begins as torch.save or safetensors begin theirs, and is not empty."""
+    with path.open("rb") as file:
+        first = file.read(9)
+    if path.suffix == ".safetensors":
+        return first[8:] == b"{" and int.from_bytes(first[:8], "little") < path.stat().st_size
+    return first.startswith((b"PK\x03\x04", b"\x80"))  # a ZIP archive, or a bare pickle
 
 
 def load(backbone: Backbone, source: str, *, batchnorm: BatchNorm = "auto") -> Normalisation:
@@ -130,10 +152,7 @@ def _read(path: Path, *, names: list[str]) -> dict[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise UserError(
-            f"--weights {path} cannot be read as a state dict ({_reason(path, error)}); save plain "
-            "tensors with torch.save(model.state_dict(), FILE)"
-        ) from None
+        raise _unreadable(path, _reason(path, error)) from None
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise UserError(
@@ -150,10 +169,17 @@ def _reason(path: Path, error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "there is no memory for it"
     if not zipfile.is_zipfile(path) and path.suffix != ".safetensors":
-        return "it is no file of torch.save"
+        return NOT_TENSORS
     if "weights_only" in str(error) or "WeightsUnpickler" in str(error):
         return "it holds more than tensors, or is damaged"
     return (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0]
+
+
+def _unreadable(path: Path, reason: str | None) -> UserError:
+    return UserError(
+        f"--weights {path} cannot be read as a state dict ({reason}); save plain tensors with "
+        "torch.save(model.state_dict(), FILE)"
+    )
 
 
 def _no_file(path: Path, *, names: list[str]) -> UserError:

@@ -50,8 +50,8 @@ def export(
     encoder and matcher of the better network. RUN may be an export already, for --push and --onnx.
     """
     from tasd.cli.options import refuse
-    from tasd.predict.card import write_card
-    from tasd.predict.export import is_export, write_export
+    from tasd.predict.card import refuse_others, write_card
+    from tasd.predict.export import is_export, refuse_export, write_export
     from tasd.predict.hub import check_repo
     from tasd.predict.hub import push as push_export
     from tasd.predict.onnx import check_packages
@@ -69,10 +69,12 @@ def export(
     else:
         trained = _opened(run, store, device)
         folder = out or trained.path / "export"
+        refuse_export(folder)
+        refuse_others(folder)
         if reject:
             trained = _with_thresholds(trained, store)
-        written = write_export(trained, folder)
-        written.append(write_card(trained, folder, licence=licence))
+        card = write_card(trained, folder, licence=licence)  # config.json makes it complete
+        written = [*write_export(trained, folder), card]
         for path in written:
             say(f"{path}  {path.stat().st_size / 1000:,.0f} kB")
     if trained is not None and onnx:

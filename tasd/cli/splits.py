@@ -145,14 +145,9 @@ def _listed(
 
 
 def _write_missing(path: Path, selection: "Selection") -> None:
-    from tasd.errors import UserError
+    from tasd.files import write_text
 
-    try:
-        path.write_text("".join(f"{line.id}\n" for line in selection.missing), encoding="utf-8")
-    except OSError as error:
-        raise UserError(
-            f"--missing {path} cannot be written ({error.strerror}); choose another place"
-        ) from None
+    write_text(path, "".join(f"{line.id}\n" for line in selection.missing))
 
 
 def _report(

@@ -1,6 +1,8 @@
 """Something-Something V2 (Goyal et al., ICCV 2017): one flat folder, labels in JSON files."""
 
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from tasd.errors import UserError
 PREFIXES = ("something-something-v2-", "")
 PARTS = ("train", "validation")
 # From --root, which may be the folder of the videos or the one that holds it.
+ARCHIVES = "*labels*.zip"  # 20bn-something-something-download-package-labels.zip
+MOST_BYTES = 1 << 29  # of a file of labels, which has some hundred for each video
 PLACES = ("", "labels", "..", "../labels")
 
 
@@ -20,27 +24,55 @@ def ssv2_labels(root: Path) -> Mapping[str, str]:
 
     Raises `UserError` where a file of labels is missing or is something else.
     """
-    return {id_: name for part in PARTS for id_, name in _entries(_find(root, part)).items()}
+    return {id_: name for part in PARTS for id_, name in _entries(*_find(root, part)).items()}
 
 
-def _find(root: Path, part: str) -> Path:
+def _find(root: Path, part: str) -> tuple[Path, str]:
+    """Return the file of a part's labels, or their archive and the member in it."""
     places = [root / place for place in PLACES]
+    names = [f"{prefix}{part}.json" for prefix in PREFIXES]
     for place in places:
-        for prefix in PREFIXES:
-            if (path := place / f"{prefix}{part}.json").is_file():
-                return path
+        for name in names:
+            if (place / name).is_file():
+                return place / name, ""
+    for place in places:
+        for archive in sorted(place.glob(ARCHIVES)):
+            for member in _members(archive):
+                if member.rpartition("/")[2] in names:
+                    return archive, member
     raise UserError(
-        f"no {PREFIXES[0]}{part}.json nor {part}.json is in {root}, in its labels/ or beside it; "
-        "the labels of Something-Something V2 come as an archive of their own: unpack them there"
+        f"no {names[0]} nor {names[1]} is in {root}, in its labels/ or beside it, nor an archive "
+        f"{ARCHIVES} that holds it; the labels of Something-Something V2 come as an archive of "
+        "their own: put it there"
     )
 
 
-def _entries(path: Path) -> dict[str, str]:
+def _members(archive: Path) -> list[str]:
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8-sig"))
+        with zipfile.ZipFile(archive) as opened:
+            return opened.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return []  # the search for videos reports it
+
+
+def _text(path: Path, member: str) -> str:
+    if not member:
+        return path.read_text(encoding="utf-8-sig")
+    with zipfile.ZipFile(path) as opened, opened.open(member) as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ValueError("larger than any labels")
+    return content.decode("utf-8-sig")
+
+
+def _entries(path: Path, member: str = "") -> dict[str, str]:
+    try:
+        content: Any = json.loads(_text(path, member))
         return {str(entry["id"]): _class_name(entry["template"]) for entry in content}
     except OSError as error:
         reason = error.strerror or str(error)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        reason = f"{member} in it: {error}"  # damaged, or encrypted
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         reason = f"it is no list of entries with 'id' and 'template', {type(error).__name__}"
     raise UserError(

@@ -1,5 +1,6 @@
 """The test of the demo's network: accuracy on unseen actions beside controls, and one episode."""
 
+import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from tasd.evaluation.results import write_document
 from tasd.evaluation.score import Result, score
 from tasd.extraction.extract import extract
 from tasd.extraction.run import Extraction
-from tasd.files import read_json, write_json
+from tasd.files import read_json, write_bytes, write_json
 from tasd.loader import open_views
 from tasd.model import Model
 from tasd.report import OverlayOptions, write_report
@@ -147,4 +148,6 @@ def _draw_episode(result: Result, store: Store, path: Path, crop: int) -> None:
     predicted = [None] * episodes.way + [episodes.classes[c] for c in result.predicted[index]]
     strips = [Strip(*strip) for strip in zip(pixels.numpy(), truth, predicted, strict=True)]
     title = "five actions never seen in training, one example of each"
-    contact_sheet(strips[: episodes.way], strips[episodes.way :], title=title).save(path)
+    file = io.BytesIO()
+    contact_sheet(strips[: episodes.way], strips[episodes.way :], title=title).save(file, "png")
+    write_bytes(path, file.getvalue())

@@ -1,9 +1,7 @@
 """Writing of feature files, whole or not at all."""
 
-import errno
-import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasd.errors import UserError
+from tasd.errors import UserError, cause
 from tasd.features.reader import FORMAT, VERSION, open_features
 from tasd.features.seal import SEAL_BYTES, check_seal, seal
+from tasd.features.sink import Sink
 from tasd.files import replacing
 from tasd.types import Features
 
@@ -84,11 +83,8 @@ def seal_features(path: Path) -> bool:
 
 
 def _not_written(path: Path, error: OSError) -> UserError:
-    # h5py keeps the number of the system's error, but not always
-    full = error.errno == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)
-    reason = "the disk is full" if full else error.strerror or str(error).splitlines()[0][:80]
     return UserError(
-        f"{path} cannot be written ({reason}); free some space or choose another place"
+        f"{path} cannot be written ({cause(error)}); free some space or choose another place"
     )
 
 
@@ -104,7 +100,7 @@ def _write(
     half: bool,
 ) -> None:
     names, text = list(splits), h5py.string_dtype("utf-8")
-    with h5py.File(path, "w", userblock_size=SEAL_BYTES) as file:
+    with Sink(path) as sink, h5py.File(sink, "w", userblock_size=SEAL_BYTES) as file:
         file.create_dataset("video_name", data=[video for video, _ in videos], dtype=text)
         file["video_class"] = np.array([names.index(name) for _, name in videos])
         file.create_dataset("class_name", data=names, dtype=text)
@@ -115,14 +111,20 @@ def _write(
             sources = [groups[video] for video, _ in videos]
             file.create_dataset("video_group", data=sources, dtype=text)
         file.attrs.update({"format": FORMAT, "version": VERSION, **about})
-        _write_arrays(file, batches, [video for video, _ in videos], half=half)
+        _write_arrays(file, batches, [video for video, _ in videos], half=half, check=sink.check)
 
 
 def _write_arrays(
-    file: h5py.File, batches: Iterable[Features], videos: Sequence[str], *, half: bool
+    file: h5py.File,
+    batches: Iterable[Features],
+    videos: Sequence[str],
+    *,
+    half: bool,
+    check: Callable[[], None],
 ) -> None:
     row = 0
     for batch in batches:
+        check()  # a full disk ends this before all features are computed
         names = videos[row : row + len(batch.frames)]
         tensors = {"features": batch.frames}
         if batch.maps is not None:  # (videos, channels, time, ...) -> (videos, time, channels, ...)

@@ -18,6 +18,7 @@ from tasd.predict.trained import TrainedNetwork
 CARD = "README.md"
 UNKNOWN = "unknown"  # the licence of hubs for "not said"
 UNNAMED = '"FOLDER OR REPOSITORY"'
+BEGIN = "---\nlibrary_name: tasd"
 MARKS = "\\`*_{}[]()#+!|~"
 
 
@@ -27,9 +28,27 @@ def write_card(trained: TrainedNetwork, folder: Path, *, licence: str = UNKNOWN)
     licence: of the trained network, as hubs name it.
     """
     path = folder / CARD
+    refuse_others(folder)
     results = results_of(trained.path, trained.identity)
     write_text(path, model_card(trained, results, licence=licence))
     return path
+
+
+def refuse_others(folder: Path) -> None:
+    """Raise `UserError` for a file, and a folder with a README.md or weights of another origin."""
+    path = folder / CARD
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file, and an export is a folder; give another --out")
+    try:
+        ours = path.exists() and path.read_text("utf-8").startswith(BEGIN)
+    except (OSError, ValueError):
+        ours = False
+    there = [name for name in (CARD, "model.safetensors") if (folder / name).exists()]
+    if there and not ours:  # an export that was killed has its card, which is written first
+        raise UserError(
+            f"{folder / there[0]} is of no export of tasd and would be lost; "
+            "give --out a new folder"
+        )
 
 
 def name_in_card(folder: Path, repo: str) -> None:
@@ -86,7 +105,7 @@ def model_card(
 def _front(config: Config, licence: str) -> str:
     """The front matter, as YAML: JSON strings are valid there whatever they hold."""
     tags = ["few-shot-learning", "action-recognition", "video", "tasd", config.matcher.name]
-    lines = ["---", "library_name: tasd", f"license: {as_json(licence, ascii=True)}"]
+    lines = [BEGIN, f"license: {as_json(licence, ascii=True)}"]
     lines += ["pipeline_tag: video-classification", "tags:"]
     return "\n".join([*lines, *(f"- {as_json(tag, ascii=True)}" for tag in tags), "---", ""])
 

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
 
-from tasd.errors import UserError
+from tasd.errors import UserError, cause
 from tasd.files import as_json, read_json, replacing, sync_folder, write_text
 from tasd.model import build_model
 from tasd.predict.trained import TrainedNetwork, settings_as_json, settings_from_json
@@ -34,8 +34,7 @@ def write_export(trained: TrainedNetwork, folder: Path) -> list[Path]:
     Both are on the disk, with their names, before the config's name makes the export visible.
     """
     weights, config = folder / WEIGHTS, folder / CONFIG
-    if config.exists():
-        raise UserError(f"{folder} already holds a {CONFIG}; name another folder with --out")
+    refuse_export(folder)
     state = {
         name: value.detach().cpu().contiguous()
         for name, value in trained.model.state_dict().items()
@@ -49,7 +48,7 @@ def write_export(trained: TrainedNetwork, folder: Path) -> list[Path]:
         sync_folder(folder)
     except (OSError, SafetensorError) as error:
         raise UserError(
-            f"{weights} cannot be written ({error}); name another folder with --out"
+            f"{weights} cannot be written ({cause(error)}); name another folder with --out"
         ) from None
     content = {
         "format": FORMAT,
@@ -66,6 +65,12 @@ def write_export(trained: TrainedNetwork, folder: Path) -> list[Path]:
     write_text(config, as_json(content, indent=1, ascii=True) + "\n")
     sync_folder(folder)
     return [weights, config]
+
+
+def refuse_export(folder: Path) -> None:
+    """Raise `UserError` where a folder holds an export, or anything else with a config.json."""
+    if (folder / CONFIG).exists():
+        raise UserError(f"{folder} already holds a {CONFIG}; name another folder with --out")
 
 
 def is_export(folder: Path) -> bool:

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from tasd.errors import UserError
+from tasd.errors import UserError, cause
 from tasd.files import as_json, replacing
 from tasd.predict.examples import Examples
 from tasd.predict.trained import TrainedNetwork
@@ -76,8 +76,7 @@ def write_support(path: Path, examples: Examples, network: TrainedNetwork | None
         with replacing(path) as temporary:
             save_file(tensors, temporary, metadata=metadata)
     except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path} cannot be written ({reason}); name another file") from None
+        raise UserError(f"{path} cannot be written ({cause(error)}); name another file") from None
     return path
 
 

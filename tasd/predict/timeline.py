@@ -10,9 +10,19 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from tasd.errors import UserError
+from tasd.files import write_bytes
 from tasd.predict.answer import NONE_OF_THESE, Answer
 from tasd.predict.windows import segments
-from tasd.report.style import COLOURS, GREY, PAGE, label, light_grid, new_figure, style
+from tasd.report.style import (
+    COLOURS,
+    GREY,
+    PAGE,
+    figure_bytes,
+    label,
+    light_grid,
+    new_figure,
+    style,
+)
 
 MOST_LINES = len(COLOURS)
 PANEL_HEIGHT = 1.8  # inches
@@ -40,10 +50,10 @@ def draw_timeline(classes: Sequence[str], answers: Sequence[Answer], path: Path)
         grid[-1, 0].set_xlabel("seconds")
         _legend(figure, colours, grid[0, 0], none=any(not answer.accepted for answer in answers))
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(path, dpi=160)
-        except (OSError, ValueError) as error:
+            picture = figure_bytes(figure, path.suffix.removeprefix(".").lower() or "png", dpi=160)
+        except ValueError as error:
             raise UserError(f"{path} cannot be written ({error}); name a .png file") from None
+    write_bytes(path, picture)
     return path
 
 

@@ -1,5 +1,6 @@
 """Style of figures: small, safe for colour-blind readers, readable when printed in grey."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tasd.files import write_bytes
 from tasd.foreign import clean
 
 # Okabe and Ito 2008, in an order in which neighbours also differ in lightness.
@@ -70,9 +72,18 @@ def light_grid(axes: Axes, *, axis: Literal["x", "y"] = "y") -> None:
 
 
 def save(figure: Figure, folder: Path, name: str) -> Path:
-    """Save ``name``.png for the screen and ``name``.pdf for print; return the PNG's path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / f"{name}.pdf")
+    """Save ``name``.png for the screen and ``name``.pdf for print; return the PNG's path.
+
+    Raises `UserError`.
+    """
     path = folder / f"{name}.png"
-    figure.savefig(path, dpi=200)
+    write_bytes(path.with_suffix(".pdf"), figure_bytes(figure, "pdf"))
+    write_bytes(path, figure_bytes(figure, "png", dpi=200))
     return path
+
+
+def figure_bytes(figure: Figure, kind: str, *, dpi: int | None = None) -> bytes:
+    """Return the file of a figure, such as "png"; on a full disk matplotlib's writers break."""
+    file = io.BytesIO()
+    figure.savefig(file, format=kind, dpi=dpi or "figure")
+    return file.getvalue()

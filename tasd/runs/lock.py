@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Literal
 
 from tasd.errors import UserError
-from tasd.files import as_json, host, host_tag, is_running
+from tasd.files import as_json, host, host_tag, is_running, naming
 
 LOCK = ".lock"
 
@@ -54,12 +54,13 @@ class RunLock:
         except BaseException:
             os.close(file)
             raise
+        self._file = file
         now = datetime.now().isoformat(timespec="seconds")
         owner = {"pid": os.getpid(), "host": host(), "tag": host_tag(), "since": now}
-        os.ftruncate(file, 0)
-        os.pwrite(file, (as_json(owner, ascii=True) + "\n").encode(), 0)
-        os.fsync(file)
-        self._file = file
+        with naming(path):
+            os.ftruncate(file, 0)
+            os.pwrite(file, (as_json(owner, ascii=True) + "\n").encode(), 0)
+            os.fsync(file)
 
     def _refuse(self, folder: Path, path: Path, file: int, locked: bool | None) -> None:
         """Raise `UserError` where another process writes. locked: None where nothing locks here."""

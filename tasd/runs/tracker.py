@@ -1,5 +1,6 @@
 """The seam to experiment trackers: one small protocol, and what a tracker is opened with."""
 
+import errno
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
+
+from tasd.errors import cause
 
 Entry = str | int | float | None
 End = Literal["finished", "stopped", "failed"]
@@ -77,6 +80,8 @@ def without_login(text: str) -> str:
 
 def reason(error: BaseException) -> str:
     """Return an error of a tracker as one short line without names and passwords."""
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return cause(error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = without_login(" ".join(lines)) if lines else type(error).__name__
     return text if len(text) <= LONGEST_REASON else text[:LONGEST_REASON] + "..."

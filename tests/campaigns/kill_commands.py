@@ -20,7 +20,7 @@ from tasd.evaluation.results import read_document
 from tasd.features.reader import open_features
 from tasd.predict.export import is_export, read_export
 from tests.campaigns import forks
-from tests.campaigns.forks import Length, measured, tasd
+from tests.campaigns.forks import Length, measured, tasd, warm
 from tests.campaigns.kill_training import make_inputs, undisturbed
 from tests.campaigns.log import CampaignLog
 from tests.runs import DISTILL, SMALL
@@ -63,6 +63,14 @@ def products(command: str, run: Path) -> dict[str, Any]:
             for path in results}  # fmt: skip
 
 
+def warm_up(command: str, whole: Path, store: Path, work: Path) -> None:
+    """Run a command on a copy of the run, so that what it imports is here."""
+    run = work / "warm" / "run"
+    shutil.rmtree(run, ignore_errors=True)
+    shutil.copytree(whole, run)
+    warm(words_of(command, run, store), work / "warm.txt")
+
+
 def kill(
     command: str, whole: Path, store: Path, length: Length, work: Path, number: int
 ) -> dict[str, Any]:
@@ -96,6 +104,7 @@ def campaign(folder: Path, count: int) -> Counter:
     for number in log.left(count):
         command = COMMANDS[number % len(COMMANDS)]
         if command not in expected:
+            warm_up(command, whole, store, work)
             run = work / f"expected-{command}" / "run"  # a report shows its name
             shutil.rmtree(run, ignore_errors=True)
             shutil.copytree(whole, run)

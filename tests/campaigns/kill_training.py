@@ -20,7 +20,7 @@ from tasd import backbones
 from tasd.runs.checkpoint import load
 from tasd.runs.folder import Run
 from tests.campaigns import forks
-from tests.campaigns.forks import Length, measured, tasd
+from tests.campaigns.forks import Length, measured, tasd, warm
 from tests.campaigns.log import CampaignLog
 from tests.runs import DISTILL, SMALL, assert_equal_bits, lines
 from tests.stores import write_store
@@ -99,6 +99,9 @@ def kill(
 def undisturbed(data: str, inputs: dict[str, Path], folder: Path) -> tuple[Run, Length]:
     """Train once without a kill, and note how long that is."""
     run, noted = Run(folder / f"whole-{data}"), folder / f"whole-{data}.json"
+    tried = folder / "warm"
+    shutil.rmtree(tried, ignore_errors=True)
+    warm(training(data, inputs[data], tried), folder / "whole.txt")
     if not noted.exists():
         shutil.rmtree(run.path, ignore_errors=True)
         length = measured(training(data, inputs[data], run.path), folder / "whole.txt")

@@ -21,7 +21,7 @@ from tasd.runs.folder import Run
 from tasd.runs.repair import repair
 from tests.campaigns import forks
 from tests.campaigns.forks import tasd
-from tests.campaigns.kill_commands import words_of
+from tests.campaigns.kill_commands import warm_up, words_of
 from tests.campaigns.kill_training import again, assert_same, make_inputs, undisturbed
 from tests.campaigns.log import CampaignLog
 from tests.test_kept import tiny
@@ -81,6 +81,8 @@ def campaign(folder: Path, count: int) -> Counter:
     work = folder / "pairs"
     work.mkdir(exist_ok=True)
     begun = half_way(whole, work / "half")
+    for command in COMMANDS[1:]:  # what a training imports is here
+        warm_up(command, whole.path, store, work)
     sound: dict[str, Any] = {}
     for number in log.left(count):
         pair = PAIRS[number % len(PAIRS)]

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from tasd.errors import UserError, told
+from tasd.errors import UserError, cause, told
 from tests.stores import write_store
 
 TRAIN = """
@@ -67,7 +67,19 @@ def test_what_goes_wrong_while_a_run_trains_is_one_line(tmp_path, kind, line):
 def test_an_error_of_the_system_names_the_file_and_a_way_out(code):
     found = told(OSError(code, os.strerror(code), "/a/b.json"))
     assert found is not None
-    assert str(found).startswith(f"/a/b.json: {os.strerror(code)}; ")
+    said = "the disk is full" if code == errno.ENOSPC else os.strerror(code)
+    assert str(found).startswith(f"/a/b.json: {said}; ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Error while serializing: I/O error: No space left on device (os error 28)",
+        "Can't write data (file write failed: errno = 28, error message = 'No space left')",
+    ],
+)
+def test_a_full_disk_is_known_in_the_words_of_libraries(text):
+    assert cause(RuntimeError(text)) == "the disk is full"
 
 
 def test_memory_and_temporary_files(monkeypatch):

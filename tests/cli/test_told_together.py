@@ -75,3 +75,17 @@ def test_predict_and_prep_tell_all(tmp_path):
     assert len(told("predict", "--support", tmp_path / "no", tmp_path, *wrong)) == 6
     wrong = ["--root", tmp_path / "no", "--size", 3, "--frames", "abc", "--list", tmp_path / "no"]
     assert len(told("prep", "ucf102", *wrong)) == 5
+
+
+def test_a_file_of_weights_that_is_none_is_told_with_the_others(store, tmp_path):
+    readme, tensors = tmp_path / "README.md", tmp_path / "a.safetensors"
+    readme.write_text("# Weights\n")
+    tensors.write_bytes(b"no safetensors")
+    for path in (readme, tensors):
+        wrong = ["--weights", path, "--backbone", "resnet18", "--set", "matcher.options.foo=1"]
+        fits = ["--queries", 1, "--crop", 40]
+        lines = told("train", "--store", store, *wrong, *fits)
+        assert len(lines) == 2
+        assert any(line.startswith(f"--weights {path} cannot be read") for line in lines)
+        wrong = ["--backbone", "resnet18", "--weights", path, "--matcher", "otamm"]
+        assert len(told("evaluate", "--store", store, *wrong)) == 2

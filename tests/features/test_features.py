@@ -1,16 +1,21 @@
 """Feature files that a few lines of numpy write are read, and mistakes are named."""
 
+import errno
+import os
 import re
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from tasd.episodes import EpisodeSampler
 from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
 from tasd.features.reader import open_features
+from tasd.features.writer import write_features
+from tasd.types import Features
 
 CLASSES = ["jump", "run", "swim"]
 
@@ -166,6 +171,26 @@ def test_episodes_of_other_videos_are_refused(tmp_path):
     moved = dict(zip(CLASSES, [store.classes()[c] for c in ("run", "jump", "swim")], strict=True))
     with pytest.raises(UserError, match=r"puts 'clip4.mp4' into class 'jump', .* into 'run'"):
         store.rows(EpisodeTable.draw(EpisodeSampler(moved, 3, 1, 1, 10, 0)))
+
+
+@pytest.mark.parametrize("bytes_left", [0, 600, 4000])
+def test_a_disk_that_fills_ends_the_writing_and_not_the_process(tmp_path, monkeypatch, bytes_left):
+    """HDF5 crashes where a write fails while it closes a file."""
+    left, pwrite = [bytes_left], os.pwrite
+
+    def filling(descriptor, data, offset):
+        if len(data) > left[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left[0] -= len(data)
+        return pwrite(descriptor, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", filling)
+    features = Features(torch.zeros(2, 3, 64))
+    with pytest.raises(UserError, match=r"cannot be written \(the disk is full\)"):
+        write_features(
+            tmp_path / "a.h5", [features], videos=[("a/0", "a"), ("a/1", "a")], splits={"a": "test"}
+        )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_hash_names_the_content_and_not_the_file(tmp_path):

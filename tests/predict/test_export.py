@@ -1,6 +1,7 @@
 """An export labels clips as its run does, without the run."""
 
 import json
+import math
 import random
 import shutil
 
@@ -9,7 +10,7 @@ import pytest
 
 from tasd.errors import UserError
 from tasd.predict import FewShotRecognizer
-from tasd.predict.export import write_export
+from tasd.predict.export import read_export, write_export
 from tasd.predict.trained import trained_network
 from tasd.runs.checkpoint import load
 from tasd.runs.folder import Run
@@ -50,6 +51,41 @@ def test_only_what_labels_clips_is_exported(small_store, tmp_path):
     assert json.loads(config.read_text())["config"]["distill"]["ce"] > 0
     assert weights.stat().st_size < 0.55 * run.best.stat().st_size  # of two networks
     _ = FewShotRecognizer.from_run(tmp_path / "export").network_
+
+
+def test_weights_that_are_not_finite_are_neither_exported_nor_read(export, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    trained = read_export(export)
+    next(trained.model.parameters()).data.fill_(math.nan)
+    with pytest.raises(UserError, match="weights that are not finite"):
+        write_export(trained, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+    state = load_file(export / "model.safetensors")
+    next(value for value in state.values() if value.is_floating_point()).fill_(math.inf)
+    save_file(state, export / "model.safetensors", metadata={"format": "pt"})
+    content = json.loads((export / "config.json").read_text())
+    old = {k: v for k, v in content.items() if k not in ("sha256", "weights_sha256")}
+    (export / "config.json").write_text(json.dumps(old | {"version": 1}))  # carries no digest
+    with pytest.raises(UserError, match="weights that are not finite"):
+        read_export(export)
+
+
+@pytest.mark.parametrize("name", ["README.md", "model.safetensors"])
+def test_files_of_another_origin_are_not_overwritten(home, tmp_path, name):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / name).write_text("# Mine")
+    for out in (tmp_path / "mine", tmp_path / "mine" / name):
+        with pytest.raises(UserError, match=r"would be lost|is a file"):
+            run_tasd("export", home / "runs" / "tiny", "--out", out)
+    assert [(p.name, p.read_text()) for p in (tmp_path / "mine").iterdir()] == [(name, "# Mine")]
+
+
+def test_a_killed_export_is_written_by_the_same_command(home, export, tmp_path):
+    begun = shutil.copytree(export, tmp_path / "begun")
+    (begun / "config.json").unlink()  # written last
+    run_tasd("export", home / "runs" / "tiny", "--out", begun, "--no-reject")
+    assert {path.name for path in begun.iterdir()} == {p.name for p in export.iterdir()}
 
 
 def test_what_is_wrong_with_an_export_is_told_in_one_line(home, export):

@@ -15,6 +15,7 @@ import pytest
 from prep.clip import FrameSettings
 from prep.report import Report
 from tasd.errors import UserError
+from tests.archives import files_of, write_tar
 from tests.prep.conftest import Listener, content
 from tests.videos import make_tree
 
@@ -45,6 +46,25 @@ def test_two_workers_of_a_dask_cluster_give_the_bytes_of_one_process(
     run(root, settings=SETTINGS, shard_mib=1, scheduler=address, listener=listener)
     assert content(tmp_path / "store") == content(tmp_path / "local")
     assert listener.done == listener.videos == 40
+
+
+def test_archives_give_the_same_bytes_with_a_cluster(
+    run: Run, root: Path, tmp_path: Path, cluster: Any
+) -> None:
+    """They are read and decoded here; the shards are written there."""
+    run(root, tmp_path / "local", settings=SETTINGS, shard_mib=1)
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    write_tar(packed / "a.tar.gz", files_of(root), "w:gz")
+    address = cluster.scheduler_address
+    run(packed, settings=SETTINGS, shard_mib=1, scheduler=address, listener=(seen := Listener()))
+
+    def made(store: Path) -> dict[str, bytes]:
+        names = ("manifest.json", "report.json", *(p.name for p in store.glob("shard-*.h5")))
+        return {name: (store / name).read_bytes() for name in names}
+
+    assert made(tmp_path / "store") == made(tmp_path / "local")
+    assert seen.done == 40
 
 
 def test_a_killed_worker_of_a_dask_cluster_is_made_up_for(

@@ -1,6 +1,7 @@
 """Something-Something V2 as it is downloaded, with the lists of SSv2-Small and SSv2-Full."""
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,6 +107,39 @@ def test_labels_are_found_in_both_spellings_and_in_every_place(
     root = downloaded(tmp_path / "ssv2", prefix=prefix, place=place)
     sources = find(root / VIDEOS if inside else root, *lists(tmp_path / "lists", "numbered"))
     assert len(sources.videos) == 4
+
+
+@pytest.mark.parametrize("place", [".", "..", "labels"])
+@pytest.mark.parametrize("folder", ["", "labels/"])
+def test_labels_are_read_in_their_archive(tmp_path: Path, place: str, folder: str) -> None:
+    root = downloaded(tmp_path / "ssv2", prefix="something-something-v2-")
+    with zipfile.ZipFile(root / place / "package-labels.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in sorted((root / "labels").glob("*.json")):
+            packed.write(path, f"{folder}{path.name}")
+            path.unlink()
+    sources = find(root, *lists(tmp_path / "lists", "numbered"))
+    assert len(sources.videos) == 4
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "large"])
+def test_a_damaged_archive_of_labels_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    root = downloaded(tmp_path / "ssv2")
+    path = root / "labels.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in ("train.json", "validation.json"):
+            packed.writestr(name, (root / "labels" / name).read_text())
+            (root / "labels" / name).unlink()
+    if how == "large":
+        monkeypatch.setattr("tasd.datasets.ssv2.MOST_BYTES", 20)
+    else:
+        content = bytearray(path.read_bytes())
+        content[60] ^= 255
+        path.write_bytes(content[:-30] if how == "cut" else content)
+    with pytest.raises(UserError, match=r"labels.*(cannot be read|come as an archive)") as told:
+        find(root, *lists(tmp_path / "lists", "numbered"))
+    assert len(str(told.value).splitlines()) == 1
 
 
 def test_the_classes_of_ssv2_small_are_recognised(tmp_path: Path) -> None:

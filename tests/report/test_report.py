@@ -1,6 +1,7 @@
 """Figures show the numbers of the runs, and the HTML page needs no other file."""
 
 import re
+import resource
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from tasd.report.attention import overlay
 from tasd.report.curves import training_curves
 from tasd.report.outcome import read_outcome
 from tasd.report.per_class import per_class_bars
+from tasd.report.style import new_figure, save
 from tests.report.written import config_of, write_run
 from tests.runs import small_config, small_run
 
@@ -140,6 +142,19 @@ def test_overlays_that_were_asked_for_and_cannot_be_are_an_error(real_run, small
     options = OverlayOptions(video="test class 0/v99", store=small_store)
     with pytest.raises(UserError, match="--video 'test class 0/v99' is not in"):
         write_report([real_run], tmp_path, options)
+
+
+@pytest.mark.parametrize("room", [0, 3000])
+def test_a_figure_that_does_not_fit_on_the_disk_is_one_line_and_leaves_nothing(tmp_path, room):
+    figure, limits = new_figure(2.0, 2.0), resource.getrlimit(resource.RLIMIT_FSIZE)
+    figure.subplots().plot([1, 2])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"a\.pdf cannot be written \(File too large\)"):
+            save(figure, tmp_path, "a")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_drawing_leaves_matplotlib_as_it_was(tmp_path):
