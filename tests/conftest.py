@@ -7,11 +7,16 @@ import pytest
 import torch
 from hypothesis import settings
 
+from tests import forks
 from tests.stores import write_store
 
 # No test is judged by the clock: a busy machine would fail it.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+
+def pytest_unconfigure() -> None:
+    forks.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@
 import itertools
 import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +19,7 @@ from tasd.store import Store
 from tasd.training import distributed
 from tasd.training.distributed import World
 from tasd.training.plan import resolve, share, training_episodes
+from tests import forks
 from tests.runs import environment, small_config
 
 STEPS, PER_STEP = 2, 4
@@ -67,18 +67,17 @@ def steps(recipe: str, store: Path, world: World) -> Taken:
     return Taken(learner.state_dict(), losses, idle)
 
 
-def start_two(words: list[str], *, second: tuple[str, ...] = ()) -> list[subprocess.Popen]:
+def start_two(words: list[str], *, second: tuple[str, ...] = ()) -> list[forks.Fork]:
     """The two processes of a group; what they say on stderr is kept. second: words of rank 1."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     return [
-        subprocess.Popen(
+        forks.Fork(
             [*words, *(second if rank else ())],
             env=environment() | group | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
+            stderr=forks.PIPE,
         )
         for rank in range(2)
     ]

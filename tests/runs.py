@@ -20,10 +20,11 @@ from tasd.runs.checkpoint import load
 from tasd.runs.folder import Run
 from tasd.store import Store
 from tasd.training.loop import TrainingResult, train
+from tests import forks
 
 # As options of the command line, for tests that start a process of their own.
 SMALL = (
-    "network.backbone=resnet18",
+    "network.backbone=resnet8",
     "network.weights=none",
     "network.depth=1",
     "network.feedforward=64",
@@ -136,9 +137,7 @@ def environment() -> dict[str, str]:
 
 def resume(store: Path, folder: Path) -> subprocess.CompletedProcess:
     own = [sys.executable, "-m", "tasd", "train", "--device", "cpu", "--store", str(store)]
-    return subprocess.run(
-        [*own, "--resume", str(folder)], env=environment(), capture_output=True, text=True
-    )
+    return forks.run([*own, "--resume", str(folder)], env=environment())
 
 
 def wait_for_episode(folder: Path, episode: int) -> None:

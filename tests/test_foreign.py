@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import subprocess
 import sys
 
 import pytest
@@ -20,6 +19,7 @@ from tasd.report.tables import Table, markdown, text
 from tasd.runs import metrics
 from tasd.runs.folder import Run
 from tasd.runs.metrics import metrics_lines
+from tests import forks
 from tests.report.written import write_run
 from tests.runs import environment
 
@@ -63,7 +63,7 @@ def test_answers_in_a_sheet_are_no_formulas(tmp_path):
 
 def test_an_error_and_the_progress_are_clean():
     words = [sys.executable, "-m", "tasd", "show", "\x1b[31mnowhere"]
-    said = subprocess.run(words, env=environment(), capture_output=True, text=True)
+    said = forks.run(words, env=environment())
     assert said.returncode == 1
     assert "\x1b" not in said.stderr
     assert "\\x1b[31mnowhere" in said.stderr

@@ -2,13 +2,13 @@
 
 import errno
 import os
-import subprocess
 import sys
 
 import pytest
 import torch
 
 from tasd.errors import UserError, cause, told
+from tests import forks
 from tests.stores import write_store
 
 TRAIN = """
@@ -54,9 +54,9 @@ SMALL += " --set training.validation_episodes=2"
 )
 def test_what_goes_wrong_while_a_run_trains_is_one_line(tmp_path, kind, line):
     store = write_store(tmp_path / "s", videos=3, frames=4)
-    command = [sys.executable, "-c", TRAIN, kind, tmp_path / "run", store, *SMALL.split()]
+    command = [sys.executable, "-c", TRAIN, kind, str(tmp_path / "run"), str(store)]
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    ended = subprocess.run(command, capture_output=True, text=True, env=environment)
+    ended = forks.run([*command, *SMALL.split()], env=environment)
     assert ended.returncode == 1, ended.stderr
     assert "Traceback" not in ended.stderr
     assert ended.stderr.splitlines()[-1].startswith("tasd: ")

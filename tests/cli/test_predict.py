@@ -4,12 +4,15 @@ import csv
 import io
 import json
 import shutil
+import signal
+import sys
 
 import pytest
 from typer.testing import CliRunner
 
 from tasd.cli.app import app
 from tasd.errors import UserError
+from tests import forks
 
 
 def run_tasd(*words):
@@ -104,17 +107,13 @@ def test_options_of_windows_alone_are_refused(predict, clips, tmp_path):
 
 def test_a_watched_folder_is_labelled_until_ctrl_c(home, support, clips, tmp_path):
     """In another process, since a signal goes to a whole process."""
-    import signal
-    import subprocess
-    import sys
-
     folder = tmp_path / "incoming"
     folder.mkdir()
     shutil.copy(clips / "mpeg4.avi", folder)
     words = [sys.executable, "-m", "tasd", "predict", "--run", home / "runs" / "tiny"]
     words += ["--support", support, "--watch", folder]
-    with subprocess.Popen(
-        [*map(str, words), "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    with forks.Fork(
+        [*map(str, words), "--json"], stdout=forks.PIPE, stderr=forks.DEVNULL
     ) as process:
         first = json.loads(process.stdout.readline())
         shutil.copy(clips / "vp9.webm", folder)

@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
 import sys
 
 import pytest
@@ -11,6 +10,7 @@ from typer.testing import CliRunner
 
 from tasd.cli.app import app
 from tasd.errors import UserError
+from tests import forks
 
 
 @pytest.fixture
@@ -58,9 +58,7 @@ def test_a_folder_is_watched_without_a_run(empty_home, support, clips, resnet8_w
     shutil.copy(clips / "mpeg4.avi", folder)
     words = [sys.executable, "-m", "tasd", "predict", "--backbone", "resnet8", "--weights"]
     words += [resnet8_weights, "--support", support, "--watch", folder, "--json"]
-    with subprocess.Popen(
-        list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
+    with forks.Fork(list(map(str, words)), stdout=forks.PIPE, stderr=forks.DEVNULL) as process:
         answer = json.loads(process.stdout.readline())
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0

@@ -5,59 +5,61 @@ runs the same demo in FOLDER and is killed at its moment; then the demo runs to 
 """
 
 import os
+import pkgutil
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-import torch
-from rich.console import Console
-
-from prep.progress import ProgressBar
-from tasd.demo import generate, outcome, run
-from tasd.demo.actions import ACTIONS
-from tasd.demo.folder import Scale
-from tasd.runs.folder import Run
-from tasd.training.saver import Saver
-
-FEW = tuple(
-    action
-    for split in ("train", "val", "test")
-    for action in [action for action in ACTIONS if action.split == split][:5]
-)
-TINY = Scale(per_class=4, episodes=4, validation_every=2, test_episodes=200)
+if TYPE_CHECKING:  # the processes that prepare the store import this module, and need no torch
+    from tasd.demo.outcome import Outcome
 
 
-def small_demo(out: Path) -> outcome.Outcome:
+def small_demo(out: Path) -> "Outcome":
     """The whole demo, with little of everything."""
+    import torch
+    from rich.console import Console
+
+    from tasd.demo import generate, run
+    from tasd.demo.actions import ACTIONS
+    from tasd.demo.folder import Scale
+
+    few = tuple(
+        action
+        for split in ("train", "val", "test")
+        for action in [action for action in ACTIONS if action.split == split][:5]
+    )
+    tiny = Scale(per_class=4, episodes=4, validation_every=2, test_episodes=200)
     torch.set_num_threads(1)
     quiet = Console(quiet=True)
-    with mock.patch.object(generate, "ACTIONS", FEW):
-        return run.demo(out, quick=False, seed=0, device="cpu", console=quiet, scale=TINY)
+    with mock.patch.object(generate, "ACTIONS", few):
+        return run.demo(out, quick=False, seed=0, device="cpu", console=quiet, scale=tiny)
 
 
-# A name of what is called, and the number of the call at whose begin the demo stops.
-MOMENTS: dict[str, tuple[Any, str, int]] = {
-    "at the first video": (generate, "encode", 1),
-    "amid the videos": (generate, "encode", 30),
-    "after the videos, before the list of classes": (generate, "write_json", 1),
-    "before the store": (run, "prepare", 1),
-    "amid the store": (ProgressBar, "advance", 2),
-    "before training": (run, "train", 1),
-    "in an empty run": (Run, "begin", 1),
-    "before the first checkpoint": (Saver, "untrained", 1),
-    "amid training": (Run, "write_metrics", 4),
-    "before the test": (run, "test_network", 1),
-    "amid the test": (outcome, "score", 2),
-    "before the report": (outcome, "write_report", 1),
-    "before the outcome": (outcome, "write_json", 1),
+# Where the name of what is called stands, the name, and the number of the call at whose begin the
+# demo stops.
+MOMENTS: dict[str, tuple[str, str, int]] = {
+    "at the first video": ("tasd.demo.generate", "encode", 1),
+    "amid the videos": ("tasd.demo.generate", "encode", 30),
+    "after the videos, before the list of classes": ("tasd.demo.generate", "write_json", 1),
+    "before the store": ("tasd.demo.run", "prepare", 1),
+    "amid the store": ("prep.progress:ProgressBar", "advance", 2),
+    "before training": ("tasd.demo.run", "train", 1),
+    "in an empty run": ("tasd.runs.folder:Run", "begin", 1),
+    "before the first checkpoint": ("tasd.training.saver:Saver", "untrained", 1),
+    "amid training": ("tasd.runs.folder:Run", "write_metrics", 4),
+    "before the test": ("tasd.demo.run", "test_network", 1),
+    "amid the test": ("tasd.demo.outcome", "score", 2),
+    "before the report": ("tasd.demo.outcome", "write_report", 1),
+    "before the outcome": ("tasd.demo.outcome", "write_json", 1),
 }
 
 
 def kill_at(moment: str) -> None:
     """Let this process be killed at this moment of a demo."""
-    owner, name, number = MOMENTS[moment]
+    place, name, number = MOMENTS[moment]
+    owner = pkgutil.resolve_name(place)
     original, calls = getattr(owner, name), []
 
     def counted(*args: Any, **options: Any) -> Any:
@@ -70,6 +72,9 @@ def kill_at(moment: str) -> None:
 
 
 def main() -> None:
+    import tasd.demo.run  # before the forks, which then need not
+
+    assert tasd.demo.run
     folder = Path(sys.argv[1])
     for moment in sys.argv[2:]:
         child = os.fork()

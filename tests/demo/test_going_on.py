@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from prep.lock import locked
 from tasd.demo import run
 from tasd.demo.folder import QUICK, Scale, opened
 from tasd.errors import UserError
+from tests import forks
 from tests.demo.stopped import MOMENTS, small_demo
 
 
@@ -112,7 +112,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def killed_at(moments: list[str], folder: Path) -> None:
     """Run a small demo that is killed at each of these moments, and then to its end."""
     words = [sys.executable, "-m", "tests.demo.stopped", str(folder), *moments]
-    subprocess.run(words, check=True, cwd=Path(__file__).parents[2])
+    forks.run(words, cwd=Path(__file__).parents[2]).check_returncode()
 
 
 LEARNT = ("loss", "accuracy", "student", "teacher", "gradient_norm", "terms")

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from tasd.features.reader import open_features
 from tasd.runs import checkpoint
 from tasd.runs.folder import Run
 from tasd.store import Store
+from tests import forks
 from tests.runs import environment, small_config, small_run
 
 REQUEST = EpisodeRequest(way=5, shot=1, queries=1, count=30)
@@ -55,7 +55,7 @@ def of(said) -> dict:
 def test_three_processes_on_a_cold_cache_share_it(run, small_store):
     words = [sys.executable, "-m", "tasd", *command(run, small_store)]
     started = [
-        subprocess.Popen(words, env=environment(), stdout=-1, stderr=subprocess.STDOUT, text=True)
+        forks.Fork(words, env=environment(), stdout=forks.PIPE, stderr=forks.STDOUT)
         for _ in range(3)
     ]
     said = [process.communicate(timeout=240)[0] for process in started]

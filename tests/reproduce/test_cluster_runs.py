@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tasd.runs.checkpoint import load
+from tests import forks
 from tests.runs import DISTILL, SMALL, assert_equal_bits, environment
 from tests.stores import write_store
 
@@ -30,9 +31,14 @@ def store(tmp_path_factory) -> Path:
 
 
 @contextmanager
-def started(*command: str, **more: object) -> Iterator[subprocess.Popen]:
+def started(
+    *command: str, stdout: int | None = None, stderr: int | None = None
+) -> Iterator[subprocess.Popen[str] | forks.Fork]:
     """A process in a session of its own, which is ended with all that it started."""
-    with subprocess.Popen(command, start_new_session=True, env=environment(), **more) as process:
+    how = {"env": environment(), "stdout": stdout, "stderr": stderr, "start_new_session": True}
+    ours = command[0] == sys.executable
+    begun = forks.Fork([*command], **how) if ours else subprocess.Popen(command, text=True, **how)
+    with begun as process:
         try:
             yield process
         finally:
@@ -77,9 +83,7 @@ def command(store: Path, out: Path, *words: object) -> list[str]:
 
 
 def reproduce(store: Path, out: Path, *words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(store, out, *words), env=environment(), capture_output=True, text=True
-    )
+    return forks.run(command(store, out, *words), env=environment())
 
 
 def answer(process: subprocess.CompletedProcess[str]) -> str:
@@ -96,7 +100,7 @@ def test_two_workers_of_which_one_is_killed_give_the_table_of_one_process(
     out = tmp_path / "cluster"
     with worker(scheduler), worker(scheduler) as second:
         ordered = command(store, out, "--scheduler", scheduler)
-        with started(*ordered, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+        with started(*ordered, stdout=forks.PIPE, stderr=forks.STDOUT) as run:
             wait_for(lambda: len(list(out.glob("*/checkpoints/last.pt"))) >= 2)
             os.kill(second.pid, signal.SIGKILL)
             said, _ = run.communicate(timeout=600)
@@ -113,12 +117,8 @@ def test_a_command_that_is_stopped_saves_its_runs_and_goes_on(store, scheduler, 
     out = tmp_path / "stopped"
     words = ("--only", "prototype", "--episodes", 300, "--scheduler", scheduler)
     with worker(scheduler):
-        with started(
-            *command(store, out, *words),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as run:
+        ordered = command(store, out, *words)
+        with started(*ordered, stdout=forks.PIPE, stderr=forks.STDOUT) as run:
             wait_for(lambda: len(list(out.glob("*/checkpoints/last.pt"))) >= 1)
             run.send_signal(signal.SIGTERM)
             said, _ = run.communicate(timeout=500)

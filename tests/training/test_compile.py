@@ -1,13 +1,13 @@
 """``training.compile``: off unless asked for, the same numbers, a clear line where it cannot be."""
 
 import shutil
-import subprocess
 import sys
 
 import pytest
 
 from tasd import recipes
 from tasd.errors import UserError
+from tests import forks
 from tests.runs import environment, small_config, small_run
 
 
@@ -58,6 +58,5 @@ print("alike")
 
 def test_a_compiled_and_checkpointed_backbone_has_the_gradients_of_a_plain_one():
     # A process of its own: what checks types in tests cannot be compiled.
-    words = [sys.executable, "-W", "ignore", "-c", ALIKE]
-    ended = subprocess.run(words, env=environment(), capture_output=True, text=True)
+    ended = forks.run([sys.executable, "-c", ALIKE], env=environment())
     assert ended.stdout == "alike\n", ended.stderr

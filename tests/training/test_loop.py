@@ -4,7 +4,6 @@ import os
 import random
 import re
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -25,6 +24,7 @@ from tasd.store import Store
 from tasd.training.log import RunLog
 from tasd.training.saver import Saver
 from tasd.training.step import StepMetrics, StepResult
+from tests import forks
 from tests.runs import (
     assert_equal_bits,
     command,
@@ -43,6 +43,13 @@ def whole(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """An uninterrupted run of 8 episodes."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     return small_run(small_store, folder, small_config()).run
+
+
+@pytest.fixture(scope="module")
+def undisturbed(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of 16 episodes that nothing stops or kills."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    return small_run(small_store, folder, small_config(episodes=16)).run
 
 
 def test_a_run_leaves_plain_files_behind(whole):
@@ -182,9 +189,11 @@ def test_without_a_setting_the_clock_says_when_to_save(small_store, tmp_path, mo
     assert saved == [1, 2, 3, 4]
 
 
-def test_sigterm_saves_and_exits_143_and_the_rest_equals_the_whole(small_store, tmp_path):
+def test_sigterm_saves_and_exits_143_and_the_rest_equals_the_whole(
+    small_store, tmp_path, undisturbed
+):
     folder = tmp_path / "run"
-    process = subprocess.Popen(
+    process = forks.Fork(
         command(small_store, "--episodes", "16", "--out", str(folder)), env=environment()
     )
     wait_for_episode(folder, 5)
@@ -193,16 +202,15 @@ def test_sigterm_saves_and_exits_143_and_the_rest_equals_the_whole(small_store, 
     done = load(Run(folder).last).progress.episode
     assert 4 <= done < 16
     assert resume(small_store, folder).returncode == 0
-    straight = small_run(small_store, tmp_path / "straight", small_config(episodes=16)).run
-    assert_equal_bits(straight.last, Run(folder).last)
+    assert_equal_bits(undisturbed.last, Run(folder).last)
 
 
 @pytest.mark.parametrize("attempt", range(2))
 def test_kill_9_at_a_random_moment_costs_only_the_steps_since_the_checkpoint(
-    small_store, tmp_path, attempt
+    small_store, tmp_path, undisturbed, attempt
 ):
     folder = tmp_path / "run"
-    process = subprocess.Popen(
+    process = forks.Fork(
         command(small_store, "--episodes", "16", "--out", str(folder)), env=environment()
     )
     wait_for_episode(folder, 5)
@@ -210,9 +218,8 @@ def test_kill_9_at_a_random_moment_costs_only_the_steps_since_the_checkpoint(
     process.kill()
     process.wait()
     assert resume(small_store, folder).returncode == 0
-    straight = small_run(small_store, tmp_path / "straight", small_config(episodes=16)).run
-    assert_equal_bits(straight.last, Run(folder).last)
-    assert lines(Run(folder), "train") == lines(straight, "train")
+    assert_equal_bits(undisturbed.last, Run(folder).last)
+    assert lines(Run(folder), "train") == lines(undisturbed, "train")
 
 
 @pytest.mark.parametrize("ranks", [2])
@@ -222,9 +229,7 @@ def test_two_ranks_equal_one_on_the_same_episodes(small_store, tmp_path, ranks):
     torchrun += ["--master-port", "0", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
     words = command(small_store, "--episodes", "8", "--out", str(folder))[1:]
     words += ["--set", "network.dropout=0.0"]
-    result = subprocess.run(
-        [*torchrun, *words], env=environment(), capture_output=True, text=True, timeout=240
-    )
+    result = forks.run([*torchrun, *words], env=environment(), timeout=240)
     assert result.returncode == 0, result.stderr[-3000:]
     one = small_config(("training.episodes_per_step", 2), ("network.dropout", 0.0))
     alone = small_run(small_store, tmp_path / "one", one).run
@@ -298,7 +303,7 @@ def test_a_mistake_found_late_in_the_set_up_leaves_no_folder(small_store, tmp_pa
 
 def test_a_run_that_ended_before_its_first_save_is_begun_again_by_resume(small_store, tmp_path):
     folder = tmp_path / "run"
-    process = subprocess.Popen(
+    process = forks.Fork(
         command(small_store, "--episodes", "8", "--out", str(folder)), env=environment()
     )
     wait_for_episode(folder, 1)

@@ -4,7 +4,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from tasd.runs.checkpoint import load
 from tasd.runs.folder import Run
 from tasd.runs.lock import RunLock
 from tasd.runs.tensorfile import read_header
+from tests import forks
 from tests.checkpoints import flip, rewrite
 from tests.runs import assert_equal_bits, command, environment, lines, small_config, small_run
 
@@ -169,10 +169,7 @@ def test_two_runs_of_one_second_have_folders_of_their_own(tmp_path):
 def test_two_trainings_at_once_do_not_mix(small_store, tmp_path):
     words = command(small_store, "--episodes", "4", "--out", str(tmp_path / "run"))
     both = [
-        subprocess.Popen(
-            [*words, "--seed", seed], env=environment(), stderr=subprocess.PIPE, text=True
-        )
-        for seed in "01"
+        forks.Fork([*words, "--seed", seed], env=environment(), stderr=forks.PIPE) for seed in "01"
     ]
     said = [process.communicate(timeout=250)[1] for process in both]
     assert sorted(process.returncode for process in both) == [0, 1], said

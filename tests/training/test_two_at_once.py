@@ -3,13 +3,13 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 
 import pytest
 
 from tasd.runs.folder import Run
 from tasd.training.step import Step
+from tests import forks
 from tests.runs import (
     DISTILL,
     SMALL,
@@ -24,8 +24,7 @@ from tests.runs import (
 def at_once(*commands: list[str], **variables: str) -> list[tuple[int, str]]:
     """Start all commands, then wait for all: exit codes and what they said on stderr."""
     started = [
-        subprocess.Popen(words, env=environment() | variables, stderr=subprocess.PIPE, text=True)
-        for words in commands
+        forks.Fork(words, env=environment() | variables, stderr=forks.PIPE) for words in commands
     ]
     said = [process.communicate(timeout=250)[1] for process in started]
     return [(process.returncode, text) for process, text in zip(started, said, strict=True)]

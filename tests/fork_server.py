@@ -1,0 +1,156 @@
+"""A Python that has imported torch and the training of `tasd`, and forks at request.
+
+``python -m tests.fork_server DESCRIPTOR``: each message on this socket is a command line of Python
+(``-m module`` or ``-c program``), its environment and its folder, with four descriptors: its
+standard streams and a socket that is told its process number and, at its end, its exit code. A
+fork costs a fortieth of a start of Python with torch; what runs in it is a process like any other.
+"""
+
+import atexit
+import contextlib
+import gc
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+import threading
+import traceback
+from typing import NamedTuple, NoReturn
+
+
+class Request(NamedTuple):
+    """What a fork shall run, as `subprocess.Popen` has it."""
+
+    words: list[str]
+    env: dict[str, str]
+    cwd: str
+    own_session: bool
+
+
+class Served:
+    """The forks that run, by process number, and how their end is noticed."""
+
+    def __init__(self) -> None:
+        self.told: dict[int, socket.socket] = {}
+        self.woken, self._wake = os.pipe()
+        os.set_blocking(self.woken, False)
+        os.set_blocking(self._wake, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+
+    def reap(self) -> None:
+        """Tell the exit codes of the forks that ended."""
+        os.read(self.woken, 4096)
+        while self.told:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                break
+            with self.told.pop(pid) as caller:
+                send(caller, os.waitstatus_to_exitcode(status))
+
+    def leave(self) -> None:
+        """Forget all this in a fork."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for caller in self.told.values():
+            caller.close()
+        os.close(self.woken)
+        os.close(self._wake)
+
+
+def send(caller: socket.socket, number: int) -> None:
+    with contextlib.suppress(BrokenPipeError):  # who asked may be gone
+        caller.send(str(number).encode())
+
+
+def serve(channel: socket.socket) -> Request | None:
+    """Fork for each message; return its request in the fork, and None in the parent at the end."""
+    served = Served()
+    while True:
+        ready, _, _ = select.select([channel, served.woken], [], [])
+        if served.woken in ready:
+            served.reap()
+        if channel in ready:
+            message, descriptors, _, _ = socket.recv_fds(channel, 1 << 20, 4)
+            if not message:
+                return None
+            pid = os.fork()
+            if not pid:
+                served.leave()
+                channel.close()
+                return begin(Request(**json.loads(message)), descriptors)
+            for descriptor in descriptors[:3]:
+                os.close(descriptor)
+            served.told[pid] = socket.socket(fileno=descriptors[3])
+            send(served.told[pid], pid)
+
+
+def begin(request: Request, descriptors: list[int]) -> Request:
+    """Make this fork look like a process that was started for the request."""
+    if request.own_session:
+        os.setsid()
+    for number, descriptor in enumerate(descriptors[:3]):
+        os.dup2(descriptor, number)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    os.environ.clear()
+    os.environ.update(request.env)
+    os.chdir(request.cwd)
+    sys.path[0] = request.cwd
+    return request
+
+
+def load() -> None:
+    """Import what a training needs, so that no fork has to."""
+    import tasd.cli.app
+    import tasd.cli.train
+    import tasd.evaluation.evaluate
+    import tasd.training.loop
+
+    assert tasd.cli.app
+    assert tasd.evaluation.evaluate
+    assert tasd.training.loop
+    if os.path.isdir("/proc/self/task"):
+        assert len(os.listdir("/proc/self/task")) == 1, "a fork would lack the other threads"
+
+
+def run(words: list[str]) -> None:
+    """Run a command line of Python, without its first word."""
+    kind, what, *rest = words
+    sys.argv = [what if kind == "-m" else kind, *rest]
+    if kind == "-m":
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
+    else:
+        assert kind == "-c", words
+        exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
+
+
+def end_with(words: list[str]) -> NoReturn:
+    """Run, and end without taking all modules apart, which costs more than a fork."""
+    code: object = 1
+    try:
+        run(words)
+        code = 0
+    except SystemExit as ended:
+        code = ended.code
+    except BaseException:
+        traceback.print_exc()
+    if not isinstance(code, int | None):
+        print(code, file=sys.stderr)
+        code = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)
+
+
+if __name__ == "__main__":
+    load()
+    gc.freeze()  # else the first collection in a fork would copy all pages
+    asked = serve(socket.socket(fileno=int(sys.argv[1])))
+    if asked is not None:
+        end_with(asked.words)
