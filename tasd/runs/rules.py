@@ -40,6 +40,12 @@ OLD_RULES = (
         where={"network.weights": "none", "data.features": None},
     ),
     OldRule("training.untrained_candidate", False),
+    OldRule(
+        "training.plain_candidate",
+        True,  # no effect
+        where={"network.weights": "none", "data.features": None},
+    ),
+    OldRule("training.plain_candidate", False),
 )
 
 
