@@ -35,7 +35,7 @@ from tasd.store import Store
 
 PHOTOS = "data/free_exercise_photos"
 EVERY = "training.validation_every"
-COLOURS = 96  # of the picture's palette
+COLOURS = 160  # of the picture's palette
 SHOWN = ("before training", "student", "teacher")
 
 
