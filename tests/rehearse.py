@@ -16,12 +16,13 @@ import math
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tasd.store import Store
-from tests.official_names import CLIPS, lay_out, lists_of
+from tests.official_names import CLIPS, lay_out, lists_of, official_names
 from tests.watched import Watched, disk, watch
 
 STAGES = ("layout", "prep", "train", "evaluate", "report")
@@ -62,11 +63,10 @@ class Rehearsal:
     def _train(self) -> list[str]:
         if (self.run / "config.json").exists():
             return ["train", "--resume", str(self.run), "--device", "cpu"]
-        fewest = min(map(len, self._classes("train").values()))
         words = ["train", "--store", str(self.store), "--out", str(self.run), "--device", "cpu"]
         words += ["--backbone", self.args.backbone, "--weights", "none"]
         words += ["--crop", str(self.args.crop), "--episodes", str(self.args.episodes)]
-        return [*words, "--queries", str(min(5, fewest - 1))]
+        return [*words, "--queries", str(self.args.queries)]
 
     def _evaluate(self) -> list[str]:
         words = ["evaluate", "--run", str(self.run), "--store", str(self.store)]
@@ -187,6 +187,15 @@ def parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
+def queries_of(dataset: str, data: Path, *, share: float) -> int:
+    """Return the queries of a training episode: 5, or what the smallest class leaves.
+
+    All shares of a data set have those of the smallest one, so that their steps are equal.
+    """
+    names = official_names(dataset, data, share=share)
+    return min(5, min(Counter(name.partition("/")[0] for name in names).values()) - 1)
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """Rehearse, and print the tables."""
     args = parsed(words)
@@ -194,6 +203,7 @@ def main(words: Sequence[str] | None = None) -> None:
     tables, powers = {}, []
     for dataset in args.dataset:
         found = []
+        args.queries = queries_of(dataset, data, share=min(args.share))
         for share in sorted(args.share):
             folder = args.out.absolute() / f"{dataset}-{share:g}"
             found.append(rehearse(Rehearsal(dataset, share, folder, data, args)))

@@ -47,6 +47,7 @@ VARIANTS: dict[str, list[tuple[str, Any]]] = {
     NONE: _OFF,
     UNCHANGED: [],
     "Eq. 2 alone": _ALONE,
+    "faster centre, 0.5": [("distill.centre_momentum", 0.5)],
     "slower centre, 0.99": [("distill.centre_momentum", 0.99)],
     "slowest centre, 0.999": [("distill.centre_momentum", 0.999)],
     "faster teacher": [("distill.ema_start", 0.3)],
@@ -54,6 +55,10 @@ VARIANTS: dict[str, list[tuple[str, Any]]] = {
     "warm-up from 0.01": [("distill.teacher_temperature_start", 0.01)],
     "from a quarter on": [("distill.start", 0.25)],
     "from the half on": [("distill.start", 0.5)],
+    "from the half on, faster centre": [
+        ("distill.start", 0.5),
+        ("distill.centre_momentum", 0.5),
+    ],
     "from the half on, slower centre": [
         ("distill.start", 0.5),
         ("distill.centre_momentum", 0.99),

@@ -31,6 +31,12 @@ def test_a_share_has_all_classes_and_fewer_videos(shared):
         assert len({name.partition("/")[0] for name in names}) == classes
 
 
+def test_the_queries_of_training_are_those_of_the_smallest_class(shared):
+    assert rehearse.queries_of("ucf101", shared, share=1.0) == 5
+    assert rehearse.queries_of("hmdb51", shared, share=0.04) == 3
+    assert rehearse.queries_of("kinetics", shared, share=0.001) == 1
+
+
 def test_exponents_leave_out_what_every_run_takes():
     assert rehearse.growth([100, 200], [3.0, 6.0]) == pytest.approx(1)
     assert rehearse.growth([100, 200, 400], [5 + 1.0, 5 + 4.0, 5 + 16.0]) == pytest.approx(2)
