@@ -118,7 +118,11 @@ class DistillOptions(_Options):
     out_dim: int = Field(4096, ge=2)
     student_temperature: float = Field(0.1, gt=0)
     teacher_temperature: float = Field(0.04, gt=0)
+    teacher_temperature_start: float | None = Field(
+        None, gt=0, description="moves to teacher_temperature in the first 30 % of the run"
+    )
     centre_momentum: float = Field(0.9, ge=0, lt=1)
+    start: float = Field(0.0, ge=0, lt=1, description="part of the run before the terms count")
     mask_temperature: float = Field(1.0, gt=0)
     form: Literal["mean", "sum"] = "mean"
     root: Literal["pair", "batch"] = "pair"
@@ -188,6 +192,9 @@ class TrainingOptions(_Options):
     )
     untrained_candidate: bool = Field(
         True, description="the untrained network may be the best, where the backbone is pretrained"
+    )
+    plain_candidate: bool = Field(
+        True, description="so may the plain backbone, without encoder; ties keep the network"
     )
     checkpoint_every: int | None = Field(None, ge=1, description="keep one every N episodes too")
     save_every: int | None = Field(

@@ -17,6 +17,7 @@ from tasd.evaluation.candidates import of_run
 from tasd.evaluation.episodes import EpisodeRequest
 from tasd.evaluation.evaluate import evaluate
 from tasd.evaluation.floor import with_floor
+from tasd.evaluation.metrics import over_seeds
 from tasd.extraction.run import Extraction
 from tasd.features.reader import open_features
 from tasd.recipes import make
@@ -113,8 +114,10 @@ def main() -> None:
         for file, row in zip(args.files, rows, strict=True):
             print(file.stem, " ".join(f"{a:.1f} ({gain:+.1f})" for a, gain in row), flush=True)
         means = np.array(rows).mean(axis=1)  # of seeds; (files, accuracy and gain)
+        gain = over_seeds(means[:, 1])  # Student's t over the splits
         print(
-            f"mean {means[:, 0].mean():.1f}, gain {means[:, 1].mean():+.2f}, by split {means[:, 1]}"
+            f"mean {means[:, 0].mean():.1f}, gain {gain.mean:+.2f} ±{gain.half:.2f}, by split "
+            + ", ".join(f"{one:+.1f}" for one in means[:, 1])
         )
         return
     for name in args.only:

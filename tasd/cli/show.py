@@ -70,7 +70,7 @@ def show_run(run: "Run") -> None:
         say(text)
     for line in lines:
         if line["kind"] == "validation":
-            networks = {name: line[name] for name in ("student", "teacher") if name in line}
+            networks = {n: line[n] for n in ("student", "teacher", "plain") if n in line}
             shown = ", ".join(f"{n} {_accuracy(r):.1%}" for n, r in networks.items())
             way = f"{line['way']}-way " if "way" in line else ""
             say(f"  {way}validation after {line['episode']:>6,}: {shown}")

@@ -4,13 +4,11 @@ The starts are the untrained network and the pretrained backbone in it, without 
 """
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import torch
 
-from tasd import backbones, matchers
+from tasd import backbones
 from tasd.backbones.weights import at_hand
 from tasd.config import Config
 from tasd.episodes import evaluation_view
@@ -22,6 +20,7 @@ from tasd.features.store import FeatureStore
 from tasd.model import Model, build_model
 from tasd.runs.checkpoint import Checkpoint
 from tasd.runs.folder import Run
+from tasd.runs.plain import matcher_of_floor
 from tasd.store import Store
 from tasd.store.source import ALL
 
@@ -151,17 +150,3 @@ def _of_file(config: Config, store: FeatureStore, how: Extraction) -> Candidate:
         split=how.split,
         origin={"backbone": name, "weights": about.get("weights"), "matcher": matcher},
     )
-
-
-def matcher_of_floor(
-    config: Config, *, channels: int, other: str | None = None
-) -> tuple[str, Mapping[str, Any]]:
-    """Return name and options of the run's matcher, or BiMHM where that has weights.
-
-    other: the name of a matcher in place of the run's.
-    """
-    name, options = config.matcher.name, config.matcher.options
-    if other is not None:
-        name, options = other, {}
-    built = matchers.build(name, channels, frames=config.data.frames, **options)
-    return ("bimhm", {}) if any(True for _ in built.parameters()) else (name, options)

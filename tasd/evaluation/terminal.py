@@ -11,6 +11,7 @@ from tasd.evaluation.metrics import Interval, Paired
 from tasd.evaluation.metrics import over_seeds as mean_over_seeds
 from tasd.evaluation.summary import Summary
 from tasd.progress import counted
+from tasd.runs.plain import PLAIN
 
 HEADER = ("", "accuracy", "95 % interval:", "with other", "with other videos")
 SHOWN = 5  # names of classes in a line
@@ -110,6 +111,11 @@ def _remarks(result: Evaluated) -> list[str]:
     """Return the remarks on training that limit what the numbers mean."""
     origin = result.content["provenance"]
     lines = _across(origin)
+    if result.candidate.chosen == PLAIN:
+        lines.append(
+            "plain is the run's backbone without encoder: on the validation classes nothing that "
+            "was trained has beaten it, so predict and export take it too"
+        )
     if seen := origin["trained_and_tested"]:
         lines.append(f"NOT few-shot: the network was trained on {len(seen)} of these classes")
     if origin["transductive"]:

@@ -127,7 +127,7 @@ def _about(trained: TrainedNetwork, licence: str) -> list[str]:
         f"| trained on | {plain(config.dataset)}, {len(trained.classes)} classes |",
         f"| recipe | {plain(config.recipe)}, {episode.way}-way {episode.shot}-shot, "
         f"{config.training.episodes:,} episodes |",
-        f"| network | the {trained.network} of the run |",
+        f"| network | the {trained.kind} of the run |",
         f"| backbone | {plain(network.backbone)}, weights `{_shown(network.weights)}`: "
         f"{weights_licence(config)} |",
         f"| input | {config.data.frames} frames of a clip, crops of {config.data.crop} pixels |",

@@ -19,6 +19,7 @@ from tasd.model import Model
 from tasd.runs import checkpoint
 from tasd.runs.checkpoint import Checkpoint
 from tasd.runs.folder import Run
+from tasd.runs.plain import PLAIN, plain_config
 from tasd.runs.stores import find_store
 from tasd.store import Store
 
@@ -67,7 +68,8 @@ class TrainedNetwork:
     """A network from a run or an export, or a pretrained backbone, in eval mode.
 
     path: the folder; of a backbone that of all runs and stores. identity: sha256 of its checkpoint;
-    of a backbone that of name, weights and matcher. network: student, teacher or `UNTRAINED`.
+    of a backbone that of name, weights and matcher. network: student, teacher, plain (a run's
+    backbone, which no training of it has beaten), or `UNTRAINED`.
     classes: those it was trained on. frames: how its frames are made from videos.
     thresholds: those found so far, see `tasd.predict.reject`. without_matcher: as identity, of all
     that features depend on; empty where that is identity.
@@ -107,11 +109,16 @@ class TrainedNetwork:
         network = self.config.network
         if self.network == UNTRAINED:
             return f"the backbone {network.backbone} with the weights {network.weights}"
-        return f"the {self.network} of {self.path}"
+        return f"the {self.kind} of {self.path}"
+
+    @property
+    def kind(self) -> str:
+        """The network of the run, in words."""
+        return "plain backbone" if self.network == PLAIN else self.network
 
 
 def trained_network(run: Run, *, store: Path | None = None) -> TrainedNetwork:
-    """Load the better network of a run's best checkpoint.
+    """Load the best network of a run's best checkpoint: student, teacher or plain backbone.
 
     The first call reads from the store how the frames were made, and writes that into the run.
 
@@ -121,12 +128,16 @@ def trained_network(run: Run, *, store: Path | None = None) -> TrainedNetwork:
     saved = checkpoint.load(run.best)
     refuse_features(run.path, saved.config)
     known = _read_settings(run, saved.sha256)
+    name = saved.best_network
+    model, config = checkpoint.networks(saved)[name], saved.config
+    if name == PLAIN:
+        config = plain_config(config, channels=model.backbone.channels)
     trained = TrainedNetwork(
         path=run.path,
         identity=saved.sha256,
-        network=saved.best_network,
-        model=checkpoint.networks(saved)[saved.best_network],
-        config=saved.config,
+        network=name,
+        model=model,
+        config=config,
         classes=saved.classes,
         frames=known[0] if known is not None and store is None else _frames_of(store, saved),
         thresholds=known[1] if known is not None else (),

@@ -17,6 +17,7 @@ _NEEDS = {
     "distill.out_dim": ("ce",),
     "distill.student_temperature": ("ce",),
     "distill.teacher_temperature": ("ce",),
+    "distill.teacher_temperature_start": ("ce",),
     "distill.centre_momentum": ("ce",),
     "distill.mask_temperature": ("am",),
     "distill.map_pairs": ("at", "am", "pr"),
@@ -26,6 +27,7 @@ _NEEDS = {
     "distill.nodes": ("pr",),
     "distill.projection": ("pr",),
     "distill.relation_statistics": ("pr",),
+    "distill.start": ("ce", "at", "am", "pr"),
     "distill.ema": ("ce", "at", "am", "pr"),
     "distill.ema_start": ("ce", "at", "am", "pr"),
 }
@@ -56,6 +58,7 @@ _IDLE: dict[str, tuple[str, Any]] = {
     "optimiser.warmup": ("optimiser.schedule", "constant"),
     "optimiser.backbone_scale": ("network.weights", "none"),
     "training.untrained_candidate": ("network.weights", "none"),
+    "training.plain_candidate": ("network.weights", "none"),
 }
 # A setting, and the one value of another setting that gives it an effect.
 _ONLY_WITH: dict[str, tuple[str, Any]] = {

@@ -11,6 +11,7 @@ from tasd.config import Config
 from tasd.evaluation.metrics import Interval, over_seeds
 from tasd.evaluation.results import read_document
 from tasd.runs.folder import Run
+from tasd.runs.plain import PLAIN
 
 
 @dataclass(frozen=True)
@@ -149,16 +150,22 @@ def read_outcome(folder: Path) -> Outcome:
 
 @dataclass(frozen=True)
 class Cell:
-    """An accuracy with its interval: over episodes, or over the training seeds of several runs."""
+    """An accuracy with its interval: over episodes, or over the training seeds of several runs.
+
+    plain: runs that stand here by their plain backbone, which nothing that they trained has beaten.
+    """
 
     interval: Interval
     seeds: int
+    plain: int = 0
 
     @property
     def text(self) -> str:
         """The text in a table, as in "71.2 ±0.4" or "71.2 ±0.4 (3 seeds)"."""
         seeds = f" ({self.seeds} seeds)" if self.seeds > 1 else ""
-        return f"{100 * self.interval.mean:.1f} ±{100 * self.interval.half:.1f}{seeds}"
+        number = f" in {self.plain} of {self.seeds}" if self.seeds > 1 else ""
+        plain = f" (plain backbone{number})" if self.plain else ""
+        return f"{100 * self.interval.mean:.1f} ±{100 * self.interval.half:.1f}{seeds}{plain}"
 
 
 def cell(outcomes: Sequence[Outcome]) -> Cell | None:
@@ -172,7 +179,9 @@ def cell(outcomes: Sequence[Outcome]) -> Cell | None:
         return None
     alike = [o for o in tested if o.settings_key == tested[-1].settings_key]
     chosen = [outcome.chosen for outcome in alike if outcome.chosen is not None]
+    plain = sum((outcome.result or {}).get("chosen") == PLAIN for outcome in alike)
     if len(alike) > 1:
-        return Cell(over_seeds(np.array([result["accuracy"] for result in chosen])), len(alike))
+        accuracies = np.array([result["accuracy"] for result in chosen])
+        return Cell(over_seeds(accuracies), len(alike), plain)
     low, high = chosen[0]["interval95"]["sampling of episodes only"]
-    return Cell(Interval(chosen[0]["accuracy"], low, high), 1)
+    return Cell(Interval(chosen[0]["accuracy"], low, high), 1, plain)

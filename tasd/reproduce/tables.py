@@ -13,6 +13,7 @@ from tasd.report.published import DATASETS, LATER, TABLE1, TITLES
 from tasd.report.tables import Row, Table, table2, table3
 from tasd.reproduce.rows import DISTILLED
 from tasd.reproduce.runs import PlannedRun, validations
+from tasd.runs.plain import PLAIN
 
 NETWORKS = ("student", "teacher")
 
@@ -62,8 +63,16 @@ class FinishedRun:
             for network, accuracy in accuracies.items()
             if episode > 0 or self._untrained_counts
         ]
-        accuracy, episode, network = max(trained, key=lambda found: found[:2])
+        plain = [(accuracy, 0, PLAIN) for accuracy in self._plain]  # last: ties leave it out
+        accuracy, episode, network = max([*trained, *plain], key=lambda found: found[:2])
         return accuracy, -episode, network
+
+    @property
+    def _plain(self) -> list[float]:
+        """The validation of the plain backbone, where it was a candidate; else none."""
+        first = validations(self.plan.run)[0]
+        counts = self.plan.config.training.plain_candidate and PLAIN in first
+        return [first[PLAIN]["accuracy"]] if counts else []
 
     @property
     def accuracies(self) -> Float[np.ndarray, " episodes"]:

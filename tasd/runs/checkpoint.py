@@ -16,8 +16,9 @@ from tasd.errors import UserError
 from tasd.files import replacing, sync_folder
 from tasd.model import Model, build_model
 from tasd.runs import format1, format2
+from tasd.runs.plain import PLAIN, plain_network
 from tasd.runs.rules import read_config
-from tasd.runs.shapes import TRAINING_ONLY, without_heads
+from tasd.runs.shapes import below, of_network, without_heads
 from tasd.runs.tensorfile import all_finite, read_header, read_tensors, write_tensors
 from tasd.runs.way_out import damaged, remark
 from tasd.store import VideoSource
@@ -64,8 +65,9 @@ class Checkpoint:
 
     @property
     def network_names(self) -> tuple[str, ...]:
-        """The networks that it holds: the student, and the teacher where there is one."""
-        return ("student",) if self.teacher is None else ("student", "teacher")
+        """The student, the teacher where there is one, the plain backbone where it is the best."""
+        trained = ("student",) if self.teacher is None else ("student", "teacher")
+        return (*trained, PLAIN) if self.progress.best.network == PLAIN else trained
 
     @property
     def best_network(self) -> str:
@@ -75,8 +77,8 @@ class Checkpoint:
 
     def light(self) -> "Checkpoint":
         """Return it without the optimiser and without the heads that only training reads."""
-        teacher = None if self.teacher is None else _network_of(self.teacher, "model.")
-        learner = _network_of(self.learner, "student.")
+        teacher = None if self.teacher is None else of_network(self.teacher, "model.")
+        learner = of_network(self.learner, "student.")
         return replace(self, learner=learner, teacher=teacher, optimiser=None)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -225,16 +227,16 @@ def file_hash(path: Path) -> str:
 
 
 def networks(checkpoint: Checkpoint) -> dict[str, Model]:
-    """Build the networks of a checkpoint by name: ``student``, and ``teacher`` where there is one.
+    """Build the networks of a checkpoint, by its `Checkpoint.network_names`.
 
     They are in eval mode, without the heads that only training reads. No weights are read from
     anywhere else. Raises `UserError`.
     """
     found = {}
     light = checkpoint.light()
-    states = {"student": _below(light.learner, "student.")}
+    states = {"student": below(light.learner, "student.")}
     if light.teacher is not None:
-        states["teacher"] = _below(light.teacher, "model.")
+        states["teacher"] = below(light.teacher, "model.")
     config = without_heads(checkpoint.config)
     for name, state in states.items():
         infinite = all_finite(iter(state.items()))
@@ -247,6 +249,8 @@ def networks(checkpoint: Checkpoint) -> dict[str, Model]:
         model = build_model(config, classes=len(checkpoint.classes), initialise=False)
         fill(model, state, source=f"the checkpoint's {name}")
         found[name] = model.eval().requires_grad_(False)
+    if PLAIN in checkpoint.network_names:
+        found[PLAIN] = plain_network(found["student"], config).eval()
     return found
 
 
@@ -274,15 +278,6 @@ def link(source: Path, target: Path) -> None:
 def _sync(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def _network_of(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    heads = tuple(prefix + head for head in TRAINING_ONLY)
-    return {k: v for k, v in state.items() if k.startswith(prefix) and not k.startswith(heads)}
-
-
-def _below(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
 def trained_classes(saved: Checkpoint, store: VideoSource) -> tuple[str, ...]:

@@ -41,6 +41,12 @@ OLD_RULES = (
     ),
     OldRule("training.untrained_candidate", False),
     OldRule("training.graph", "off"),
+    OldRule(
+        "training.plain_candidate",
+        True,  # no effect
+        where={"network.weights": "none", "data.features": None},
+    ),
+    OldRule("training.plain_candidate", False),
 )
 
 

@@ -77,5 +77,16 @@ def shapes_of(state: Mapping[str, Any], prefix: str) -> Shapes:
     }
 
 
+def of_network(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Return the tensors below a prefix, under their whole names, without `TRAINING_ONLY` ones."""
+    heads = tuple(prefix + head for head in TRAINING_ONLY)
+    return {k: v for k, v in state.items() if k.startswith(prefix) and not k.startswith(heads)}
+
+
+def below(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Return the tensors below a prefix, by the rest of their names."""
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
 def _by(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape)) or "a number"

@@ -132,7 +132,7 @@ class Recorded:
 
     @property
     def line(self) -> str:
-        """What a run says of it."""
+        """The line that a run prints on it."""
         if self.recording is None:
             return f"the passes of a step are not recorded as a CUDA graph: {self.why_not}"
         return (
@@ -152,6 +152,8 @@ def why_not(config: Config) -> str:
         return f"a step has {config.training.episodes_per_step} episodes, and it is for one"
     if config.network.gradient_checkpointing:
         return "network.gradient_checkpointing is on"
+    if config.distill.start or config.distill.teacher_temperature_start is not None:
+        return "weights or temperature of the distillation change from step to step"
     return "training.compile is on" if config.training.compile else ""
 
 

@@ -7,7 +7,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tasd.backbones import CACHED
 from tasd.backbones.packaged import WeightsMissing
 from tasd.config import Config, DistillOptions, PairMode
 from tasd.errors import UserError
@@ -16,10 +15,11 @@ from tasd.losses.distill import Pairs, self_distillation
 from tasd.losses.episode import AuxiliaryClassifier, metric_cross_entropy
 from tasd.losses.mask import masked_imitation
 from tasd.losses.relation import AdaptiveConvolution, relation_distillation, relation_share
-from tasd.matchers import MATCHERS, has_weights
 from tasd.model import Model, build_model
 from tasd.training.gradients import gradient_norms as norms
 from tasd.training.known import Known, known
+from tasd.training.schedule import Pace
+from tasd.training.trainable import check_learns
 from tasd.types import EpisodeBatch, Features, Losses, Scores, Targets, Task
 
 
@@ -63,12 +63,18 @@ class Learner(nn.Module):
         channels, self.metric = student.backbone.channels, student.matcher.metric_loss
         self.adaptive = AdaptiveConvolution(channels) if distill.pr else None
         self.classifier = AuxiliaryClassifier(channels, len(classes)) if auxiliary else None
+        self.temperature = distill.teacher_temperature
         self.weights = {
             self.metric: metric,
             **distill.weights,
             **({"auxiliary": auxiliary} if auxiliary else {}),
             **matcher_losses,
         }
+
+    def keep_pace(self, pace: Pace) -> None:
+        """Set the weights of the distillation, and its temperature, for the next step."""
+        self.weights |= {name: pace.share * w for name, w in self.options.weights.items()}
+        self.temperature = pace.temperature or self.options.teacher_temperature
 
     def forward(
         self,
@@ -163,7 +169,7 @@ class Learner(nn.Module):
                 teacher,
                 centre=targets.centre,
                 student_temperature=self.options.student_temperature,
-                teacher_temperature=self.options.teacher_temperature,
+                teacher_temperature=self.temperature,
             )
         if not self.options.uses_maps:
             return _Distilled(terms)
@@ -234,22 +240,6 @@ def build_learner(config: Config, *, classes: tuple[str, ...], initialise: bool 
         metric=config.training.metric,
         matcher_losses=config.matcher.losses,
     )
-
-
-def check_learns(config: Config) -> None:
-    """Raise `UserError` where no part of the network is fitted or has weights to train."""
-    network, matcher = config.network, config.matcher
-    frozen = network.weights != "none" and config.optimiser.backbone_scale == 0
-    if network.depth or not (network.backbone == CACHED or frozen):
-        return
-    if network.wccn is not None and config.training.auxiliary:
-        return  # fitted before the first step; the classifier's steps change nothing else
-    if matcher.name in MATCHERS and not has_weights(matcher.name, options=matcher.options):
-        raise UserError(
-            "there is nothing to train: the backbone is fixed, network.depth is 0, and matcher "
-            f"{matcher.name} has no weights; leave network.depth as it is, or choose another "
-            "matcher, or score without training by tasd evaluate --features or --backbone"
-        )
 
 
 def _of(rows: Tensor, mode: PairMode, batch: EpisodeBatch) -> Tensor:

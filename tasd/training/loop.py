@@ -235,6 +235,7 @@ def _train(
 
         while now.episode < plan.episodes and not world.largest(stop.exit_code):
             optimiser.set_rate(optim, plan.rate(now))
+            learner.keep_pace(plan.pace(now))
             norms = plan.gradient_norms_due(now)
             for batch in itertools.islice(batches, plan.own):
                 if recorded.replay(batch, norms=norms):  # on a GPU: what follows, recorded
@@ -277,6 +278,6 @@ def _train(
         if exit_code:
             save.stopped(now)
             log.say(f"stopped and saved at episode {now.episode:,}; {goes_on(run)}")
-        elif validation.untrained and now.best.episode == 0 <= now.best.accuracy:
+        elif now.best.episode == 0 <= now.best.accuracy:
             log.say(outcome_line(now.best, config))
     return TrainingResult(run, now.best, exit_code)

@@ -7,8 +7,8 @@ from tasd.loader.encoded import check_crop
 from tasd.loader.views import chosen_kind
 from tasd.model import check_parts
 from tasd.store import Store
-from tasd.training.learner import check_learns
 from tasd.training.plan import training_episodes
+from tasd.training.trainable import check_learns
 from tasd.training.validation import validation_sampler
 
 

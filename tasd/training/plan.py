@@ -90,6 +90,10 @@ class TrainingPlan:
             now.step, steps=self.steps, start=start, kind=self.distill.ema
         )
 
+    def pace(self, now: Progress) -> schedule.Pace:
+        """Weights of the distillation and temperature of its teacher in the step after ``now``."""
+        return schedule.pace(now.step, steps=self.steps, options=self.distill)
+
     def _passed(self, episode: int, every: int | None) -> bool:
         """True where the step that ended with ``episode`` passed a multiple of ``every``."""
         return every is not None and episode % every < self.per_step

@@ -16,6 +16,7 @@ from tasd.loader import EpisodeLoader
 from tasd.loader.encoded import misfits
 from tasd.runs.checkpoint import Progress, load
 from tasd.runs.folder import Run
+from tasd.runs.plain import plain_network
 from tasd.store import Store
 from tasd.training import distributed, optimiser
 from tasd.training.clock import Clock, Seconds
@@ -30,7 +31,7 @@ from tasd.training.snapshot import Snapshot
 from tasd.training.state import State
 from tasd.training.step import Step
 from tasd.training.teacher import Teacher
-from tasd.training.untrained import began_pretrained, plain_network
+from tasd.training.untrained import began_pretrained
 from tasd.training.validation import Validation
 from tasd.training.wccn import fit_normalisation
 from tasd.types import EpisodeBatch
@@ -145,7 +146,7 @@ def _rehearse(
             run.path,
             validated,
             each_step=plain.clock,
-            untrained=before is None and config.training.untrained_candidate and pretrained,
+            untrained=before is None and pretrained and _candidates(config),
         ),
         validation=tested,
         remarks=tuple(filter(None, remarks)),
@@ -165,6 +166,11 @@ def peak_bytes(device: torch.device) -> int:
 
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return most if sys.platform == "darwin" else most * 1024
+
+
+def _candidates(config: Config) -> bool:
+    """Return True where a start of the run may be its best checkpoint."""
+    return config.training.untrained_candidate or config.training.plain_candidate
 
 
 def _weights_here(config: Config) -> bool:

@@ -2,6 +2,9 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tasd.config import DistillOptions
 
 
 def warmup_cosine(step: int, *, steps: int, warmup: int) -> float:
@@ -19,6 +22,29 @@ def steps_down(step: int, *, steps: int, warmup: int, at: Sequence[float], facto
     """
     rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
     return rise * factor ** sum(step >= fraction * steps for fraction in at)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The distillation in one step: a factor on its weights, and the teacher's temperature.
+
+    temperature: None for that of the options.
+    """
+
+    share: float = 1.0
+    temperature: float | None = None
+
+
+WARM = 0.3  # part of a run in which the teacher's temperature moves; 30 of DINO's 100 epochs
+
+
+def pace(step: int, *, steps: int, options: DistillOptions) -> Pace:
+    """Return the pace of the distillation in the step after ``step`` of ``steps``."""
+    share = 1.0 if step >= options.start * steps else 0.0
+    first, last = options.teacher_temperature_start, options.teacher_temperature
+    if first is None:
+        return Pace(share)
+    return Pace(share, first + (last - first) * min(1.0, step / max(1.0, WARM * steps)))
 
 
 def ema_start(episodes: int) -> float:

@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from tasd.backbones.temporal import TemporalEncoder
 from tasd.config import Config
-from tasd.evaluation.candidates import untrained_matcher
-from tasd.evaluation.floor import matcher_of_floor
 from tasd.features.store import FeatureStore
 from tasd.model import Model
 from tasd.progress import counted
 from tasd.runs.checkpoint import Best, Progress
 from tasd.runs.folder import Run
+from tasd.runs.plain import PLAIN, matcher_of_floor, plain_network
 from tasd.store import Store
 from tasd.training.log import RunLog
 from tasd.training.signals import StopSignals
@@ -26,37 +24,19 @@ def began_pretrained(config: Config, store: Store | FeatureStore) -> bool:
     return config.network.weights != "none"
 
 
-def plain_network(student: Model, config: Config) -> Model:
-    """Return the backbone of ``student``, shared with it, without encoder.
-
-    Its matcher is the run's where that has no weights, else BiMHM.
-    """
-    channels, frames = student.backbone.channels, config.data.frames
-    name, options = matcher_of_floor(config, channels=channels)
-    plain = Model(
-        student.backbone,
-        TemporalEncoder(channels, depth=0, heads=1, feedforward=1, dropout=0.0),
-        untrained_matcher(name, channels, frames=frames, options=options),
-        precision=student.precision,
-        channels_last=False,
-    )
-    plain.mean, plain.std = student.mean, student.std
-    return plain.to(student.mean.device)
-
-
 def plain_validation(
     student: Model, config: Config, store: Store | FeatureStore, validation: Validation
 ) -> dict[str, Any]:
     """Validate the plain backbone that a run begins from; empty where that is not pretrained.
 
-    It is the second entry of the floor beside the untrained network, for the line of episode 0.
+    It is the other start of the run beside the untrained network, for the line of episode 0.
     """
     if not began_pretrained(config, store):
         return {}
     plain = plain_network(student, config).train(student.training)
     found = validation.accuracy(plain)
     name, _ = matcher_of_floor(config, channels=student.backbone.channels)
-    return {"plain": found | {"matcher": name}}
+    return {PLAIN: found | {"matcher": name}}
 
 
 def validate_untrained(
@@ -65,7 +45,8 @@ def validate_untrained(
     """Validate a run's start, and return the best of it; None where it was stopped meanwhile.
 
     The untrained network is best.pt then, and nothing else is written. Several ranks validate to
-    the end: those that stop after different batches would wait for one another for ever.
+    the end: those that stop after different batches would wait for one another for ever. The plain
+    backbone is the best where it is better than the untrained network; ties leave it out.
     """
     log.phase(f"validation before training: {counted(len(validation.videos), 'video')}")
     if validation.world.size == 1:
@@ -78,12 +59,20 @@ def validate_untrained(
         state.save_untrained(log.run)
         return None
     validation.stopped = lambda: False
+    if plain and state.config.training.plain_candidate:
+        accuracy = plain[PLAIN]["accuracy"]
+        return Best(now.episode, accuracy, PLAIN) if accuracy > best.accuracy else best
     return best
 
 
 def outcome_line(best: Best, config: Config) -> str:
-    """Say that training has not beaten the network that it began with, which is the best."""
+    """Say that training has not beaten what it began with, which is the best."""
     validated = f"(validation {best.accuracy:.1%} at episode 0)"
+    if best.network == PLAIN:
+        return (
+            f"nothing that was trained has beaten the plain backbone without encoder {validated}: "
+            "best.pt says so, and evaluate, predict and export take the plain backbone"
+        )
     if config.network.wccn is not None:
         return (
             f"best.pt holds the start {validated}: pretrained features, normalised within the "

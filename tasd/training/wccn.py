@@ -8,9 +8,9 @@ from tasd.extraction.forward import forward_views, in_batches
 from tasd.extraction.inference import inference_copy
 from tasd.features.store import FeatureStore
 from tasd.model import Model
+from tasd.runs.plain import plain_network
 from tasd.store import Store
 from tasd.training.distributed import World
-from tasd.training.untrained import plain_network
 from tasd.training.validation import VIDEOS_PER_BATCH
 
 

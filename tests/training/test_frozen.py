@@ -19,7 +19,7 @@ from tasd.runs.checkpoint import load
 from tasd.runs.folder import Run
 from tasd.store import Store
 from tasd.training.frozen import on_features
-from tasd.training.learner import check_learns
+from tasd.training.trainable import check_learns
 from tests.result_files import newest
 from tests.runs import small_config
 

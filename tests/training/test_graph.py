@@ -188,6 +188,9 @@ def test_a_recipe_without_a_teacher_is_recorded_too(tape):
     assert tape.replays > 0
 
 
+PACE = "weights or temperature of the distillation change from step to step"
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
@@ -195,6 +198,8 @@ def test_a_recipe_without_a_teacher_is_recorded_too(tape):
         ([("training.episodes_per_step", 2)], "a step has 2 episodes, and it is for one"),
         ([("network.gradient_checkpointing", True)], "network.gradient_checkpointing is on"),
         ([("training.compile", True)], "training.compile is on"),
+        ([("distill.start", 0.5)], PACE),
+        ([("distill.teacher_temperature_start", 0.02)], PACE),
         ([], ""),
     ],
 )
@@ -269,10 +274,10 @@ def test_where_nothing_goes_on_after_a_failure_one_line_says_how_to_begin_again(
 
 
 def test_what_is_not_recorded_says_why_and_asks_for_the_plain_passes():
-    nothing = Recorded(why_not="the moon is full")
+    nothing = Recorded(why_not="there is no memory for it")
     assert not nothing.replay(episodes(1)[0], norms=False)
     assert nothing.line == (
-        "the passes of a step are not recorded as a CUDA graph: the moon is full"
+        "the passes of a step are not recorded as a CUDA graph: there is no memory for it"
     )
 
 

@@ -94,8 +94,8 @@ def test_training_that_harms_leaves_the_untrained_network_as_the_best(
 
 
 def test_the_old_rule_takes_the_best_of_training_alone(small_store, tmp_path, weights):
-    old = ("training.untrained_candidate", False)
-    assert small_run(small_store, tmp_path / "run", begun(weights, HARMFUL, old)).best.episode > 0
+    old = [(f"training.{start}_candidate", False) for start in ("untrained", "plain")]
+    assert small_run(small_store, tmp_path / "run", begun(weights, HARMFUL, *old)).best.episode > 0
     assert "has not beaten" not in (tmp_path / "log.txt").read_text()
 
 
