@@ -85,8 +85,13 @@ def progress_of(plan: PlannedRun, request: EpisodeRequest) -> Progress:
     return Progress("done" if result_of(run, request) else "trained", done)
 
 
-# Settings that a run resolves when it begins, with the values that leave them open.
-_OPEN = {"training.episodes_per_step": None, "training.precision": "auto"}
+# Settings that a run resolves when it begins, or that an older run has otherwise and that change no
+# number, with the values that leave them open.
+_OPEN = {
+    "training.episodes_per_step": None,
+    "training.precision": "auto",
+    "training.graph": "auto",
+}
 
 
 def _check_same(saved: Config, plan: PlannedRun) -> None:

@@ -15,6 +15,9 @@ from tasd.bench.step import Bench, build_step
 from tasd.episodes import EpisodeSampler
 from tasd.errors import UserError
 from tasd.recipes.settings import replace
+from tasd.reproduce.rows import RowRequest, rows_of
+from tasd.reproduce.runs import _check_same, plan_runs
+from tasd.runs.rules import read_config
 from tasd.training import cuda_graph, graph, optimiser
 from tasd.training.graph import Recorded, record_passes, why_not
 from tasd.training.parts import TrainingParts
@@ -301,3 +304,15 @@ def test_a_replay_that_waits_for_the_device_is_refused_before_it_is_recorded(tap
     recorded = parts.record(episodes(1)[0]).recorded
     assert "_local_scalar_dense makes the host wait" in recorded.why_not
     assert tape.recorded == 0
+
+
+def test_a_run_from_before_the_setting_is_not_recorded_and_a_reproduction_goes_on_with_it(tmp_path):
+    row = rows_of("table1", RowRequest("folder"))[0]
+    (planned,) = plan_runs([row], seeds=1, folder=tmp_path)
+    tree = planned.config.model_dump()
+    del tree["training"]["graph"]
+    before = read_config(tree, source="config.json")
+    assert (planned.config.training.graph, before.training.graph) == ("auto", "off")
+    _check_same(before, planned)
+    with pytest.raises(UserError, match=r"training\.episodes|--episodes"):
+        _check_same(replace(before, [("training.episodes", 7)]), planned)
