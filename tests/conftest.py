@@ -1,6 +1,9 @@
 """Where the shared test data lies, and what is skipped without it; a small store for all."""
 
+import ctypes
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,22 @@ from tests.stores import write_store
 # No test is judged by the clock: a busy machine would fail it.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+
+def pytest_collection_finish() -> None:
+    """Set apart all that is imported by now: collections of garbage need not walk it."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _memory_given_back() -> Iterator[None]:
+    """Free the networks of a module, which are in cycles, and what the allocator holds of them."""
+    yield
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def pytest_unconfigure() -> None:

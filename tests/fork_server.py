@@ -104,7 +104,12 @@ def begin(request: Request, descriptors: list[int]) -> Request:
 
 
 def load() -> None:
-    """Import what a training needs, so that no fork has to."""
+    """Import what a training needs, so that no fork has to; and Dask's processes."""
+    with contextlib.suppress(ImportError):
+        import distributed.cli.dask_scheduler
+        import distributed.cli.dask_worker
+
+        assert distributed.cli
     import tasd.cli.app
     import tasd.cli.train
     import tasd.evaluation.evaluate

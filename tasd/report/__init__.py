@@ -53,6 +53,7 @@ class Report:
 def write_report(runs: Sequence[Path], folder: Path, options: OverlayOptions) -> Report:
     """Write tables, figures and the HTML page into ``folder``. Raises `UserError`."""
     outcomes = [read_outcome(path) for path in runs]
+    store = None if options.store is None else Store(options.store)  # before anything is drawn
     made, notes = tables(outcomes), [f"{o.name} was not tested" for o in outcomes if not o.result]
     overlays = _overlays(outcomes[0], folder, options)
     notes += [overlays] if isinstance(overlays, str) else []
@@ -61,7 +62,7 @@ def write_report(runs: Sequence[Path], folder: Path, options: OverlayOptions) ->
         *(overlays if isinstance(overlays, list) else []),
         *_curves(outcomes, folder),
     ]
-    parts = page_sections(outcomes, made, pictures, store=options.store)
+    parts = page_sections(outcomes, made, pictures, store=store)
     texts = {
         "tables.md": "\n".join(map(markdown, made)),
         "tables.tex": "\n".join(map(latex, made)),

@@ -1,7 +1,6 @@
 """The parts of the page in their order, each left out where the runs have no data for it."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from tasd.files import as_json
 from tasd.foreign import clean_lines
@@ -29,7 +28,7 @@ def page_sections(
     tables: Sequence[Table],
     pictures: Sequence[Picture],
     *,
-    store: Path | None = None,
+    store: Store | None = None,
 ) -> list[Section]:
     """Make the parts of the page. store: of the frames. Raises `UserError` for a wrong one."""
     tested = [outcome for outcome in outcomes if outcome.result is not None]
@@ -41,7 +40,7 @@ def page_sections(
         parts.append(Section("settings", "Settings that differ", content))
     if tested:
         parts.append(Section("classes", "Accuracy of each class", class_bars(tested)))
-    parts += _runs(tested, None if store is None else Store(store))
+    parts += _runs(tested, store)
     last = [
         Section("hardware", "Hours and hardware", hardware_table(outcomes)),
         Section("provenance", "Provenance of the numbers", "".join(map(_provenance, outcomes))),

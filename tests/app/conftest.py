@@ -45,7 +45,8 @@ class Visitor:
         self.client = client
 
     def state(self) -> dict:
-        for _ in range(600):
+        end = time.monotonic() + 200
+        while time.monotonic() < end:
             state = self.client.get("/api/state").json()
             if not state["left"]:
                 return state

@@ -119,7 +119,7 @@ def test_a_watched_folder_is_labelled_until_ctrl_c(home, support, clips, tmp_pat
         shutil.copy(clips / "vp9.webm", folder)
         second = json.loads(process.stdout.readline())
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        assert process.wait(200) == 0
     assert first["video"].endswith("mpeg4.avi")
     assert second["video"].endswith("vp9.webm")
     assert first["class"] in ("jumping", "waving")

@@ -61,7 +61,7 @@ def test_a_folder_is_watched_without_a_run(empty_home, support, clips, resnet8_w
     with forks.Fork(list(map(str, words)), stdout=forks.PIPE, stderr=forks.DEVNULL) as process:
         answer = json.loads(process.stdout.readline())
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        assert process.wait(200) == 0
     assert answer["class"] == "waving"
 
 

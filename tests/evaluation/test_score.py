@@ -16,8 +16,12 @@ from tasd.matchers import MATCHERS, build
 from tasd.types import Task
 from tests.feature_stores import CLASSES, TIME, WIDTH, episodes, feature_store
 
-# HCL compares patches in the published width of 1152, which takes long on a processor.
-NARROW = {"hcl": {"width": 24}}
+# The published widths, 1152 and 256, take long on a processor.
+NARROW = {
+    "hcl": {"width": 24},
+    "itanet": {"width": 24, "groups": 4, "heads": 2},
+    "tsdcm": {"width": 24},
+}
 
 
 def matcher_called(name: str, **options):
@@ -54,7 +58,7 @@ def one_by_one(features: FeatureStore, table: EpisodeTable, matcher) -> np.ndarr
 def test_scoring_in_batches_equals_scoring_one_by_one(name, shot):
     features = feature_store(maps=MATCHERS[name].needs_maps)
     matcher = matcher_called(name)
-    table = episodes(shot=shot)
+    table = episodes(7, shot=shot)
     result = score(features, table, matcher, batch=5)
     direct = one_by_one(features, table, matcher)
     scale = max(1.0, float(np.abs(direct).max()))

@@ -26,11 +26,16 @@ from tests.runs import environment, small_config, small_run
 REQUEST = EpisodeRequest(way=5, shot=1, queries=1, count=30)
 
 
+@pytest.fixture(scope="module")
+def trained(small_store, tmp_path_factory) -> Run:
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    return small_run(small_store, folder, small_config(recipe="tasd", episodes=4)).run
+
+
 @pytest.fixture
-def run(small_store, tmp_path) -> Run:
-    folder = tmp_path / "run"
-    small_run(small_store, folder, small_config(recipe="tasd", episodes=4))
-    return Run(folder)
+def run(trained, tmp_path) -> Run:
+    """A copy for one test."""
+    return Run(shutil.copytree(trained.path, tmp_path / "run"))
 
 
 def command(run: Run, store: Path, *more: object) -> list[str]:

@@ -19,10 +19,19 @@ from tests.cli.test_predict import run_tasd
 from tests.runs import small_config, small_run
 
 
+@pytest.fixture(scope="module")
+def exported(trained_once, tmp_path_factory):
+    home = shutil.copytree(trained_once, tmp_path_factory.mktemp("exported") / "home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TASD_HOME", str(home))
+        run_tasd("export", home / "runs" / "tiny", "--out", home / "export")
+    return home / "export"
+
+
 @pytest.fixture
-def export(home, tmp_path):
-    run_tasd("export", home / "runs" / "tiny", "--out", tmp_path / "export")
-    return tmp_path / "export"
+def export(exported, tmp_path):
+    """A copy for one test."""
+    return shutil.copytree(exported, tmp_path / "export")
 
 
 def test_an_export_gives_the_scores_of_its_run_without_it(home, export, support, clips):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -37,10 +38,19 @@ def hub(tmp_path, monkeypatch):
         yield served
 
 
+@pytest.fixture(scope="module")
+def exported(trained_once, tmp_path_factory):
+    out = tmp_path_factory.mktemp("exported") / "export"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TASD_HOME", str(trained_once))
+        run_tasd("export", trained_once / "runs" / "tiny", "--out", out, "--no-reject")
+    return out
+
+
 @pytest.fixture
-def export(home, tmp_path):
-    run_tasd("export", home / "runs" / "tiny", "--out", tmp_path / "export", "--no-reject")
-    return tmp_path / "export"
+def export(exported, tmp_path):
+    """A copy for one test."""
+    return shutil.copytree(exported, tmp_path / "export")
 
 
 def test_a_pushed_export_labels_clips_as_its_run_does(home, hub, support, clips, tmp_path):

@@ -1,5 +1,6 @@
 """Backbone and encoder as ONNX give the features of torch."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -21,11 +22,31 @@ def runtime():
     return pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed")
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Torch's own file of the one network, which several tests check and write."""
+    return tmp_path_factory.mktemp("onnx") / ONNX
+
+
+@pytest.fixture
+def torch_exports_once(exported, monkeypatch):
+    """Let torch, which takes seconds, write the file once, and give copies of it."""
+    export = torch.onnx.export
+
+    def once(encoder, given, path, **options):
+        if not exported.exists():
+            export(encoder, given, str(exported), **options)
+        shutil.copy(exported, path)
+
+    monkeypatch.setattr(torch.onnx, "export", once)
+
+
 @pytest.fixture
 def trained(home):
     return trained_network(Run(home / "runs" / "tiny"))
 
 
+@pytest.mark.usefixtures("torch_exports_once")
 def test_features_of_any_number_of_videos_are_those_of_torch(runtime, trained, tmp_path):
     checked = write_onnx(trained, tmp_path)
     assert checked.path == tmp_path / ONNX
@@ -44,6 +65,7 @@ def test_features_of_any_number_of_videos_are_those_of_torch(runtime, trained, t
     assert {path.name for path in tmp_path.iterdir() if path.suffix != ".txt"} >= {ONNX}
 
 
+@pytest.mark.usefixtures("torch_exports_once")
 def test_the_command_reports_the_largest_difference(runtime, home, tmp_path):
     words = ("export", home / "runs" / "tiny", "--out", tmp_path / "export", "--no-reject")
     said = run_tasd(*words, "--onnx")
@@ -52,6 +74,7 @@ def test_the_command_reports_the_largest_difference(runtime, home, tmp_path):
     assert not list((tmp_path / "export").glob("*.writing*"))
 
 
+@pytest.mark.usefixtures("torch_exports_once")
 def test_a_file_that_differs_is_not_written(runtime, trained, tmp_path, monkeypatch):
     monkeypatch.setattr(tasd.predict.onnx, "MOST", 1e-12)
     with pytest.raises(UserError, match=r"would differ from torch by .* and is not written"):

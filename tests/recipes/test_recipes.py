@@ -28,7 +28,7 @@ ALONE = World(0, 1, torch.device("cpu"))
 DATASETS = ("kinetics", "ucf101", "hmdb51", "folder")
 # The smallest network, and the smallest heads where they are wide.
 TINY = (
-    ("network.backbone", "resnet18"),
+    ("network.backbone", "resnet8"),
     ("network.weights", "none"),
     ("data.crop", 32),
     ("data.frames", 3),

@@ -4,7 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
+import tasd.report
 from tasd.evaluation.candidates import of_run
 from tasd.evaluation.episodes import EpisodeRequest
 from tasd.evaluation.evaluate import evaluate
@@ -40,6 +42,18 @@ def home(tested_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     shutil.copytree(tested_home, copy, symlinks=True)
     monkeypatch.setenv("TASD_HOME", str(copy))
     return copy
+
+
+@pytest.fixture
+def coarse_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Save figures coarsely and without their PDFs, for tests that look at the page alone."""
+
+    def coarse(figure: Figure, folder: Path, name: str) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        figure.savefig(folder / f"{name}.png", dpi=30)
+        return folder / f"{name}.png"
+
+    monkeypatch.setattr(tasd.report, "save", coarse)
 
 
 @pytest.fixture

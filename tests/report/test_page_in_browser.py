@@ -44,7 +44,7 @@ def visit(address):
 
         def visit(width: int = 1280, **options):
             page = browser.new_page(viewport={"width": width, "height": 900}, **options)
-            page.set_default_timeout(30_000)
+            page.set_default_timeout(120_000)
             page.faults, page.requests = [], []
             page.on("console", lambda message: page.faults.append(message.text))
             page.on("pageerror", lambda error: page.faults.append(str(error)))

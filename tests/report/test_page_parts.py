@@ -23,6 +23,8 @@ from tasd.report.pictures import Picture, figures
 from tasd.report.sections import FRAMES_ROOM, LIMIT, MOST_POINTS, MOST_RUNS, page_sections
 from tests.report.written import config_of, write_run
 
+pytestmark = pytest.mark.usefixtures("coarse_figures")
+
 
 def page(runs, tmp_path, **options):
     write_report(runs, tmp_path / "out", OverlayOptions(**options))
@@ -85,6 +87,7 @@ def test_without_the_checkpoint_there_are_still_embeddings(home, tmp_path):
 def test_a_store_that_was_named_and_is_none_is_an_error(home, tmp_path):
     with pytest.raises(UserError, match="nowhere"):
         page([home / "runs" / "tested"], tmp_path, store=tmp_path / "nowhere")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_page_allows_nothing_but_its_own_script(home, tmp_path):

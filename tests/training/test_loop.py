@@ -198,7 +198,7 @@ def test_sigterm_saves_and_exits_143_and_the_rest_equals_the_whole(
     )
     wait_for_episode(folder, 5)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 143
+    assert process.wait(200) == 143
     done = load(Run(folder).last).progress.episode
     assert 4 <= done < 16
     assert resume(small_store, folder).returncode == 0
