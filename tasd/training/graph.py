@@ -103,7 +103,7 @@ class Recording:
         if self._batch.second is not None and batch.second is not None:
             self._batch.second.copy_(batch.second)
         numbers = class_numbers(batch.episode, self._step.learner.class_index)
-        self._labels.classes.copy_(torch.tensor(numbers))
+        self._labels.classes.copy_(torch.tensor(numbers), non_blocking=True)
         figures = self._replays[norms]()
         for parameter, gradient in self._gradients[norms]:
             parameter.grad = gradient
