@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests import forks
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -18,20 +20,18 @@ def chromium() -> str | None:
 
 
 @contextlib.contextmanager
-def running(*words: str | Path, cwd: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Start the page on a free port; yield the process and its address."""
-    command = [sys.executable, "-m", "tasd", "app", "--port", "0", "--device", "cpu"]
-    with subprocess.Popen(
-        [*command, *map(str, words)],
-        cwd=cwd,
-        env={
-            "PYTHONPATH": str(ROOT),
-            "TASD_HOME": str(cwd),
-            "PATH": "/usr/bin:/bin",
-            "TMPDIR": str(cwd),
-        },
-        stdout=subprocess.PIPE,
-        text=True,
+def running(
+    *words: str | Path, cwd: Path, forked: bool = False
+) -> Iterator[tuple[subprocess.Popen[str] | forks.Fork, str]]:
+    """Start the page on a free port; yield the process and its address. forked: soon there."""
+    own = [sys.executable, "-m", "tasd", "app", "--port", "0", "--device", "cpu"]
+    command = [*own, *map(str, words)]
+    variables = {"TASD_HOME": str(cwd), "PATH": "/usr/bin:/bin", "TMPDIR": str(cwd)}
+    env = {"PYTHONPATH": str(ROOT), **variables}
+    with (
+        forks.Fork(command, cwd=cwd, env=env, stdout=forks.PIPE)
+        if forked
+        else subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.PIPE, text=True)
     ) as process:
         try:
             line = process.stdout.readline() if process.stdout else ""

@@ -16,6 +16,7 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import traceback
 from typing import NamedTuple, NoReturn
@@ -100,6 +101,7 @@ def begin(request: Request, descriptors: list[int]) -> Request:
     os.environ.update(request.env)
     os.chdir(request.cwd)
     sys.path[0] = request.cwd
+    tempfile.tempdir = None  # of the new environment, not of ours
     return request
 
 

@@ -174,7 +174,7 @@ def test_clips_are_dropped_and_a_mistake_is_one_line(page, session, clips):
 def test_the_server_ends_cleanly(tmp_path, resnet8_weights, number, code):
     words = ["--backbone", "resnet8", "--weights", resnet8_weights]
     before = set(tmp_path.parent.glob("*"))
-    with running(*words, cwd=tmp_path) as (process, address):
+    with running(*words, cwd=tmp_path, forked=True) as (process, address):
         assert address.startswith("http://127.0.0.1:")
         process.send_signal(number)
         assert process.wait(200) == code
