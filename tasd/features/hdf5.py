@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
+from tasd.errors import cause
 from tasd.files import as_json
 
 REQUIRED = ("features", "video_name", "video_class", "class_name")
@@ -224,7 +225,7 @@ def main(seconds: int, memory: int) -> int:
         reason = {"damaged": f"it needs more than {memory >> 20:,} MiB to open"}
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):  # of the answer: nothing else is written
-            reason = {"no_room": os.strerror(error.errno)}
+            reason = {"no_room": cause(error)}
         else:
             reason = _unreadable(error)
     except Exception as error:  # h5py raises many kinds for unexpected content

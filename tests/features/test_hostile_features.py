@@ -90,6 +90,7 @@ def test_a_full_tmpdir_is_not_laid_at_the_door_of_the_file(tmp_path, monkeypatch
         monkeypatch.setattr(opening.tempfile, "TemporaryFile", lambda: full)
         said = refusal(write(tmp_path / "mine.h5"))
     assert "no room for temporary files" in said
+    assert "(the disk is full)" in said
     assert "damaged" not in said
 
 
