@@ -5,6 +5,7 @@ time and memory, because HDF5 may loop for ever, or crash, on a file that is dam
 nothing of tasd.
 """
 
+import errno
 import math
 import os
 import resource
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
+from tasd.errors import cause
 from tasd.files import as_json
 
 REQUIRED = ("features", "video_name", "video_class", "class_name")
@@ -221,11 +223,20 @@ def main(seconds: int, memory: int) -> int:
         reason = {"refused": str(error)}
     except MemoryError:
         reason = {"damaged": f"it needs more than {memory >> 20:,} MiB to open"}
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # of the answer: nothing else is written
+            reason = {"no_room": cause(error)}
+        else:
+            reason = _unreadable(error)
     except Exception as error:  # h5py raises many kinds for unexpected content
-        text = (str(error) or type(error).__name__).splitlines()[0][:80]
-        reason = {"no_hdf5" if "signature" in text else "damaged": text}
+        reason = _unreadable(error)
     sys.stderr.write(as_json(reason, ascii=True))
     return 3
+
+
+def _unreadable(error: Exception) -> dict[str, str]:
+    text = (str(error) or type(error).__name__).splitlines()[0][:80]
+    return {"no_hdf5" if "signature" in text else "damaged": text}
 
 
 def _answer(out: BinaryIO) -> None:

@@ -144,6 +144,11 @@ def _refusal(path: Path, code: int, said: bytes, seconds: int) -> UserError:
         return UserError(f"{path}{reason}")
     if kind == "no_hdf5":
         return UserError(f"{path} is not an HDF5 file ({reason}); write it again")
+    if kind == "no_room":
+        return UserError(
+            f"{path} cannot be opened: no room for temporary files in {tempfile.gettempdir()} "
+            f"({reason}); free some space there, or set TMPDIR to another folder"
+        )
     return _damaged(path, reason)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import random
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -81,6 +82,16 @@ def test_hdf5_that_crashes_is_one_line(tmp_path, monkeypatch, code):
     (tmp_path / "crash.py").write_text(code)
     monkeypatch.setattr(hdf5, "__file__", str(tmp_path / "crash.py"))
     assert "HDF5 crashes on it" in refusal(write(tmp_path / "mine.h5"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_tmpdir_is_not_laid_at_the_door_of_the_file(tmp_path, monkeypatch):
+    with open("/dev/full", "w+b", 0) as full:
+        monkeypatch.setattr(opening.tempfile, "TemporaryFile", lambda: full)
+        said = refusal(write(tmp_path / "mine.h5"))
+    assert "no room for temporary files" in said
+    assert "(the disk is full)" in said
+    assert "damaged" not in said
 
 
 def test_a_sealed_file_is_read_by_any_tool_and_the_same_both_ways(tmp_path):
