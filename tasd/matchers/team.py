@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -123,8 +123,10 @@ class TEAM(Matcher):
 
     def tokens(self, attended: Float[Tensor, "episodes videos patterns channels"]) -> Tokens:
         """Compute the tokens of videos alone: pattern plus and minus what it read."""
+        own = self.first(attended)
         return Tokens(
-            self._activate(self.patterns + attended), self._activate(self.patterns - attended)
+            self._activate(self.patterns + attended, self._hidden(own)),
+            self._activate(self.patterns - attended, self._hidden(-own)),
         )
 
     def similarities(
@@ -140,34 +142,66 @@ class TEAM(Matcher):
         attended: Float[Tensor, "episodes way patterns channels"],
         similarities: Float[Tensor, "2 episodes way way patterns"],
     ) -> Tokens:
-        """Take out of each class's tokens what it shares with each other class, on average."""
-        # (episodes, way, other, patterns, channels)
-        own, gaps = attended[:, :, None], attended[:, None] - attended[:, :, None]
-        positive, negative = similarities[..., None]
+        """Take out of each class's tokens what it shares with each other class, on average.
+
+        The first layer of the network is linear in what the two classes read, so that it is
+        computed once a class and not once a pair of classes.
+        """
+        way = attended.shape[1]
+        if way == 1:  # nothing to be told apart from
+            return self.tokens(attended)
+        one, other = _pairs(way, attended.device)
+        first = self.first(attended)
+        positive, negative = similarities[:, :, one, other][..., None]
         return Tokens(
-            mean_of_others(self._activate(self.patterns + own - positive * gaps)),
-            mean_of_others(self._activate(self.patterns - own + negative * gaps)),
+            self._adapted(attended, first, positive, one, other),
+            self._adapted(-attended, -first, negative, one, other),
         )
 
-    def _activate(self, tokens: Tensor) -> Tensor:
-        return functional.relu(tokens + self.mlp(tokens))
+    def first(self, read: Float[Tensor, "*any channels"]) -> Float[Tensor, "*any channels"]:
+        """Apply the first layer of the network without its bias."""
+        return functional.linear(read, self.mlp[0].weight)
+
+    def _adapted(
+        self,
+        own: Float[Tensor, "episodes way patterns channels"],
+        first: Float[Tensor, "episodes way patterns channels"],
+        similarity: Float[Tensor, "episodes pairs patterns 1"],
+        one: Int64[Tensor, " pairs"],
+        other: Int64[Tensor, " pairs"],
+    ) -> Float[Tensor, "episodes way patterns channels"]:
+        """Average the tokens of each class, each adapted to one other class."""
+
+        def apart(read: Tensor) -> Tensor:
+            return torch.lerp(read[:, one], read[:, other], -similarity)
+
+        found = self._activate(self.patterns + apart(own), self._hidden(apart(first)))
+        way = own.shape[1]
+        return found.unflatten(1, (way, way - 1)).mean(dim=2)
+
+    def _hidden(self, first: Tensor) -> Tensor:
+        """Compute the first layer of patterns and what they read, from that of the latter."""
+        return self.mlp[0](self.patterns) + first
+
+    def _activate(self, tokens: Tensor, hidden: Tensor) -> Tensor:
+        """Add the network's answer to the tokens; hidden: its first layer, not yet activated."""
+        answer: Tensor = self.mlp[2](self.mlp[1](hidden))
+        return functional.relu(tokens + answer)
+
+
+def _pairs(
+    way: int, device: torch.device
+) -> tuple[Int64[Tensor, " pairs"], Int64[Tensor, " pairs"]]:
+    """Return all ordered pairs of two classes: the one, and the other; class by class."""
+    pairs = torch.arange(way * (way - 1), device=device)
+    one, other = pairs // (way - 1), pairs % (way - 1)
+    return one, other + (other >= one)
 
 
 def directions(tokens: Float[Tensor, "*any channels"]) -> Float[Tensor, "*any channels"]:
     """Scale every token to length one; a token of zeros stays."""
     norms: Tensor = torch.linalg.vector_norm(tokens, dim=-1, keepdim=True)
     return tokens / norms.clamp(min=TINY)
-
-
-def mean_of_others(
-    with_each: Float[Tensor, "episodes way way patterns channels"],
-) -> Float[Tensor, "episodes way patterns channels"]:
-    """Average over the other classes; a single class keeps its own."""
-    way = with_each.shape[1]
-    if way == 1:
-        return with_each[:, 0]
-    others = 1 - torch.eye(way, dtype=with_each.dtype, device=with_each.device)
-    return torch.einsum("wo,ewopc->ewpc", others / (way - 1), with_each)
 
 
 def token_distances(
