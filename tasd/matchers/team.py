@@ -173,15 +173,17 @@ class TEAM(Matcher):
         """Average the tokens of each class, each adapted to one other class."""
 
         def apart(read: Tensor) -> Tensor:
-            return torch.lerp(read[:, one], read[:, other], -similarity)
+            return read[:, one].lerp(read[:, other], -similarity)
 
         found = self._activate(self.patterns + apart(own), self._hidden(apart(first)))
         way = own.shape[1]
-        return found.unflatten(1, (way, way - 1)).mean(dim=2)
+        mean: Tensor = found.unflatten(1, (way, way - 1)).mean(dim=2)
+        return mean
 
     def _hidden(self, first: Tensor) -> Tensor:
         """Compute the first layer of patterns and what they read, from that of the latter."""
-        return self.mlp[0](self.patterns) + first
+        patterns: Tensor = self.mlp[0](self.patterns)
+        return patterns + first
 
     def _activate(self, tokens: Tensor, hidden: Tensor) -> Tensor:
         """Add the network's answer to the tokens; hidden: its first layer, not yet activated."""
