@@ -160,7 +160,9 @@ class TEAM(Matcher):
 
     def first(self, read: Float[Tensor, "*any channels"]) -> Float[Tensor, "*any channels"]:
         """Apply the first layer of the network without its bias."""
-        return functional.linear(read, self.mlp[0].weight)
+        layer = self.mlp[0]
+        assert isinstance(layer, nn.Linear)
+        return functional.linear(read, layer.weight)
 
     def _adapted(
         self,
