@@ -83,13 +83,14 @@ def make_map(folder: Path) -> None:
 
 
 def read_map(folder: Path) -> Lines:
-    """Read which tests run each line."""
+    """Read which tests run each line; nothing where no map was made."""
+    found: Lines = defaultdict(lambda: defaultdict(set))
+    maps = [path for path in sorted((folder / "maps").glob("tests_*")) if not path.suffix]
+    if not maps:
+        return found
     import coverage
 
-    found: Lines = defaultdict(lambda: defaultdict(set))
-    for path in sorted((folder / "maps").glob("tests_*")):
-        if path.suffix:
-            continue
+    for path in maps:
         data = coverage.CoverageData(str(path))
         data.read()
         for file in data.measured_files():

@@ -79,6 +79,8 @@ def progress_of(plan: PlannedRun, request: EpisodeRequest) -> Progress:
     _check_same(run.config(), plan)
     if run.unsaved:  # it ended before its first checkpoint
         return Progress("new")
+    if not run.last.exists() and result_of(run, request):  # deleted for its size
+        return Progress("done", plan.config.training.episodes)
     done = checkpoint.peek(run.last).progress.episode
     if done < plan.config.training.episodes:
         return Progress("begun", done)

@@ -110,6 +110,18 @@ def test_a_study_that_is_done_is_only_told_again(reproduce, monkeypatch):
     assert [run["row"] for run in json.loads(out)["runs"]] == ["baseline", "ce"]
 
 
+def test_last_pt_of_a_tested_run_may_be_deleted(reproduce, folder):
+    reproduce()
+    last = folder / "baseline-seed0/checkpoints/last.pt"
+    kept = last.rename(last.with_name("elsewhere.pt"))
+    try:
+        listed = json.loads(reproduce("--dry-run", "--json")[1])
+        assert [run["state"] for run in listed] == ["done", "done"]
+        assert "86.31" in reproduce("--so-far")[1]
+    finally:
+        kept.rename(last)
+
+
 def test_other_settings_in_the_same_folder_are_refused(reproduce):
     reproduce()
     with pytest.raises(
