@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from tasd.episodes.table import EpisodeTable
 from tasd.errors import UserError
@@ -65,6 +66,11 @@ class Evaluated:
     def asked(self) -> int:
         """The number of queries of an episode."""
         return self.episodes.way * self.episodes.queries
+
+    @property
+    def accuracy(self) -> Float[np.ndarray, " episodes"]:
+        """The accuracy on each episode, of the network that stands for the candidate."""
+        return np.asarray(self.summary.correct / self.asked)
 
 
 def evaluate(

@@ -47,7 +47,7 @@ def test_the_default_weights_are_recorded_by_their_name():
 
 def test_pooling_without_effect_is_refused():
     config = small_config(("network.pooling", "mean"))
-    with pytest.raises(UserError, match=r"pooling = 'mean' has no effect on resnet18"):
+    with pytest.raises(UserError, match=r"pooling = 'mean' has no effect on resnet8"):
         build_learner(config, classes=("a", "b"))
 
 
@@ -94,7 +94,7 @@ def test_the_rates_of_a_vit_fall_by_a_factor_a_layer():
 
 
 def test_the_rates_of_a_resnet_fall_by_a_factor_a_block():
-    found = rates(small_config(("optimiser.layer_decay", 0.5)))
+    found = rates(small_config(("network.backbone", "resnet18"), ("optimiser.layer_decay", 0.5)))
     top = 5e-4 * 0.04
     for layer in range(1, 5):
         for block in (0, 1):

@@ -101,7 +101,7 @@ def test_check_needs_a_list_to_tell_what_is_missing(kinetics: Path, tmp_path: Pa
 def test_check_says_where_it_cannot_write(kinetics: Path, tmp_path: Path) -> None:
     line = refused(
         *("check", "kinetics", "--root", kinetics, "--list", tmp_path / "x.list"),
-        *("--missing", tmp_path / "no folder" / "x"),
+        *("--missing", tmp_path / "x.list" / "x"),
     )
     assert "cannot be written" in line
 

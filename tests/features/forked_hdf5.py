@@ -19,10 +19,10 @@ import pytest
 from tasd.features import hdf5
 
 
-class ForkedHdf5:
+class ForkedHdf5(subprocess.Popen):
     """In place of `subprocess.Popen` in `tasd.features.opening`."""
 
-    returncode: int | None = None
+    returncode = None
 
     def __init__(
         self, words: Sequence[str], *, stdin: BinaryIO, stdout: BinaryIO, stderr: int, env: object

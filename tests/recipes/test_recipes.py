@@ -192,10 +192,12 @@ def test_every_recipe_learns_from_unequal_shots_of_any_number_of_classes(small_s
     # Three shots of the first class stay, two of the second, one of the third.
     shots = torch.tensor([0, 1, 2, 3, 4, 6])
     queries = torch.arange(len(batch.support_labels), len(batch.frames))
+    labels = batch.support_labels[shots]
     batch = replaced(
         batch,
+        episode=replaced(batch.episode, support_labels=tuple(labels.tolist())),
         frames=batch.frames[torch.cat([shots, queries])],
-        support_labels=batch.support_labels[shots],
+        support_labels=labels,
     )
     assert batch.support_labels.bincount().tolist() == [3, 2, 1]
     torch.manual_seed(0)

@@ -155,7 +155,8 @@ def test_cached_features_give_what_their_frames_give(small_store, tmp_path):
             split: set(store.classes(split)) for split in ("train", "val", "test")
         }
         assert features.groups is not None
-        config = small_config(("network.weights", str(weights)), recipe="baseline")
+        own = ("network.backbone", "resnet18"), ("network.weights", str(weights))
+        config = small_config(*own, recipe="baseline")
         through = build_model(config, classes=6).eval()
         direct = build_model(on_features(config, features), classes=6).eval()
         direct.encoder.load_state_dict(through.encoder.state_dict())

@@ -82,8 +82,9 @@ def test_a_step_has_few_operations_and_reads_no_number_before_its_end():
     assert counted.calls.total() < 1800  # each costs the host of a GPU some microseconds
     assert counted.calls["aten::_local_scalar_dense"] == 0
     assert counted.calls["aten::nonzero"] == 1  # of labels, on the host
+    parts.update(result, ema=0.1)
     with Counted() as counted:
-        parts.update(result, ema=0.1)
+        parts.teacher.follow(parts.learner.student, coefficient=0.1)
     assert counted.calls["aten::_foreach_lerp_"] == 1
 
 
