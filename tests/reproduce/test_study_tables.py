@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from tasd.config import Config
+from tasd.errors import UserError
 from tasd.recipes.settings import replace
 from tasd.report.outcome import read_outcome
 from tasd.reproduce.rows import Row, RowRequest, rows_of
 from tasd.reproduce.runs import PlannedRun
+from tasd.reproduce.study import _check_episodes
 from tasd.reproduce.tables import FinishedRun, gain, tables_of
 from tasd.runs.folder import Run
 from tests.report.written import write_run
@@ -51,6 +53,15 @@ def test_table_1_shows_each_matcher_without_and_with_the_distillation(pair):
     assert distilled[6:] == ("-", "-", "-")
     assert float(without[3]) > 23
     assert [row[0] for row in runs.rows] == ["otam-seed0", "otam+distillation-seed0"]
+
+
+def test_runs_of_different_test_episodes_are_not_set_beside_each_other(pair):
+    _check_episodes(pair)
+    pair[1].result["episodes"]["sha256"] = "0" * 64
+    with pytest.raises(
+        UserError, match=r"otam-seed0, otam\+distillation-seed0 were tested on diff"
+    ):
+        _check_episodes(pair)
 
 
 def test_arn_is_named_by_its_network_and_has_both_its_figures(tmp_path, pair):
