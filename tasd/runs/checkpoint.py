@@ -65,9 +65,14 @@ class Checkpoint:
 
     @property
     def network_names(self) -> tuple[str, ...]:
-        """The student, the teacher where there is one, the plain backbone where it is the best."""
+        """The student, the teacher where there is one, the plain backbone where it is the best.
+
+        Later checkpoints of the same run have no plain backbone: theirs is trained.
+        """
         trained = ("student",) if self.teacher is None else ("student", "teacher")
-        return (*trained, PLAIN) if self.progress.best.network == PLAIN else trained
+        best = self.progress.best
+        plain = best.network == PLAIN and self.progress.episode == best.episode
+        return (*trained, PLAIN) if plain else trained
 
     @property
     def best_network(self) -> str:

@@ -128,6 +128,15 @@ def test_a_test_of_the_run_is_that_of_the_plain_backbone(beaten, store):
     assert shown.text.endswith(" (plain backbone)")
 
 
+def test_a_checkpoint_of_trained_weights_holds_no_plain_backbone(beaten):
+    """Its backbone has moved: what a later checkpoint has without encoder is no start of the run."""
+    later = load(beaten.last)
+    assert later.progress.best.network == "plain"
+    assert later.progress.episode > 0
+    assert list(networks(later)) == ["student"]
+    assert later.best_network == "student"
+
+
 def test_labels_and_exports_are_those_of_the_plain_backbone(beaten, store, tmp_path):
     found = trained_network(beaten, store=store)
     assert found.name == f"the plain backbone of {beaten.path}"
