@@ -13,9 +13,11 @@ from tasd.errors import UserError
 # Both spellings. The test file is not among them: it has no templates.
 PREFIXES = ("something-something-v2-", "")
 PARTS = ("train", "validation")
-# From --root, which may be the folder of the videos or the one that holds it.
 ARCHIVES = "*labels*.zip"  # 20bn-something-something-download-package-labels.zip
 MOST_BYTES = 1 << 29  # of a file of labels, which has some hundred for each video
+# Raised by the library for an archive that is damaged, or made in a way that it does not know.
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+# From --root, which may be the folder of the videos or the one that holds it.
 PLACES = ("", "labels", "..", "../labels")
 
 
@@ -35,11 +37,11 @@ def _find(root: Path, part: str) -> tuple[Path, str]:
         for name in names:
             if (place / name).is_file():
                 return place / name, ""
-    for place in places:
-        for archive in sorted(place.glob(ARCHIVES)):
-            for member in _members(archive):
-                if member.rpartition("/")[2] in names:
-                    return archive, member
+    archives = [archive for place in places for archive in sorted(place.glob(ARCHIVES))]
+    for archive in archives:
+        for member in _members(archive):
+            if member.rpartition("/")[2] in names:
+                return archive, member
     raise UserError(
         f"no {names[0]} nor {names[1]} is in {root}, in its labels/ or beside it, nor an archive "
         f"{ARCHIVES} that holds it; the labels of Something-Something V2 come as an archive of "
@@ -51,8 +53,10 @@ def _members(archive: Path) -> list[str]:
     try:
         with zipfile.ZipFile(archive) as opened:
             return opened.namelist()
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
-        return []  # the search for videos reports it
+    except OSError as error:
+        raise _unreadable(archive, error.strerror or str(error)) from None
+    except (*DAMAGE, ValueError) as error:
+        raise _unreadable(archive, str(error)) from None
 
 
 def _text(path: Path, member: str) -> str:
@@ -71,11 +75,15 @@ def _entries(path: Path, member: str = "") -> dict[str, str]:
         return {str(entry["id"]): _class_name(entry["template"]) for entry in content}
     except OSError as error:
         reason = error.strerror or str(error)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        reason = f"{member} in it: {error}"  # damaged, or encrypted
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         reason = f"it is no list of entries with 'id' and 'template', {type(error).__name__}"
-    raise UserError(
+    except DAMAGE as error:
+        reason = f"{member} in it: {error}"  # damaged, or encrypted
+    raise _unreadable(path, reason)
+
+
+def _unreadable(path: Path, reason: str) -> UserError:
+    return UserError(
         f"the labels {path} cannot be read: {reason}; download the labels again, or correct --root"
     )
 

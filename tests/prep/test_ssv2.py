@@ -137,9 +137,19 @@ def test_a_damaged_archive_of_labels_is_one_line(
         content = bytearray(path.read_bytes())
         content[60] ^= 255
         path.write_bytes(content[:-30] if how == "cut" else content)
-    with pytest.raises(UserError, match=r"labels.*(cannot be read|come as an archive)") as told:
+    with pytest.raises(
+        UserError, match=r"the labels .*labels\.zip cannot be read: .+; download"
+    ) as told:
         find(root, *lists(tmp_path / "lists", "numbered"))
     assert len(str(told.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '["1"]', "no JSON", '[{"id": 1}]'])
+def test_labels_that_are_something_else_are_told(tmp_path: Path, text: str) -> None:
+    root = downloaded(tmp_path / "ssv2")
+    (root / "labels" / "train.json").write_text(text)
+    with pytest.raises(UserError, match=r"train\.json cannot be read: it is no list of entries"):
+        find(root, *lists(tmp_path / "lists", "numbered"))
 
 
 def test_the_classes_of_ssv2_small_are_recognised(tmp_path: Path) -> None:

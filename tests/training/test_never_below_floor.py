@@ -129,7 +129,7 @@ def test_a_test_of_the_run_is_that_of_the_plain_backbone(beaten, store):
 
 
 def test_a_checkpoint_of_trained_weights_holds_no_plain_backbone(beaten):
-    """Its backbone has moved: what a later checkpoint has without encoder is no start of the run."""
+    """Their backbone has moved: without encoder it is no start of the run."""
     later = load(beaten.last)
     assert later.progress.best.network == "plain"
     assert later.progress.episode > 0
