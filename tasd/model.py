@@ -20,6 +20,7 @@ from tasd.losses.relation import GloRe
 from tasd.matchers import MATCHERS
 from tasd.matchers import build as build_matcher
 from tasd.matchers.base import Matcher
+from tasd.matchers.checks import check_cached, check_losses
 from tasd.types import Clips, Features, Normalisation
 
 TRIED_CHANNELS = 64
@@ -230,20 +231,9 @@ def _check_matcher(config: Config, channels: int, backbone: backbones.Backbone |
             level_channels=None if backbone is None else backbone.level_channels,
             **options,
         )
-    if config.network.backbone == backbones.CACHED and (
-        matcher.needs_maps or matcher.needs_pixels or matcher.levels
-    ):
-        without = matcher.without_maps and f", or {matcher.without_maps}"
-        raise UserError(
-            f"--matcher {name} reads feature maps or pixels, and --features trains on pooled "
-            f"features; choose another matcher{without}, or train on frames"
-        )
-    unknown = config.matcher.losses.keys() - set(matcher.loss_names)
-    if unknown:
-        raise UserError(
-            f"matcher {name!r} has no loss {min(unknown)!r} to weigh in matcher.losses; it has: "
-            f"{', '.join(matcher.loss_names) or 'none'}"
-        )
+    if config.network.backbone == backbones.CACHED:
+        check_cached(name, matcher)
+    check_losses(name, matcher, config.matcher.losses)
 
 
 def _check_levels(name: str, network: str, backbone: backbones.Backbone) -> None:

@@ -36,11 +36,6 @@ class Summary:
         return self.over_episodes.mean
 
 
-def summary(result: Result) -> Summary:
-    """Summarise ``result``."""
-    return summary_of([result], result.episodes)
-
-
 def summary_of(parts: Iterable[Result], episodes: EpisodeTable) -> Summary:
     """Summarise the results of ``episodes``, given in parts; no part is held for longer."""
     sums = _Sums(episodes)

@@ -12,7 +12,7 @@ from tasd.episodes import EpisodeSampler
 from tasd.episodes import room as rooms
 from tasd.episodes.table import EpisodeTable
 from tasd.evaluation import metrics, parallel, score
-from tasd.evaluation.summary import summary, summary_of
+from tasd.evaluation.summary import summary_of
 from tasd.matchers import build
 
 
@@ -33,7 +33,7 @@ def table_of(features, count: int) -> EpisodeTable:
 def evaluated(features, count: int):
     table = table_of(features, count)
     result = score.score(features, table, build("otam", 8))
-    return result, summary(result)
+    return result, summary_of([result], result.episodes)
 
 
 def test_an_episode_takes_less_than_700_bytes(features):
@@ -102,7 +102,7 @@ def test_parts_add_up_to_the_whole(features, name):
     parts = list(score.score_in_parts(features, table, matcher, batch=3, size=7))
     assert [len(part.episodes) for part in parts] == [9, 9, 9, 9, 9, 5]
     np.testing.assert_allclose(np.concatenate([p.logits for p in parts]), whole.logits, rtol=1e-4)
-    one, other = summary(whole), summary_of(parts, table)
+    one, other = summary_of([whole], whole.episodes), summary_of(parts, table)
     assert one.over_episodes == other.over_episodes
     assert (one.over_classes, one.over_videos) == (other.over_classes, other.over_videos)
     assert one.per_class == other.per_class

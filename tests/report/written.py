@@ -13,7 +13,7 @@ from tasd.episodes import EpisodeSampler
 from tasd.episodes.table import EpisodeTable
 from tasd.evaluation.results import document, write_document
 from tasd.evaluation.score import Result
-from tasd.evaluation.summary import summary
+from tasd.evaluation.summary import summary_of
 from tasd.recipes.settings import replace
 
 NAMES = [f"action {letter}" for letter in "abcdefghijklmnopqrstuvwx"]
@@ -83,7 +83,7 @@ def write_run(
     if tested:
         results = {name: result_of(skill, seed=i) for i, name in enumerate(networks)}
         content = document(
-            {name: summary(result) for name, result in results.items()},
+            {name: summary_of([result], result.episodes) for name, result in results.items()},
             next(iter(results.values())).episodes,
             chosen=networks[-1],
             provenance={"checkpoint": {"episode": 1100}, "matcher": config.matcher.name},
