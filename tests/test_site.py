@@ -1,7 +1,9 @@
 """The site of the documents: links between files become links of pages; nothing is fetched."""
 
 import importlib.util
+import pkgutil
 import re
+import types
 from pathlib import Path
 
 import pytest
@@ -135,3 +137,24 @@ def test_the_site_is_built_strictly():
     (line,) = re.findall(r"mkdocs build.*", (DOCS.parent / "Makefile").read_text("utf-8"))
     assert line == "mkdocs build --strict"
     assert "make docs\n" in (DOCS.parent / ".ci" / "run").read_text("utf-8")
+
+
+def listed() -> list[tuple[str, str]]:
+    """The names that API pages list by hand, with their modules."""
+    found = []
+    for page in sorted(DOCS.glob("api-*.md")):
+        for module, options in re.findall(r"^::: (\S+)\n((?:    .*\n?)*)", page.read_text(), re.M):
+            members = re.search(r"members: \[(.*?)\]", options, re.S)
+            names = re.split(r",\s*", members[1].strip()) if members else []
+            found += [(module, name) for name in names]
+    return found
+
+
+@pytest.mark.parametrize(("module", "name"), listed())
+def test_a_name_that_an_api_page_lists_is_there(module, name):
+    """A page without it would be built in silence."""
+    owner = pkgutil.resolve_name(module)
+    if isinstance(owner, types.ModuleType):
+        assert owner.__dict__[name].__module__.startswith(module)
+    else:
+        assert hasattr(owner, name)
