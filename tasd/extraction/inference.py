@@ -1,8 +1,9 @@
-"""A network as it is fastest without gradients: batch norms folded, one clip at a time."""
+"""A network as it is fastest without gradients: batch norms folded, a few clips at a time."""
 
 import copy
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -15,6 +16,7 @@ from tasd.model import Model
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+PIXELS = 16 * 112 * 112  # at a time: more leave the processor's cache, fewer do not fill its cores
 
 
 def folds(model: Model, device: torch.device | str) -> bool:
@@ -31,15 +33,15 @@ def inference_copy(model: Model) -> Model:
     """Return ``model``, in evaluation mode and where it is now, for use without gradients.
 
     Where `folds` says so, its backbone is a copy with the batch norms folded into the convolutions
-    before them, and runs one clip at a time: the activations of one fit the processor's cache, and
-    a clip's features do not depend on the clips beside it. Encoder, matcher and heads are shared.
+    before them, and runs a few clips at a time: their activations fit the processor's cache, and a
+    clip's features do not depend on the clips beside it. Encoder, matcher and heads are shared.
     """
     if model.training or not folds(model, model.mean.device):
         return model
     if model.backbone._compiled_call_impl is not None:
         return model
     swift = copy.copy(model)
-    swift._modules = {**model._modules, "backbone": ClipByClip(folded(model.backbone))}
+    swift._modules = {**model._modules, "backbone": FewClips(folded(model.backbone))}
     return swift
 
 
@@ -89,8 +91,8 @@ def _put(backbone: nn.Module, name: str, module: nn.Module) -> None:
     setattr(backbone.get_submodule(parent), own, module)
 
 
-class ClipByClip(nn.Module):
-    """A backbone that runs one clip after the other."""
+class FewClips(nn.Module):
+    """A backbone that runs as many clips at a time as have `PIXELS` pixels, and at least one."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
@@ -98,19 +100,34 @@ class ClipByClip(nn.Module):
 
     def pooled(self, frames: Float[Tensor, "videos time 3 height width"]) -> Pooled:
         """Compute what `Backbone.pooled` does."""
-        return _joined([self.backbone.pooled(clip) for clip in frames.split(1)])
+        return _in_parts(self.backbone.pooled, frames)
 
     def pooled_levels(
         self, frames: Float[Tensor, "videos time 3 height width"], *, count: int
     ) -> Pooled:
         """Compute what `Backbone.pooled_levels` does."""
-        clips = frames.split(1)
-        return _joined([self.backbone.pooled_levels(clip, count=count) for clip in clips])
+        return _in_parts(partial(self.backbone.pooled_levels, count=count), frames)
 
 
-def _joined(clips: list[Pooled]) -> Pooled:
+def _in_parts(
+    network: Callable[[Tensor], Pooled], frames: Float[Tensor, "videos time 3 height width"]
+) -> Pooled:
+    """Run a network on a few clips at a time.
+
+    Where a few are several, a single clip has a copy of itself beside it: the libraries compute
+    another order of sums for one clip than for two, the same one for two and for more.
+    """
+    time, _, height, width = frames.shape[1:]
+    together = max(1, PIXELS // (time * height * width))
+    parts = list(frames.split(together))
+    if together > 1 and len(parts[-1]) == 1:
+        parts[-1] = parts[-1].expand(2, -1, -1, -1, -1)
+    done = [network(part) for part in parts]
     return Pooled(
-        maps=torch.cat([clip.maps for clip in clips]),
-        frames=torch.cat([clip.frames for clip in clips]),
-        levels=tuple(map(torch.cat, zip(*(clip.levels for clip in clips), strict=True))),
+        maps=torch.cat([part.maps for part in done])[: len(frames)],
+        frames=torch.cat([part.frames for part in done])[: len(frames)],
+        levels=tuple(
+            torch.cat(level)[: len(frames)]
+            for level in zip(*(part.levels for part in done), strict=True)
+        ),
     )
