@@ -122,6 +122,7 @@ def evaluate(
     from tasd.evaluation.episodes import EpisodeRequest, check_shape
     from tasd.evaluation.evaluate import evaluate as score_candidate
     from tasd.extraction.run import Extraction
+    from tasd.runs import tracking
 
     ignored = {
         "episodes": episodes != 10_000,
@@ -190,7 +191,8 @@ def evaluate(
     if save_episodes is not None:
         _save_episodes(save_episodes, every)
     _write_and_print(every, out, as_json=as_json)
-    if runs:
+    if any((run.path / tracking.FILE).exists() for run in runs):
+        # Figures are drawn, which takes matplotlib a third of a second to import.
         from tasd.report.tracked import track_results
 
         track_results(every, say=lambda line: say(line, err=True))
