@@ -1,9 +1,13 @@
 """The page serves its visitor alone, and no upload harms it."""
 
+import asyncio
+from contextlib import nullcontext
+
 import pytest
 from starlette.testclient import TestClient
 
 from tasd.app.api import make_app
+from tasd.app.folder import SessionFolder
 from tasd.app.guard import Access, access
 from tasd.app.names import class_name, clip_name, folder_name
 from tasd.cli.serve import serve as command
@@ -111,6 +115,20 @@ def test_a_size_that_the_header_hides_is_bounded(visitor, session, two):
     )
     assert "larger than 1 MiB" in answer.json()["error"]
     assert sorted(session.folder.path.iterdir()) == before
+
+
+@pytest.mark.parametrize(("mib", "refused"), [(512, False), (513, True)])
+def test_an_upload_may_have_512_mib(mib: int, refused: bool):
+    async def pieces():
+        yield b"a video"
+
+    folder = SessionFolder()
+    received = folder.receive(pieces(), suffix=".mp4", announced=mib << 20)
+    try:
+        with pytest.raises(UserError, match="512 MiB") if refused else nullcontext():
+            assert asyncio.run(received).read_bytes() == b"a video"
+    finally:
+        folder.close()
 
 
 def test_a_file_that_is_no_video_is_told_and_the_others_go_on(visitor, session, two, clips):

@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tasd import loader
@@ -213,3 +214,10 @@ def test_memory_stays_flat(store, kind, episodes):
     program = [sys.executable, "-c", textwrap.dedent(GROWTH), store.path, kind, str(episodes)]
     ended = subprocess.run(program, capture_output=True, text=True, timeout=120, check=True)
     assert float(ended.stdout) < 0.25  # of the pixels that passed
+
+
+def test_a_gpu_without_a_number_is_the_current_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
+    expected = {"cuda": "cuda:3", "cuda:1": "cuda:1", "cpu": "cpu"}
+    for given, device in expected.items():
+        assert views._indexed(torch.device(given)) == torch.device(device)

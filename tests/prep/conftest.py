@@ -117,4 +117,5 @@ def pixels(jpeg: bytes) -> NDArray[np.float64]:
 
 def content(store: Path) -> dict[str, bytes]:
     """Read all files of a store, by name, except its lock."""
-    return {path.name: path.read_bytes() for path in store.iterdir() if path.name != ".lock"}
+    files = [path for path in store.iterdir() if path.is_file() and path.name != ".lock"]
+    return {path.name: path.read_bytes() for path in files}

@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.forks import Fork
+
 # Processes that a shell starts in the background ignore Ctrl-C, and pass that on.
 PREP = (
     "import signal, typer; signal.signal(signal.SIGINT, signal.default_int_handler); "
@@ -16,19 +18,18 @@ PREP = (
 SETTINGS = ("--frames", "32", "--size", "128", "--shard-mib", "1", "--workers", "2")
 
 
-def start_prep(root: Path, store: Path, *more: str) -> subprocess.Popen[str]:
+def start_prep(root: Path, store: Path, *more: str) -> Fork:
     """Start a prep in a process group of its own."""
     command = [sys.executable, "-c", PREP, "folder", "--root", str(root), "--store", str(store)]
-    return subprocess.Popen(
+    return Fork(
         [*command, *SETTINGS, *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
         start_new_session=True,
     )
 
 
-def kill_group(process: subprocess.Popen[str]) -> None:
+def kill_group(process: Fork | subprocess.Popen[str]) -> None:
     """Kill a prep and all processes that it started."""
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
