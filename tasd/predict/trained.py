@@ -15,6 +15,7 @@ from tasd.device import native_precision
 from tasd.errors import UserError
 from tasd.extraction.inference import inference_copy
 from tasd.files import as_json, write_text
+from tasd.foreign import remark
 from tasd.model import Model
 from tasd.runs import checkpoint
 from tasd.runs.checkpoint import Checkpoint
@@ -148,9 +149,12 @@ def trained_network(run: Run, *, store: Path | None = None) -> TrainedNetwork:
 
 
 def write_settings(trained: TrainedNetwork) -> None:
-    """Write frame settings and thresholds into the run. Raises `UserError`."""
+    """Write frame settings and thresholds into the run; where that cannot be, one line says so."""
     content = {"version": 1, "checkpoint": trained.identity, **settings_as_json(trained)}
-    write_text(trained.path / SETTINGS_FILE, as_json(content, indent=1, ascii=True) + "\n")
+    try:
+        write_text(trained.path / SETTINGS_FILE, as_json(content, indent=1, ascii=True) + "\n")
+    except UserError as error:
+        remark(f"{error}; the answers are the same, and the next call reads the store again")
 
 
 def settings_as_json(trained: TrainedNetwork) -> dict[str, Any]:

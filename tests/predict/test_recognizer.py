@@ -139,6 +139,17 @@ def test_the_run_remembers_how_its_frames_were_made(recognizer, home):
         trained_network(run)
 
 
+def test_a_run_that_cannot_be_written_labels_clips(home, clips, support, capsys):
+    run = Run(home / "runs" / "tiny")
+    (run.path / "predict.json").unlink(missing_ok=True)
+    (run.path / "predict.json").mkdir()
+    (run.path / "features").mkdir(exist_ok=True)
+    (run.path / "features" / "support").write_text("in the way")
+    recognizer = FewShotRecognizer.from_run(run.path).fit(support)
+    assert recognizer.predict([support / "jumping" / "h264_forty.mp4"]).tolist() == ["jumping"]
+    assert "predict.json cannot be written" in capsys.readouterr().err
+
+
 def test_a_class_without_a_readable_clip_is_named(home, support):
     (support / "sleeping").mkdir()
     (support / "sleeping" / "empty.mp4").touch()
