@@ -1,5 +1,6 @@
 """Damaged and hostile archives: one line each, nothing else is lost, nothing is written outside."""
 
+import io
 import os
 import random
 import struct
@@ -12,8 +13,9 @@ import pytest
 
 from prep.archives import spool
 from prep.archives.find import find_archives, is_archive
-from prep.archives.members import unpacked_path
+from prep.archives.members import RawMember, unpacked_path
 from prep.report import Report
+from tasd.datasets.content import HEAD_BYTES
 from tasd.errors import UserError
 from tests.archives import Member, write_headers, write_parts, write_tar, write_zip
 
@@ -240,3 +242,14 @@ def test_archives_deep_below_the_root_are_found(root: Path) -> None:
         (root / folder).mkdir(parents=True)
         (root / folder / "x.tar").write_bytes(b"")
     assert [archive.path for archive in find_archives(root)] == ["a/b/c/x.tar"]
+
+
+def test_the_head_of_a_member_is_as_long_where_it_comes_in_pieces() -> None:
+    whole = random.Random(0).randbytes(2 * HEAD_BYTES)
+
+    class Pieces(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return super().read(min(size or 0, HEAD_BYTES // 3))
+
+    raw = RawMember("a", "file", len(whole), lambda: Pieces(whole), lambda: len(whole))
+    assert spool.Content(raw).head() == whole[:HEAD_BYTES]
