@@ -22,11 +22,12 @@ def arn(dataset: str, shot: int) -> Config:
     (rotation). Other papers print 62.1 / 44.6 and 84.8 / 59.1 for the last two, from five random
     splits of the classes in halves.
 
-    The paper's: 20 frames of 128 pixels, a network of its own from scratch, a_s. ZJUT's code
-    (mindvideo): Adam at 1e-3, one query a class, one episode a step. Ours, after the first author's
-    SoSN: 100,000 episodes, the rate halved each 25,000. Ours, for want of a source: the weights 0.1
-    of self-supervision (beta) and of alignment (gamma). As a head on another backbone it is a new
-    result: ``--backbone resnet50 --weights imagenet --set optimiser.backbone_scale=0.04``, and
+    The paper's: 20 frames of 128 pixels, a network of its own from scratch, a_s of 1.5 (UCF101) or
+    1.0 (HMDB51). ZJUT's code (mindvideo): Adam at 1e-3, one query a class, one episode a step.
+    Ours, after the first author's SoSN: 100,000 episodes, the rate halved each 25,000. Ours, for
+    want of a source: the weights 0.1 of self-supervision (beta) and of alignment (gamma). As a head
+    on another backbone it is a new result:
+    ``--backbone resnet50 --weights imagenet --set optimiser.backbone_scale=0.04``, and
     ``--set data.frames=8 --crop 224`` for its usual frames.
     """
     config = as_published(

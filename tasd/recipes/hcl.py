@@ -15,7 +15,8 @@ def hcl(dataset: str, shot: int) -> Config:
     The authors' code (HCL): AdamW at 1e-4, the backbone at a tenth of that, weight decay 1e-4,
     gradients clipped to 0.1, 15,000 steps of 48 videos, no cross-entropy over the classes of an
     episode, a classifier of weight 1, contrast of weight 1 (whole videos), 0.5 (clips) and 0.5
-    (patches), a cycle over clips of 0.25. The released loop ends each epoch after one step; what
+    (patches), a cycle over clips of 0.25, descriptors of 1152, the best 10 pairs of clips, and the
+    best 40 pairs of patches in 5 of these. The released loop ends each epoch after one step; what
     is meant is trained here. Ours: a cosine for their one step to 0.1; colour jitter alike in all
     frames of a video, where theirs draws crop and colour anew for each frame; and episodes of five
     classes, the way that validation and test then have too. Their batch is an episode of 24 classes

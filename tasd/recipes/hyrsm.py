@@ -32,9 +32,10 @@ def hyrsm(dataset: str, shot: int) -> Config:
 
     Command: ``tasd train --recipe hyrsm --way 5 --shot 1``. Published: 73.7 / 83.9 / 60.3 (1-shot)
     and 86.1 / 94.7 / 76.0 (5-shot) on Kinetics-100 / UCF101 / HMDB51. The authors' code (HyRSM):
-    Adam at 2.2e-5 (Kinetics) or 5e-5 with weight decay 5e-4, lowered in steps, 1,200 to 2,500
-    episodes, four a step (HMDB51: two), 7 queries a class, a frame classifier of weight 0.4
-    (Kinetics) or 0.15. Other data sets use the settings for UCF101.
+    Adam at 2.2e-5 (Kinetics) or 5e-5 with weight decay 5e-4, lowered in steps, 1,200 episodes
+    (UCF101: 2,500, HMDB51: 2,000), four a step (HMDB51: two), 7 queries a class, a frame classifier
+    of weight 0.4 (Kinetics) or 0.15, features scaled by 2048 and the position table by 0.01 (UCF101
+    and HMDB51: 10 and 1). Other data sets use the settings for UCF101.
     """
     own = SETTINGS.get(dataset, SETTINGS["ucf101"])
     a, b = own.position

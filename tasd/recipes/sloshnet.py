@@ -15,9 +15,10 @@ def sloshnet(dataset: str, shot: int) -> Config:
     The authors' code (SloshNet): SGD with momentum 0.9 at 1e-4 (Something-Something 1e-3) and
     weight decay 3e-4 (that of their scripts is never read), the gradient of 16 episodes a step,
     30,010 episodes (Something-Something 80,010), 1 query a class at one shot and 5 at five, single
-    frames in TRX (Something-Something: pairs too). Ours: a cosine for their four steps to 0.01;
-    alpha, beta and gamma at thirty times the rate in the same optimiser, where theirs trains alpha
-    by an Adam of its own and means to train the others by it too.
+    frames in TRX (Something-Something: pairs too), keys and values of 1152, dropout 0.1. Ours: a
+    cosine for their four steps to 0.01; alpha, beta and gamma at thirty times the rate in the same
+    optimiser, where theirs trains alpha by an Adam of its own and means to train the others by it
+    too.
     """
     return _recipe("sloshnet", dataset, shot)
 
