@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torchvision
@@ -26,7 +28,12 @@ def test_the_version_of_dali_is_given():
 
 def test_a_home_that_is_not_there_yet_has_the_space_of_the_folder_above(monkeypatch, tmp_path):
     monkeypatch.setenv("TASD_HOME", str(tmp_path / "not" / "yet"))
-    assert "GiB free in" in finding("machine").detail
+    there = []
+    monkeypatch.setattr(
+        "shutil.disk_usage", lambda path: there.append(path) or SimpleNamespace(free=64 << 30)
+    )
+    assert f"cores, 64 GiB free in {tmp_path / 'not' / 'yet'}" in finding("machine").detail
+    assert there == [tmp_path]
 
 
 def test_a_torchvision_of_another_torch_is_missing_in_one_line(monkeypatch):

@@ -250,7 +250,21 @@ def test_each_program_for_rar_gives_the_same(
     assert made(tmp_path / "a") == made(tmp_path / "b")
 
 
-def test_the_report_of_archives_prints(run: Run, files: Path, tmp_path: Path) -> None:
+def test_the_report_of_archives_prints(
+    run: Run, files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "root").mkdir()
     FORMS["tar"](tmp_path / "root", files)
-    print_report(run(tmp_path / "root"), tmp_path / "store")
+    report = run(tmp_path / "root")
+    print_report(report, tmp_path / "store")
+    printed = capsys.readouterr().out
+    name, count = next(iter(sorted(report.prepared.items())))
+    for line in (
+        f"in {len(report.prepared)} classes",
+        f"too few videos for 1-shot episodes with 5 queries, 6 a class: {name} ({count})",
+        f"too few videos for 5-shot episodes with 5 queries, 10 a class: {name} ({count})",
+        "few videos to train on: tasd train --recipe small is made for that",
+        f"store: {tmp_path / 'store'}\n",
+        f"full report: {tmp_path / 'store' / 'report.json'}",
+    ):
+        assert line in printed
