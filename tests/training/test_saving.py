@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 from pathlib import Path
 
@@ -45,6 +46,22 @@ def test_the_best_holds_both_networks_and_little_else(whole):
         assert "relation." not in name
         if last.progress.best.episode == last.progress.episode:
             assert torch.equal(value, last.tensors()[name])
+
+
+def test_the_sizes_that_are_told_before_the_first_step_are_those_on_the_disk(whole):
+    told = " ".join((whole.path.parent / "log.txt").read_text().split())
+    pattern = (
+        r"checkpoints: last.pt of about (.*) MiB, best.pt (.*) MiB; at most (.*) MiB with those "
+        r"before them, (.*) MiB are free"
+    )
+    last, best, most, free = (
+        float(number.replace(",", "")) for number in re.findall(pattern, told)[0]
+    )
+    assert whole.last.stat().st_size / 2**20 == pytest.approx(last, abs=0.6)
+    assert whole.best.stat().st_size / 2**20 == pytest.approx(best, abs=0.6)
+    written = sum(path.stat().st_size for path in whole.checkpoints.iterdir()) / 2**20
+    assert written <= most == pytest.approx(3 * last + 2 * best, abs=3)
+    assert free == pytest.approx(shutil.disk_usage(whole.path).free / 2**20, rel=0.2)
 
 
 @pytest.mark.parametrize("name", ["last.pt", "best.pt"])
