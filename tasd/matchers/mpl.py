@@ -1,6 +1,6 @@
 """MPL: prototypes refined by what they match, and a token of the episode before each video."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int64
@@ -12,7 +12,7 @@ from tasd.matchers.arithmetic import TINY, class_means, cosine_distances
 from tasd.matchers.attention import SelfAttention, VideoAttention, multi_head
 from tasd.matchers.base import Count, Matcher, Width, check_heads
 from tasd.matchers.bimhm import bidirectional_hausdorff
-from tasd.types import Scores, Task
+from tasd.types import Features, Scores, Task
 
 HIDDEN = 2048
 
@@ -112,13 +112,41 @@ class MPL(Matcher):
         self.shots = ShotAttention(channels, heads=heads)
         self.context = Context(channels, heads=heads)
 
-    def compare(self, task: Task) -> Scores:
-        """Score by minus the set distance of the sequences of the episode's token and frames."""
+    def match(self, task: Task) -> Scores:
+        """Score a task of frames: prototypes of its supports, and nothing else beforehand."""
         support = drawn_to_queries(task, self.nearest) if self.nearest else task.support
         prototypes = self.prototypes(support, task.support_labels, way=task.way)
-        mixed = self.context(prototypes)
-        keys = crossed_keys(task.query, mixed, matched_by=prototypes)
-        return Scores(-self._distances(task.query, mixed, keys))
+        return self._scores(task.query, prototypes, self.context(prototypes))
+
+    def prepare(self, features: Features) -> Features:
+        """Follow the frames by the prototype of a video alone in its class, and by its context.
+
+        (videos, 3 time, channels): where each class has one shot, an episode needs no more of it.
+        """
+        frames = features.frames
+        alone = torch.zeros(len(frames), 1, dtype=torch.long, device=frames.device)
+        prototypes = self.prototypes(frames[:, None], alone, way=1)[:, 0]
+        return Features(torch.cat([frames, prototypes, self.context(prototypes)], dim=1))
+
+    def compare(self, task: Task) -> Scores:
+        """Score by minus the set distance of the sequences of the episode's token and frames."""
+        frames, *of_one_shot = task.support.chunk(3, dim=2)
+        query = task.query.chunk(3, dim=2)[0]
+        if self.nearest or task.support.shape[1] > task.way:
+            return self.match(
+                replace(task, support=frames, query=query, support_norms=None, query_norms=None)
+            )
+        labels, way = task.support_labels, task.way
+        return self._scores(query, *(class_means(part, labels, way=way) for part in of_one_shot))
+
+    def _scores(
+        self,
+        query: Float[Tensor, "episodes query time channels"],
+        prototypes: Float[Tensor, "episodes way time channels"],
+        mixed: Float[Tensor, "episodes way time channels"],
+    ) -> Scores:
+        keys = crossed_keys(query, mixed, matched_by=prototypes)
+        return Scores(-self._distances(query, mixed, keys))
 
     def prototypes(
         self,
