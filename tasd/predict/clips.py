@@ -85,7 +85,8 @@ def clip_features(
             )
             clips = {source.id: paths[int(source.name)] for source in group}
             named = [_named(source, Path(folder)) for source in group]
-            yield from _group_features(trained, named, clips, prep_settings, views_of)
+            found = list(_group_features(trained, named, clips, prep_settings, views_of))
+        yield from found  # the folder is gone, also where nobody asks for the rest
 
 
 def _group_features(

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from prep.ffmpeg_process import find_ffmpeg
 from tasd.episodes import evaluation_view
 from tasd.errors import UserError
 from tasd.loader import open_views
 from tasd.predict import NOT_READ, FewShotRecognizer
+from tasd.predict.clips import clip_features, whole_clip
 from tasd.predict.trained import trained_network
 from tasd.runs import checkpoint
 from tasd.runs.folder import Run
@@ -148,6 +150,22 @@ def test_a_run_that_cannot_be_written_labels_clips(home, clips, support, capsys)
     recognizer = FewShotRecognizer.from_run(run.path).fit(support)
     assert recognizer.predict([support / "jumping" / "h264_forty.mp4"]).tolist() == ["jumping"]
     assert "predict.json cannot be written" in capsys.readouterr().err
+
+
+def test_no_folder_is_open_while_the_features_of_a_clip_are_handed_over(
+    recognizer, support, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    trained = recognizer.network_
+    found = clip_features(
+        trained,
+        sorted(support.glob("*/*")),
+        find_ffmpeg(),
+        settings=trained.frames,
+        views_of=whole_clip(trained.config.data.frames),
+    )
+    assert not next(found).problem
+    assert list(tmp_path.glob("tasd-predict-*")) == []
 
 
 def test_a_class_without_a_readable_clip_is_named(home, support):
