@@ -222,3 +222,24 @@ def test_a_program_that_is_not_ffmpeg_is_told(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("TASD_FFMPEG", "/nowhere/ffmpeg")
     with pytest.raises(UserError, match="/nowhere/ffmpeg"):
         find_ffmpeg()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "by_header", "short"),
+    [(0.8, 0.8, False), (0.4, 0.8, True), (8.0, 8.0, False), (5.0, 8.0, True), (0.0, 0.8, True)],
+)
+def test_dropped_frames_shorten_a_video_only_in_count(
+    seconds: float, by_header: float, short: bool
+) -> None:
+    clip = Clip(
+        (b"",),
+        (0.0,),
+        (2, 2),
+        decoded=12,
+        header_frames=24,
+        seconds=seconds,
+        header_seconds=by_header,
+    )
+    video = SourceVideo("c", "v", "c/v.mp4", 1)
+    kinds = [remark.kind for remark in remark_on(video, clip, FrameSettings(frames=1))]
+    assert kinds == (["too short"] if short else [])
