@@ -168,6 +168,15 @@ def test_a_setting_without_effect_is_refused(settings, message):
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "there"), [("otam", "it has: none"), ("strm", "it has: post_patch")]
+)
+def test_the_weight_of_a_loss_that_a_matcher_does_not_have_is_refused(name, there):
+    config = recipes.change(tiny(name, "none"), [("matcher.losses.contrast", 0.5)])
+    with pytest.raises(UserError, match=f"has no loss 'contrast' to weigh.*{there}"):
+        build_learner(config, classes=("a", "b"), initialise=False)
+
+
 @pytest.mark.parametrize("distill", ["none", "tasd"])
 @pytest.mark.parametrize("name", MATCHERS)
 def test_every_recipe_trains(tiny_store: Path, tmp_path: Path, name: str, distill: str):
