@@ -14,6 +14,7 @@ from tasd.episodes import EpisodeSampler
 from tasd.errors import UserError
 from tasd.loader import EpisodeLoader
 from tasd.matchers import DESCRIBED, MATCHERS, build, option_names
+from tasd.model import check_parts
 from tasd.runs.checkpoint import Progress
 from tasd.store import Store
 from tasd.training import optimiser
@@ -174,7 +175,7 @@ def test_a_setting_without_effect_is_refused(settings, message):
 def test_the_weight_of_a_loss_that_a_matcher_does_not_have_is_refused(name, there):
     config = recipes.change(tiny(name, "none"), [("matcher.losses.contrast", 0.5)])
     with pytest.raises(UserError, match=f"has no loss 'contrast' to weigh.*{there}"):
-        build_learner(config, classes=("a", "b"), initialise=False)
+        check_parts(config)
 
 
 @pytest.mark.parametrize("distill", ["none", "tasd"])
