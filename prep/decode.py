@@ -15,7 +15,7 @@ from pathlib import Path
 
 from prep.attempts import RETRIED, with_attempts
 from prep.clip import Clip, FrameSettings, UnreadableVideo
-from prep.explain import explained, is_plain, other_track, remarks_of, unreadable
+from prep.explain import explained, is_plain, other_track, refuse_noise, remarks_of, unreadable
 from prep.ffmpeg_log import frame_lines
 from prep.ffmpeg_process import Ffmpeg, FfmpegRun, run_ffmpeg
 from prep.filters import FIRST_TRACK, Request
@@ -152,6 +152,7 @@ class Decoder:
             clip = self._clip(run, 0, header, count=count, chosen=chosen, seconds=seconds)
         except UnreadableVideo as reason:
             raise explained(reason, run, path) from None
+        refuse_noise(clip, path)
         remarks = remarks_of(run, shapes, chosen, clip, tone_mapped=mapped)
         return replace(clip, remarks=remarks)
 

@@ -48,7 +48,7 @@ def explained(reason: UnreadableVideo, run: FfmpegRun, path: Path) -> Unreadable
     if found := not_a_video(head):
         return UnreadableVideo(found[1], code=found[0])
     if is_encrypted(path):
-        return UnreadableVideo("it is encrypted (DRM), and prep has no key", code="encrypted")
+        return _encrypted()
     if "resolutions above" in run.log.complaint and run.log.shapes:
         wide, high, _ = run.log.shapes[0]
         text = f"its pictures of {wide} x {high} pixels are too narrow for --resize short-side"
@@ -59,6 +59,16 @@ def explained(reason: UnreadableVideo, run: FfmpegRun, path: Path) -> Unreadable
     if "moov atom not found" in reason.args[0]:
         return UnreadableVideo("moov atom not found: its end is missing", code="no_moov")
     return reason
+
+
+def refuse_noise(clip: Clip, path: Path) -> None:
+    """Raise `UnreadableVideo` where what was decoded with complaints is encrypted: it is noise."""
+    if clip.complaint and is_encrypted(path):
+        raise _encrypted()
+
+
+def _encrypted() -> UnreadableVideo:
+    return UnreadableVideo("it is encrypted (DRM), and prep has no key", code="encrypted")
 
 
 def remarks_of(

@@ -1,6 +1,7 @@
 import io
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from prep import attempts
 from prep.clip import Clip, FrameSettings, UnreadableVideo
 from prep.decode import Decoder
+from prep.explain import refuse_noise
 from prep.ffmpeg_process import Ffmpeg
 from prep.report import Report, remark_on
 from prep.sources import find_sources
@@ -83,6 +85,12 @@ def test_an_encrypted_video_is_told(decode: Decode, tmp_path: Path) -> None:
     reason = decode(tmp_path / "drm.mp4")
     assert isinstance(reason, UnreadableVideo)
     assert (reason.code, "encrypted" in str(reason)) == ("encrypted", True)
+    # By chance some of the noise decodes.
+    noise = Clip((b"",), (0.0,), (2, 2), decoded=1, complaint="error while decoding MB 0 0")
+    with pytest.raises(UnreadableVideo, match="encrypted"):
+        refuse_noise(noise, tmp_path / "drm.mp4")
+    refuse_noise(noise, tmp_path / "h264.mp4")
+    refuse_noise(replace(noise, complaint=""), tmp_path / "drm.mp4")
 
 
 def test_of_equal_tracks_the_first_is_said_to_be_taken(decode: Decode, tmp_path: Path) -> None:
