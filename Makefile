@@ -6,7 +6,7 @@ ifneq ($(wildcard ../shared/data/README.md),)
 export TASD_TEST_DATA ?= $(abspath ../shared)
 endif
 
-.PHONY: setup demo test test-long test-gpu check docs format wheel
+.PHONY: setup demo test test-long test-mlflow test-gpu check docs format wheel
 
 setup: .venv/installed
 
@@ -31,6 +31,14 @@ test: setup
 
 test-long: setup
 	$(BIN)/python -m pytest -m long
+
+# MLflow needs older packages than constraints.txt names: it lies beside the others, for its tests alone.
+test-mlflow: .venv/mlflow/installed
+	PYTHONPATH=.venv/mlflow $(BIN)/python -m pytest tests/training/test_tracking.py -k 'mlflow or server'
+
+.venv/mlflow/installed: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target .venv/mlflow 'mlflow>=3'
+	touch $@
 
 test-gpu:
 	TASD_REQUIRE_GPU=1 $(PYTHON) -m pytest -m gpu

@@ -61,7 +61,7 @@ def test_the_sizes_that_are_told_before_the_first_step_are_those_on_the_disk(who
     assert whole.best.stat().st_size / 2**20 == pytest.approx(best, abs=0.6)
     written = sum(path.stat().st_size for path in whole.checkpoints.iterdir()) / 2**20
     assert written <= most == pytest.approx(3 * last + 2 * best, abs=3)
-    assert free == pytest.approx(shutil.disk_usage(whole.path).free / 2**20, rel=0.2)
+    assert free == pytest.approx(shutil.disk_usage(whole.path).free / 2**20, rel=0.5)
 
 
 @pytest.mark.parametrize("name", ["last.pt", "best.pt"])
