@@ -2,17 +2,21 @@
 
 ``python -m tests.study OUT FILE...`` trains each variant on each feature file (a split of a data
 set's classes, of ``tasd features --backbone``) and prints validation accuracies. With
-``--test NAME`` that variant is trained with several seeds and tested, beside the floor. Runs that
-are there already are not trained again.
+``--test NAME`` that variant is trained with several seeds and tested, beside the floor. Where the
+files are stores, the variants are those that train the backbone (`OF_STORES`). Runs that are there
+already are not trained again.
 """
 
 import argparse
 import io
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 
+from tasd.config import Config
 from tasd.evaluation.candidates import of_run
 from tasd.evaluation.episodes import EpisodeRequest
 from tasd.evaluation.evaluate import evaluate
@@ -20,9 +24,11 @@ from tasd.evaluation.floor import with_floor
 from tasd.evaluation.metrics import over_seeds
 from tasd.extraction.run import Extraction
 from tasd.features.reader import open_features
+from tasd.features.store import FeatureStore
 from tasd.recipes import make
 from tasd.runs import checkpoint
 from tasd.runs.folder import Run
+from tasd.store import Store
 from tasd.training.frozen import on_features
 from tasd.training.loop import train
 
@@ -30,7 +36,8 @@ NONE, ONE = ("network.depth", 0), ("network.depth", 1)
 # The fit alone: one episode, which changes nothing that is compared.
 START = (("training.episodes", 1), ("training.validation_every", 1))
 WCCN = ("network.wccn", 5.0)
-VARIANTS = {
+Settings = Sequence[tuple[str, Any]]
+VARIANTS: dict[str, tuple[str, Settings]] = {
     "WCCN 0.5 alone": ("baseline", [NONE, ("network.wccn", 0.5), *START]),
     "WCCN 5 alone": ("baseline", [NONE, WCCN, *START]),
     "WCCN 20 alone": ("baseline", [NONE, ("network.wccn", 20.0), *START]),
@@ -44,11 +51,42 @@ VARIANTS = {
     "WCCN 5, Eq. 2": ("tasd", [ONE, WCCN]),
     "WCCN 5, Eq. 2, rate 1e-4": ("tasd", [ONE, WCCN, ("optimiser.lr", 1e-4)]),
 }
+LAST = ("optimiser.layer_decay", 1e-3)  # at its rate only the last layer of the backbone learns
+JITTER = ("data.jitter", 0.4)
+OF_STORES: dict[str, tuple[str, Settings]] = {
+    "WCCN 5 alone": ("baseline", [NONE, WCCN, *START, ("optimiser.lr", 1e-9)]),
+    "last stage": ("baseline", [NONE, LAST]),
+    "last stage, no flip": ("baseline", [NONE, LAST, ("data.flip", False)]),
+    "last stage, jitter": ("baseline", [NONE, LAST, JITTER]),
+    "last stage, WCCN 5": ("baseline", [NONE, LAST, WCCN]),
+    "last stage, distillation": ("tasd", [NONE, LAST]),
+    "all stages": ("baseline", [NONE]),
+    "all stages, jitter": ("baseline", [NONE, JITTER]),
+    "all stages, distillation": ("tasd", [NONE]),
+}
+BACKBONE = (
+    ("network.backbone", "efficientnet_lite0"),
+    ("data.crop", 112),
+    ("data.loader", "torch"),
+)
+
+
+def source_of(path: Path) -> Store | FeatureStore:
+    """Open a feature file or a store."""
+    return Store(path) if path.is_dir() else open_features(path)
+
+
+def config_of(recipe: str, path: Path, settings: Settings, *, shot: int) -> Config:
+    """Return the settings of a run on a feature file or a store."""
+    store = source_of(path)
+    if isinstance(store, Store):
+        return make(recipe, dataset=store.dataset, shot=shot, settings=[*BACKBONE, *settings])
+    return on_features(make(recipe, dataset="folder", shot=shot, settings=settings), store)
 
 
 def trained(name: str, file: Path, out: Path, *, seed: int, args: argparse.Namespace) -> Run:
     """Return the run of a variant, trained now where it is not there."""
-    recipe, settings = VARIANTS[name]
+    recipe, settings = (OF_STORES if file.is_dir() else VARIANTS)[name]
     run = Run(out / f"{file.stem}-{name.replace(' ', '_')}-seed{seed}")
     if run.best.exists() and not run.last.exists():  # it has ended
         return run
@@ -60,10 +98,9 @@ def trained(name: str, file: Path, out: Path, *, seed: int, args: argparse.Names
         ("training.precision", "float32"),
         *settings,
     ]
-    store = open_features(file)
-    config = on_features(make(recipe, dataset="folder", shot=args.shot, settings=more), store)
+    config = config_of(recipe, file, more, shot=args.shot)
     quiet = Console(file=io.StringIO())
-    train(config, store, run=run, device="cpu", trackers=(), console=quiet)
+    train(config, source_of(file), run=run, device="cpu", trackers=(), console=quiet)
     for spare in (run.last, run.last.with_name("previous.pt")):
         spare.unlink(missing_ok=True)
     return run
@@ -82,7 +119,7 @@ def validated(run: Run) -> tuple[float, float, float]:
 
 def tested(run: Run, file: Path, *, args: argparse.Namespace) -> tuple[float, float]:
     """Return the test accuracy and the paired gain over the floor, in points."""
-    saved, store, how = checkpoint.load(run.best), open_features(file), Extraction()
+    saved, store, how = checkpoint.load(run.best), source_of(file), Extraction()
     candidate = of_run(run, saved, store, how, source=run.best)
     candidate = with_floor(candidate, run, saved, store, how)
     request = EpisodeRequest(way=5, shot=args.shot, queries=1, count=10_000)
@@ -97,8 +134,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("files", type=Path, nargs="+")
-    parser.add_argument("--test", choices=VARIANTS)
-    parser.add_argument("--only", nargs="*", default=list(VARIANTS))
+    parser.add_argument("--test", choices=VARIANTS | OF_STORES)
+    parser.add_argument("--only", nargs="*")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--shot", type=int, default=1)
     parser.add_argument("--queries", type=int, default=1)
@@ -120,7 +157,7 @@ def main() -> None:
             + ", ".join(f"{one:+.1f}" for one in means[:, 1])
         )
         return
-    for name in args.only:
+    for name in args.only or (OF_STORES if args.files[0].is_dir() else VARIANTS):
         found = np.array(
             [validated(trained(name, file, args.out, seed=0, args=args)) for file in args.files]
         )
