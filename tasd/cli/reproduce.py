@@ -177,7 +177,7 @@ def _columns(
 ) -> list[tuple[Path, int]]:
     """Return the stores and shots of all columns. Raises `UserError`."""
     from tasd.errors import UserError
-    from tasd.home import default_store, only_store
+    from tasd.home import only_store
 
     if datasets is None:
         if shots is not None:
@@ -185,17 +185,31 @@ def _columns(
         return [(store or only_store(), shot)]
     if store is not None:
         raise UserError("--datasets and --store exclude each other; give one of them")
-    stores = [default_store(name.strip()) for name in datasets.split(",") if name.strip()]
-    for path in stores:
-        if not (path / "manifest.json").is_file():
-            raise UserError(
-                f"--datasets: there is no store in {path}; prepare it with tasd prep {path.name}"
-            )
-    numbers = [text.strip() for text in (shots or str(shot)).split(",")]
-    for number in numbers:
-        if not number.isdecimal() or not int(number):
-            raise UserError(f"--shots {shots!r} is not a list of numbers; write 1,5")
-    return [(path, int(number)) for path in stores for number in numbers]
+    with Mistakes() as mistakes:
+        names = [name.strip() for name in datasets.split(",") if name.strip()]
+        stores = [mistakes.of(_store_named, name) for name in dict.fromkeys(names)]
+        if not names:
+            mistakes.add(UserError(f"--datasets {datasets!r} names none; write kinetics,ucf101"))
+        numbers = [text.strip() for text in (shots or str(shot)).split(",")]
+        if not all(number.isdecimal() and int(number) for number in numbers):
+            mistakes.add(UserError(f"--shots {shots!r} is not a list of numbers; write 1,5"))
+    return [(path, int(shot)) for path in stores if path for shot in dict.fromkeys(numbers)]
+
+
+def _store_named(name: str) -> Path:
+    """Return the default store of a data set. Raises `UserError` where it is not there."""
+    from tasd.datasets import DATASETS
+    from tasd.errors import UserError
+    from tasd.home import default_store
+    from tasd.registry import pick
+
+    path = default_store(name)
+    if not (path / "manifest.json").is_file():
+        pick(DATASETS, name, what="data set")
+        raise UserError(
+            f"--datasets: there is no store in {path}; prepare it with tasd prep {name}"
+        )
+    return path
 
 
 def _do(

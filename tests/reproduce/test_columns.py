@@ -121,7 +121,16 @@ def test_the_command_makes_one_table_of_two_shots(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--datasets", "nowhere"), "there is no store in .*nowhere; prepare it with tasd prep"),
+        (
+            ("--datasets", "ucf101"),
+            "there is no store in .*ucf101; prepare it with tasd prep ucf101",
+        ),
+        (("--datasets", "ucf"), "no data set is called 'ucf'.*did you mean 'ucf101'"),
+        (
+            ("--datasets", "ssv2,ucf", "--shots", "x"),
+            "(?s)tasd prep ssv2.*'ucf'.*--shots 'x' is not",
+        ),
+        (("--datasets", ","), "--datasets ',' names none"),
         (("--shots", "1,5"), "--shots needs --datasets"),
         (("--datasets", "a", "--store", "b"), "--datasets and --store exclude each other"),
     ],
