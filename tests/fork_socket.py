@@ -1,7 +1,8 @@
-"""The command `tasd` in cells of bash, as forks of a Python that has imported torch: `tests/forks.py`.
+"""The command `tasd` in cells of bash, as forks of a Python that has imported torch.
 
 ``python tests/fork_socket.py SOCKET WORD ...`` is the client: it sends its streams, its
-environment and its folder, and ends as the fork does. It imports as little as it can.
+environment and its folder to the forks of tests (`tests.forks`), and ends as the fork does. It
+imports as little as it can.
 """
 
 import contextlib
