@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tasd.matchers import MATCHERS, Matcher, arn, arn_relation, build, option_names
+from tasd.matchers import MATCHERS, Matcher, build, option_names
 from tasd.matchers.arithmetic import frame_norms, shot_means
 from tasd.matchers.base import condensed, prepared
 from tasd.types import Encode, Scores, Task
+from tests.narrow import narrow_arn
 
 CHANNELS, FRAMES, CLASSES = 16, 4, 9
 # Smaller than published, and the options that take another path through the code.
@@ -70,8 +71,7 @@ def matcher(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     ARN correlates fewer channels than published, but more than its maps have: two thirds of the
     time of all matchers.
     """
-    for module in (arn, arn_relation):
-        monkeypatch.setattr(module, "WIDTH", 2 * CHANNELS)
+    narrow_arn(monkeypatch, 2 * CHANNELS)
     name, options = request.param
     torch.manual_seed(0)
     built = build(name, CHANNELS, classes=CLASSES, frames=FRAMES, **options).double().eval()

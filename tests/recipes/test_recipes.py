@@ -23,6 +23,7 @@ from tasd.training.learner import build_learner
 from tasd.training.plan import resolve, training_plan
 from tasd.training.teacher import Teacher
 from tests import test_kept
+from tests.narrow import narrow_arn
 from tests.runs import DISTILL, small_config, small_run
 from tests.stores import write_store
 
@@ -51,6 +52,7 @@ BACKBONE_RATES = {"hcl": 0.1}
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch):
     monkeypatch.setitem(backbones.BACKBONES, "tiny", test_kept.tiny)
+    narrow_arn(monkeypatch)
 
 
 @pytest.fixture(scope="module")
