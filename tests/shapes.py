@@ -24,12 +24,12 @@ def check_once() -> None:
 
 
 def jaxtyped(fn: Any = None, *, typechecker: Callable[[Any], Any]) -> Any:
-    """Stand for `jaxtyping.jaxtyped`; classes and generators are left to it."""
+    """Stand for `jaxtyping.jaxtyped`; what it alone knows how to check is left to it."""
     if fn is None:
         return functools.partial(jaxtyped, typechecker=typechecker)
     # The arguments of a generator would be checked among the names of who asks for its first value.
     lazy = inspect.isgeneratorfunction(fn) or inspect.iscoroutinefunction(fn)
-    if lazy or not isinstance(fn, types.FunctionType):
+    if lazy or not isinstance(fn, types.FunctionType) or _names_others(fn):
         return _whole(fn, typechecker=typechecker)
     checked = typechecker(fn)
 
@@ -46,3 +46,9 @@ def jaxtyped(fn: Any = None, *, typechecker: Callable[[Any], Any]) -> Any:
             pop_shape_memo()
 
     return with_own_names
+
+
+def _names_others(fn: types.FunctionType) -> bool:
+    """Tell a function with annotations in quotes: jaxtyping lets be what is not there to import."""
+    hints = fn.__annotations__.values()
+    return any(isinstance(hint, str) or "ForwardRef(" in repr(hint) for hint in hints)

@@ -40,6 +40,11 @@ def over(rows: Float[Tensor, "m n"]) -> Float[Tensor, " n"]:
 
 
 @checked
+def elsewhere(number: int) -> "NowhereToImport | None":  # noqa: F821
+    return number
+
+
+@checked
 @dataclass
 class Pair:
     one: Float[Tensor, " n"]
@@ -69,6 +74,12 @@ def test_a_generator_does_not_see_the_names_of_who_asks():
     assert over(torch.zeros(2, 5)).shape == (5,)
     with pytest.raises(TypeError):
         parts(LINE)
+
+
+def test_a_name_that_only_a_type_checker_imports_is_let_be():
+    assert elsewhere(3) == 3
+    with pytest.raises(TypeError):
+        elsewhere("3")
 
 
 def test_the_fields_of_a_class_are_checked():
