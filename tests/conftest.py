@@ -1,6 +1,5 @@
 """Where the shared test data lies, and what is skipped without it; a small store for all."""
 
-import ctypes
 import gc
 import os
 from collections.abc import Iterator
@@ -10,12 +9,13 @@ import pytest
 import torch
 from hypothesis import settings
 
-from tests import forks
-from tests.stores import write_store
+from tests import allocator, forks, shapes
 
 # No test is judged by the clock: a busy machine would fail it.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+allocator.keep_freed_memory()
+shapes.check_once()  # before tasd is imported
 
 
 def pytest_collection_finish() -> None:
@@ -33,9 +33,7 @@ def _memory_given_back() -> Iterator[None]:
     yield
     gc.collect()
     gc.freeze()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    allocator.give_back()
 
 
 def pytest_unconfigure() -> None:
@@ -54,6 +52,8 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def small_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished `folder` store of 16 classes with 6 videos each; do not write into it."""
+    from tests.stores import write_store
+
     return write_store(tmp_path_factory.mktemp("store") / "folder")
 
 

@@ -146,10 +146,12 @@ class Fork:
 
 
 def _stream(kind: int | None, inherited: int) -> tuple[TextIO | None, int | None]:
-    """The end that we read, and the descriptor for the process."""
+    """The end that we read, and the descriptor for the process; ``kind`` may be an open file's."""
     if kind == PIPE:
         ours, theirs = os.pipe()
         return open(ours, encoding="utf-8"), theirs
+    if kind is not None and kind >= 0:
+        return None, os.dup(kind)
     return None, None if kind == DEVNULL else inherited
 
 

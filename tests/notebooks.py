@@ -4,6 +4,7 @@ It writes their outputs again, without times and paths of this machine, and note
 are: a cell that is changed later is found by tests/test_notebooks.py.
 """
 
+import contextlib
 import copy
 import hashlib
 import os
@@ -12,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from tests import fork_socket
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("tutorial", "research")
@@ -43,11 +46,11 @@ def digest(notebook: Any) -> str:
     return hashlib.sha256(sources.encode()).hexdigest()
 
 
-def executed(notebook: Any, folder: Path) -> Any:
+def executed(notebook: Any, folder: Path, *, forked: bool = False) -> Any:
     """Return a copy with the outputs of its code, run in the empty ``folder``.
 
-    Raises `nbclient.exceptions.CellExecutionError` where a cell raises, or a command of ``%%bash``
-    fails.
+    With ``forked``, each `tasd` of a cell of ``%%bash`` is a fork, which imports no torch anew.
+    Raises `nbclient.exceptions.CellExecutionError` where a cell raises, or a command fails.
     """
     from nbclient import NotebookClient
 
@@ -69,7 +72,12 @@ def executed(notebook: Any, folder: Path) -> Any:
         timeout=600,
         resources={"metadata": {"path": str(folder)}},
     )
-    client.execute(env=os.environ | {name: str(value) for name, value in own.items()})
+    with contextlib.ExitStack() as stack:
+        if forked:
+            command = stack.enter_context(fork_socket.listening(str(folder / "forks.socket")))
+            own["BASH_ENV"] = folder / "forks.sh"  # each bash reads it
+            own["BASH_ENV"].write_text(command)
+        client.execute(env=os.environ | {name: str(value) for name, value in own.items()})
     for cell in code_cells(fresh):
         for output in cell.outputs:
             _scrub(output, folder)

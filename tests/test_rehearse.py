@@ -1,12 +1,13 @@
 """The rehearsal at full size, itself rehearsed on a hundredth of HMDB51."""
 
+import functools
 import json
 import math
 import sys
 
 import pytest
 
-from tests import rehearse
+from tests import forks, rehearse
 from tests.official_names import CLIPS, official_names
 from tests.watched import disk, watch
 
@@ -70,6 +71,7 @@ def test_a_small_share_goes_through_all_stages_and_goes_on_where_it_stopped(
     shared, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setenv("TASD_TEST_DATA", str(shared))
+    monkeypatch.setattr(rehearse, "watch", functools.partial(watch, start=forks.Fork))
     words = [str(tmp_path), "--dataset", "hmdb51", "--share", "0.01", *SMALL]
     rehearse.main(words)
     said = capsys.readouterr().out

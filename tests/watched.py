@@ -3,9 +3,10 @@
 import resource
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 EVERY = 0.25  # seconds between two looks; a process that lives shorter may not be seen
 
@@ -27,12 +28,21 @@ class Watched:
     files: int
 
 
-def watch(command: Sequence[str], *, env: Mapping[str, str], log: Path) -> Watched:
-    """Run a command to its end, its output added to ``log``. Raises where it fails."""
+def watch(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    log: Path,
+    start: Callable[..., Any] = subprocess.Popen,
+) -> Watched:
+    """Run a command to its end, its output added to ``log``. Raises where it fails.
+
+    start: as `subprocess.Popen`, or a `tests.forks.Fork`, whose ``cpu`` is not seen.
+    """
     before, begun = _spent(), time.monotonic()
     memory = mapped = files = 0
     with log.open("ab") as output:
-        process = subprocess.Popen(command, env=env, stdout=output, stderr=subprocess.STDOUT)
+        process = start(command, env=env, stdout=output.fileno(), stderr=subprocess.STDOUT)
         try:
             while process.poll() is None:
                 seen = [_process(one) for one in _tree(process.pid)]

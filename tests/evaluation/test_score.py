@@ -15,6 +15,7 @@ from tasd.features.store import FeatureStore
 from tasd.matchers import MATCHERS, build
 from tasd.types import Task
 from tests.feature_stores import CLASSES, TIME, WIDTH, episodes, feature_store
+from tests.narrow import narrow_arn
 
 # The published widths, 1152 and 256, take long on a processor.
 NARROW = {
@@ -22,6 +23,11 @@ NARROW = {
     "itanet": {"width": 24, "groups": 4, "heads": 2},
     "tsdcm": {"width": 24},
 }
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch):
+    narrow_arn(monkeypatch)
 
 
 def matcher_called(name: str, **options):

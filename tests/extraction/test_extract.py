@@ -15,8 +15,14 @@ from tasd.loader import EpisodeLoader
 from tasd.matchers import MATCHERS, build
 from tasd.store import Store
 from tasd.types import Features, Task
+from tests.narrow import narrow_arn
 
 WIDTH = 16
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch):
+    narrow_arn(monkeypatch)
 
 
 class SmallNetwork(nn.Module):

@@ -107,14 +107,15 @@ def scores(matcher: MoLo, task: Task) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def reconstruction(golden: Golden, matcher: MoLo) -> dict[str, Tensor]:
-    """Decode motion at some pixels, and its loss, one video at a time to save memory."""
+    """Decode motion at some pixels, and its loss, one step at a time to save memory."""
     assert matcher.reconstruction is not None
     shots = len(golden["support"])
     videos = torch.cat([golden["support"], golden["query"]]).transpose(1, 2)
     images = torch.cat([golden["support_images_14"], golden["query_images_14"]])
     losses, samples, means = [], [], []
     for video, seen in zip(videos.split(1), images.split(1), strict=True):
-        decoded = matcher.reconstruction.decode(matcher.motion(video)[0])
+        steps = matcher.motion(video)[0].split(1)
+        decoded = torch.cat([matcher.reconstruction.decode(step) for step in steps])
         losses.append(functional.mse_loss(decoded, pixels(seen[0]).diff(dim=0)))
         samples.append(decoded[:, :, 5::32, 3::32])
         means.append(decoded.mean(dim=(2, 3)))

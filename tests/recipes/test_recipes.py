@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tasd import recipes
+from tasd import backbones, recipes
 from tasd.config import Config
 from tasd.episodes import EpisodeSampler
 from tasd.errors import UserError
@@ -22,6 +22,8 @@ from tasd.training.distributed import World
 from tasd.training.learner import build_learner
 from tasd.training.plan import resolve, training_plan
 from tasd.training.teacher import Teacher
+from tests import test_kept
+from tests.narrow import narrow_arn
 from tests.runs import DISTILL, small_config, small_run
 from tests.stores import write_store
 
@@ -29,7 +31,6 @@ ALONE = World(0, 1, torch.device("cpu"))
 DATASETS = ("kinetics", "ucf101", "hmdb51", "folder")
 # The smallest network, and the smallest heads where they are wide.
 TINY = (
-    ("network.backbone", "resnet8"),
     ("network.weights", "none"),
     ("data.crop", 32),
     ("data.frames", 3),
@@ -48,6 +49,12 @@ RATES = {"sloshnet": {1, 30}, "sloshnet-temporal": {1, 30}}
 BACKBONE_RATES = {"hcl": 0.1}
 
 
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch):
+    monkeypatch.setitem(backbones.BACKBONES, "tiny", test_kept.tiny)
+    narrow_arn(monkeypatch)
+
+
 @pytest.fixture(scope="module")
 def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two videos a class: one support, one query."""
@@ -58,6 +65,8 @@ def tiny(name: str, distill: str, *, shot: int = 1, **episode: int) -> Config:
     """Return the recipe of a matcher with a tiny network."""
     thin = [tuple(text.split("=")) for text in DISTILL] if distill != "none" else []
     settings = [("distill", distill), *((key, int(value)) for key, value in thin), *TINY]
+    backbone = "resnet8" if MATCHERS[name].levels > 1 else "tiny"
+    settings += [("network.backbone", backbone)]
     settings += [(f"episode.{key}", value) for key, value in episode.items()]
     settings += NARROW.get(name, [])
     made = recipes.for_matcher(name, dataset="folder", shot=shot)

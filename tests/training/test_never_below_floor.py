@@ -27,15 +27,18 @@ from tasd.training.distributed import World
 from tasd.training.loop import TrainingResult
 from tasd.training.validation import Validation
 from tests import stores
+from tests.narrow import narrow_arn
 from tests.runs import DISTILL, SMALL, lines, small_run
 from tests.test_kept import tiny
 
 FRAMES = 4  # TRX compares triples of frames
+NARROW = dict.fromkeys(("trx", "strm", "hcl", "sloshnet", "sloshnet-temporal"), 16)
 
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch):
     monkeypatch.setitem(backbones.BACKBONES, "tiny", tiny)
+    narrow_arn(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,9 @@ def begun(recipe: str, weights: Path, *settings: tuple[str, object]) -> Config:
            ("network.depth", depth), ("data.frames", FRAMES), ("optimiser.lr", 0.1),
            ("training.episodes", 4), ("training.validation_every", 2),
            ("training.validation_episodes", 40)]  # fmt: skip
+    own += [
+        ("matcher.options.width", NARROW[name]) for name in [config.matcher.name] if name in NARROW
+    ]
     return replace(config, [*map(parse_setting, (*texts, *terms)), *own, *settings])
 
 

@@ -24,7 +24,12 @@ from tasd.training.state import State
 from tests.runs import lines, quiet, small_config, small_run
 from tests.test_kept import tiny
 
-SMALL = Bench(backbone="resnet8", size=32, queries=1, precision="float32", device="cpu")
+SMALL = Bench(backbone="tiny", size=32, queries=1, precision="float32", device="cpu")
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch):
+    monkeypatch.setitem(backbones.BACKBONES, "tiny", tiny)
 
 
 class Training:
@@ -215,7 +220,6 @@ def test_saves_that_are_copied_and_written_late_hold_what_others_hold(
     small_store, tmp_path, monkeypatch
 ):
     """The loop lets nothing change that is still to be copied."""
-    monkeypatch.setitem(backbones.BACKBONES, "tiny", tiny)
     config = small_config(
         ("network.backbone", "tiny"),
         ("training.save_every", 1),
