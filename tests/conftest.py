@@ -9,13 +9,13 @@ import pytest
 import torch
 from hypothesis import settings
 
-from tests import allocator, forks, shapes
+from tests import allocator, forks
+from tests.stores import write_store
 
 # No test is judged by the clock: a busy machine would fail it.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 allocator.keep_freed_memory()
-shapes.check_once()  # before tasd is imported
 
 
 def pytest_collection_finish() -> None:
@@ -52,8 +52,6 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def small_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished `folder` store of 16 classes with 6 videos each; do not write into it."""
-    from tests.stores import write_store
-
     return write_store(tmp_path_factory.mktemp("store") / "folder")
 
 

@@ -4,7 +4,6 @@ It writes their outputs again, without times and paths of this machine, and note
 are: a cell that is changed later is found by tests/test_notebooks.py.
 """
 
-import contextlib
 import copy
 import hashlib
 import os
@@ -13,8 +12,6 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
-
-from tests import fork_socket
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("tutorial", "research")
@@ -46,11 +43,11 @@ def digest(notebook: Any) -> str:
     return hashlib.sha256(sources.encode()).hexdigest()
 
 
-def executed(notebook: Any, folder: Path, *, forked: bool = False) -> Any:
+def executed(notebook: Any, folder: Path) -> Any:
     """Return a copy with the outputs of its code, run in the empty ``folder``.
 
-    With ``forked``, each `tasd` of a cell of ``%%bash`` is a fork, which imports no torch anew.
-    Raises `nbclient.exceptions.CellExecutionError` where a cell raises, or a command fails.
+    Raises `nbclient.exceptions.CellExecutionError` where a cell raises, or a command of ``%%bash``
+    fails.
     """
     from nbclient import NotebookClient
 
@@ -72,12 +69,7 @@ def executed(notebook: Any, folder: Path, *, forked: bool = False) -> Any:
         timeout=600,
         resources={"metadata": {"path": str(folder)}},
     )
-    with contextlib.ExitStack() as stack:
-        if forked:
-            command = stack.enter_context(fork_socket.listening(str(folder / "forks.socket")))
-            own["BASH_ENV"] = folder / "forks.sh"  # each bash reads it
-            own["BASH_ENV"].write_text(command)
-        client.execute(env=os.environ | {name: str(value) for name, value in own.items()})
+    client.execute(env=os.environ | {name: str(value) for name, value in own.items()})
     for cell in code_cells(fresh):
         for output in cell.outputs:
             _scrub(output, folder)

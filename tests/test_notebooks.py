@@ -26,7 +26,7 @@ def small(*sources: str):
 
 @pytest.mark.timeout(600)
 def test_a_notebook_runs_from_top_to_bottom(committed, tmp_path):
-    fresh = notebooks.executed(committed, tmp_path, forked=True)
+    fresh = notebooks.executed(committed, tmp_path)
     pairs = zip(notebooks.code_cells(committed), notebooks.code_cells(fresh), strict=True)
     for before, after in pairs:
         assert notebooks.shown(before) == notebooks.shown(after), after.source
@@ -39,17 +39,7 @@ def test_a_cell_that_fails_is_told(source, tmp_path):
     from nbclient.exceptions import CellExecutionError
 
     with pytest.raises(CellExecutionError):
-        notebooks.executed(small("1 + 1", source), tmp_path, forked="tasd" in source)
-
-
-def test_a_command_that_is_forked_is_the_command(tmp_path):
-    """Its streams, environment and folder are those of its cell, and so is its exit code."""
-    cell = "%%bash\nexport TASD_HOME=$PWD/own\ntasd doctor 2>&1 | grep own || true\n"
-    cell += "tasd show nothing 2>&1 || echo it ended with $?"
-    fresh = notebooks.executed(small(cell), tmp_path, forked=True)
-    text = fresh.cells[0].outputs[0].text
-    assert f"{tmp_path}/own" in text.replace("\n", "")
-    assert text.endswith("it ended with 1\n")
+        notebooks.executed(small("1 + 1", source), tmp_path)
 
 
 def test_paths_of_the_machine_are_taken_out(tmp_path):
