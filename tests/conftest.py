@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +11,17 @@ import pytest
 import torch
 from hypothesis import settings
 
+from prep import cluster
 from tests import forks
 from tests.stores import write_store
+from tests.workers import Workers
 
 # No test is judged by the clock: a busy machine would fail it.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+if sys.platform == "linux":
+    cluster.CONTEXT = Workers()
 
 
 def pytest_collection_finish() -> None:
