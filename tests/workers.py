@@ -1,7 +1,7 @@
-"""Workers of a prep that begin in a fiftieth of a second: forked, from an interpreter without locks.
+"""Workers of a prep that are forked by a server, in a fiftieth of a second each.
 
-They differ from those of a person only in what has imported prep for them. A prep that is a
-process of its own (`tests/forks.py`, `subprocess`) starts its workers as a person's does.
+The server has imported prep, has one thread and holds no locks. A prep that is a process of its
+own (`tests/forks.py`, `subprocess`) starts its workers as a person's does.
 """
 
 import os
