@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
 
 from prep.remote import dask_workers
 from prep.shard import PrepSettings, ShardJob, ShardReport, write_shard
@@ -22,6 +23,9 @@ from tasd.errors import UserError
 
 # After so many attempts that ended with a killed worker, another one is unlikely to succeed.
 MOST_ATTEMPTS = 3
+
+# Fresh interpreters, because a forked one would inherit the locks of its parent.
+CONTEXT: BaseContext = multiprocessing.get_context("spawn")
 
 OnProgress = Callable[[int, int], None]  # number of newly finished videos, and their bytes
 
@@ -106,14 +110,12 @@ def _reports(
 @contextlib.contextmanager
 def worker_pool(workers: int, tally: "Tally") -> Iterator[Executor]:
     """Run a pool of processes that report progress; end them at once on any error."""
-    # Fresh interpreters, because a forked one would inherit the locks of its parent.
-    context = multiprocessing.get_context("spawn")
     earlier = set(multiprocessing.active_children())
-    receiver, sender = context.Pipe(duplex=False)
+    receiver, sender = CONTEXT.Pipe(duplex=False)
     with receiver, sender:
         thread = threading.Thread(target=_receive, args=(receiver, tally), daemon=True)
         thread.start()
-        pool = ProcessPoolExecutor(workers, context, initializer=_set_up_worker, initargs=(sender,))
+        pool = ProcessPoolExecutor(workers, CONTEXT, initializer=_set_up_worker, initargs=(sender,))
         try:
             yield pool
             pool.shutdown()

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,13 +10,18 @@ import pytest
 import torch
 from hypothesis import settings
 
+from prep import cluster
 from tests import allocator, forks
 from tests.stores import write_store
+from tests.workers import Workers
 
 # No test is judged by the clock: a busy machine would fail it.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 allocator.keep_freed_memory()
+
+if sys.platform == "linux":
+    cluster.CONTEXT = Workers()
 
 
 def pytest_collection_finish() -> None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 if TYPE_CHECKING:  # the processes that prepare the store import this module, and need no torch
+    from matplotlib.figure import Figure
+
     from tasd.demo.outcome import Outcome
 
 
@@ -21,9 +23,12 @@ def small_demo(out: Path) -> "Outcome":
     import torch
     from rich.console import Console
 
+    from tasd import report
     from tasd.demo import generate, run
     from tasd.demo.actions import ACTIONS
     from tasd.demo.folder import Scale
+    from tasd.files import write_bytes
+    from tasd.report.style import figure_bytes
 
     few = tuple(
         action
@@ -33,7 +38,17 @@ def small_demo(out: Path) -> "Outcome":
     tiny = Scale(per_class=4, episodes=4, validation_every=2, test_episodes=200)
     torch.set_num_threads(1)
     quiet = Console(quiet=True)
-    with mock.patch.object(generate, "ACTIONS", few):
+
+    def drawn(figure: "Figure", folder: Path, name: str) -> Path:
+        """Save a figure of the report small, and not for print: drawing takes most of a demo."""
+        path = folder / f"{name}.png"
+        write_bytes(path, figure_bytes(figure, "png", dpi=40))
+        return path
+
+    with (
+        mock.patch.object(generate, "ACTIONS", few),
+        mock.patch.object(report, "save", drawn),
+    ):
         return run.demo(out, quick=False, seed=0, device="cpu", console=quiet, scale=tiny)
 
 

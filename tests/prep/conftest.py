@@ -63,13 +63,13 @@ def decode(tool: Ffmpeg) -> Callable[..., Clip | UnreadableVideo]:
     return decode_one
 
 
-@pytest.fixture
-def run(tool: Ffmpeg, tmp_path: Path) -> Callable[..., Report]:
-    """Prepare a folder of videos into a store."""
+@pytest.fixture(scope="session")
+def run_into(tool: Ffmpeg) -> Callable[..., Report]:
+    """Prepare a folder of videos into a store that is named."""
 
     def run_prep(
         root: Path,
-        store: Path | None = None,
+        store: Path,
         *,
         dataset: str = "folder",
         settings: FrameSettings | None = None,
@@ -82,7 +82,7 @@ def run(tool: Ffmpeg, tmp_path: Path) -> Callable[..., Report]:
         listener = listener or Listener()
         prep_settings = PrepSettings(
             root=root_folder(root),
-            store=store or tmp_path / "store",
+            store=store,
             dataset=dataset,
             frame_settings=settings or FrameSettings(frames=4, size=32),
             tool=tool,
@@ -100,6 +100,16 @@ def run(tool: Ffmpeg, tmp_path: Path) -> Callable[..., Report]:
             say=listener.say,
             **options,  # type: ignore[arg-type]
         )
+
+    return run_prep
+
+
+@pytest.fixture
+def run(run_into: Callable[..., Report], tmp_path: Path) -> Callable[..., Report]:
+    """Prepare a folder of videos into a store, that of the test where none is named."""
+
+    def run_prep(root: Path, store: Path | None = None, **options: object) -> Report:
+        return run_into(root, store or tmp_path / "store", **options)
 
     return run_prep
 

@@ -14,7 +14,7 @@ PREP = (
     "import signal, typer; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "from tasd.cli.prep import prep; typer.run(prep)"
 )
-# Some ten shards of ten videos each.
+# Shards of ten videos each.
 SETTINGS = ("--frames", "32", "--size", "128", "--shard-mib", "1", "--workers", "2")
 
 

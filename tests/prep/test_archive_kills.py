@@ -12,7 +12,7 @@ from tests.prep.test_archives import made
 from tests.videos import make_tree
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kills process groups")
-VIDEOS = 40
+VIDEOS = 30
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_a_prep_of_archives_killed_on_the_way_goes_on(files: Path, tmp_path: Pat
         return [path for path in store.glob(".archives/frames-*/*/*") if "." not in path.name]
 
     kept: dict[Path, int] = {}
-    for goal in (5, 25, VIDEOS):
+    for goal in (5, 20, VIDEOS):
         process = start_prep(root, store, "--split-file", str(files.parent / "split.json"))
         wait_for(lambda: len(waiting()) >= goal or process.poll() is not None)  # noqa: B023
         kill_group(process)

@@ -20,25 +20,45 @@ from tests.videos import make_tree
 
 Run = Callable[..., Report]
 KINDS = ("h264.mp4", "h264_forty.mp4", "mpeg4.avi", "vp9.webm", "variable_rate.mkv", "stream.ts")
+VIDEOS = 22
 
 rar = pytest.mark.skipif(not rars.rar_programs(), reason="no bsdtar, unar or 7z")
 
 
-@pytest.fixture
-def files(tmp_path: Path, clips: dict[str, Path]) -> Path:
-    """Three classes of videos of all kinds, with what else lies in such folders."""
-    root = tmp_path / "files"
-    for number in range(3):
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory, clips: dict[str, Path]) -> Path:
+    """Three classes of videos, of all kinds, with what else lies in such folders in the first.
+
+    Not to be written into.
+    """
+    root = tmp_path_factory.mktemp("original") / "files"
+    for number, kinds in enumerate(((*KINDS, "sound_only.mp4"), KINDS, KINDS)):
         folder = root / f"class {number}"
         folder.mkdir(parents=True)
-        for name in (*KINDS, "sound_only.mp4"):
+        for name in kinds:
             shutil.copy(clips[name], folder / name)
-        (folder / "broken.mp4").write_bytes(b"the download broke off")
-        (folder / "empty.mp4").write_bytes(b"")
-        (folder / "renamed.data").write_bytes(clips["h264.mp4"].read_bytes())
         (folder / "notes.txt").write_text("seen")
-        (folder / "._h264.mp4").write_bytes(bytes(100))
+    folder = root / "class 0"
+    (folder / "broken.mp4").write_bytes(b"the download broke off")
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "renamed.data").write_bytes(clips["h264.mp4"].read_bytes())
+    (folder / "._h264.mp4").write_bytes(bytes(100))
     return root
+
+
+@pytest.fixture
+def files(tmp_path: Path, original: Path) -> Path:
+    """The same files in a folder of the test's own."""
+    return shutil.copytree(original, tmp_path / "files")
+
+
+@pytest.fixture(scope="module")
+def expected(run_into: Run, original: Path) -> dict[str, bytes]:
+    """What a prep of these files makes."""
+    run_into(original, original.parent / "store")
+    content = made(original.parent / "store")
+    assert len(content) >= 3
+    return content
 
 
 def made(store: Path) -> dict[str, bytes]:
@@ -51,18 +71,15 @@ def made(store: Path) -> dict[str, bytes]:
     "form", [pytest.param(form, marks=[rar] if "rar" in form else []) for form in FORMS]
 )
 def test_an_archive_gives_the_bytes_of_its_files(
-    run: Run, files: Path, tmp_path: Path, form: str
+    run: Run, files: Path, tmp_path: Path, form: str, expected: dict[str, bytes]
 ) -> None:
     root = tmp_path / "root"
     root.mkdir()
     FORMS[form](root, files)
-    run(files, tmp_path / "from files", shard_mib=1)
     run(root, tmp_path / "from archives", workers=2, shard_mib=1)
-    expected = made(tmp_path / "from files")
-    assert len(expected) >= 3
     assert made(tmp_path / "from archives") == expected
     run(root, tmp_path / "from archives", listener=(again := Listener()))
-    assert again.lines == ["30 videos are in the store already"]
+    assert again.lines == [f"{VIDEOS} videos are in the store already"]
     left = [path.name for path in (tmp_path / "from archives/.archives").iterdir()]
     assert all(name.endswith(".json.gz") for name in left)
 
@@ -81,14 +98,15 @@ def test_shards_that_depend_on_the_sizes_of_videos_are_the_same(
     assert made(tmp_path / "a") == made(tmp_path / "b")
 
 
-def test_an_archive_may_be_the_root_itself(run: Run, files: Path, tmp_path: Path) -> None:
+def test_an_archive_may_be_the_root_itself(
+    run: Run, files: Path, tmp_path: Path, expected: dict[str, bytes]
+) -> None:
     (tmp_path / "root").mkdir()
     whole = write_tar(tmp_path / "all.tgz", files_of(files), "w:gz").read_bytes()
     first = write_parts(tmp_path / "root", "20bn-something-something-v2", whole, 9000)
     make_tree(tmp_path / "root/other", files / "class 0/h264.mp4", classes=2, videos=2)
-    run(files, tmp_path / "a")
-    report = run(first, tmp_path / "b")
-    assert made(tmp_path / "a") == made(tmp_path / "b")
+    report = run(first)
+    assert made(tmp_path / "store") == expected
     assert len(report.prepared) == 3
 
 
@@ -188,20 +206,21 @@ def test_a_touched_archive_is_read_again_and_nothing_is_decoded(
     os.utime(root / "all.zip", (1, 1))
     run(root, listener=(listener := Listener()))
     assert listener.lines[0].startswith("1 archive to read in place")
-    assert listener.lines[1:] == ["30 videos are in the store already"]
+    assert listener.lines[1:] == [f"{VIDEOS} videos are in the store already"]
     assert made(tmp_path / "store") == before
 
 
 def test_another_setting_reads_the_archives_once_more(
-    run: Run, files: Path, tmp_path: Path
+    run: Run, files: Path, tmp_path: Path, expected: dict[str, bytes]
 ) -> None:
     root = tmp_path / "root"
     root.mkdir()
     FORMS["tar.gz"](root, files)
-    run(root, tmp_path / "b")
-    run(root, tmp_path / "b", settings=FrameSettings(frames=5, size=32))
-    run(files, tmp_path / "a", settings=FrameSettings(frames=5, size=32))
-    assert made(tmp_path / "a") == made(tmp_path / "b")
+    run(root, settings=FrameSettings(frames=5, size=32))
+    assert made(tmp_path / "store").keys() == expected.keys()
+    assert made(tmp_path / "store") != expected
+    run(root)
+    assert made(tmp_path / "store") == expected
 
 
 def test_a_new_archive_adds_new_shards(run: Run, files: Path, tmp_path: Path) -> None:
@@ -233,7 +252,12 @@ def test_without_a_program_for_rar_one_line_says_what_to_install(
 @rar
 @pytest.mark.parametrize("program", ["bsdtar", "unar", "7zz", "7z"])
 def test_each_program_for_rar_gives_the_same(
-    run: Run, files: Path, tmp_path: Path, program: str, monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    files: Path,
+    tmp_path: Path,
+    program: str,
+    expected: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     root = tmp_path / "root"
     root.mkdir()
@@ -245,9 +269,8 @@ def test_each_program_for_rar_gives_the_same(
     except rars.ArchiveFault:
         pytest.skip(f"{program} was built without RAR")
     monkeypatch.setattr(rars, "PROGRAMS", (program,))
-    run(files, tmp_path / "a")
-    run(root, tmp_path / "b")
-    assert made(tmp_path / "a") == made(tmp_path / "b")
+    run(root)
+    assert made(tmp_path / "store") == expected
 
 
 def test_the_report_of_archives_prints(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from prep.clip import FrameSettings
+from prep.plan import PLAN
 from prep.report import Report
 from tasd.errors import UserError
 from tests.archives import files_of, write_tar
@@ -23,65 +24,73 @@ Run = Callable[..., Report]
 SETTINGS = FrameSettings(frames=32, size=128)
 
 
-@pytest.fixture
-def root(tmp_path: Path, clips: dict[str, Path]) -> Path:
-    return make_tree(tmp_path / "videos", clips["h264_forty.mp4"], classes=4, videos=10)
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory, clips: dict[str, Path]) -> Path:
+    """Forty videos, not to be written into."""
+    folder = tmp_path_factory.mktemp("cluster") / "videos"
+    return make_tree(folder, clips["h264_forty.mp4"], classes=4, videos=10)
 
 
-@pytest.fixture
-def cluster() -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def local(run_into: Run, root: Path) -> dict[str, bytes]:
+    """The store that a prep without a cluster makes of them."""
+    run_into(root, root.parent / "local", settings=SETTINGS, shard_mib=1)
+    return content(root.parent / "local")
+
+
+def start_cluster() -> Any:
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
+    return distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
-    ) as started:
+    )
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A cluster whose workers no test ends."""
+    with start_cluster() as started:
         yield started
 
 
 def test_two_workers_of_a_dask_cluster_give_the_bytes_of_one_process(
-    run: Run, root: Path, tmp_path: Path, cluster: Any
+    run: Run, root: Path, tmp_path: Path, cluster: Any, local: dict[str, bytes]
 ) -> None:
-    run(root, tmp_path / "local", settings=SETTINGS, shard_mib=1)
     listener = Listener()
     address = cluster.scheduler_address
     run(root, settings=SETTINGS, shard_mib=1, scheduler=address, listener=listener)
-    assert content(tmp_path / "store") == content(tmp_path / "local")
+    assert content(tmp_path / "store") == local
     assert listener.done == listener.videos == 40
 
 
 def test_archives_give_the_same_bytes_with_a_cluster(
-    run: Run, root: Path, tmp_path: Path, cluster: Any
+    run: Run, root: Path, tmp_path: Path, cluster: Any, local: dict[str, bytes]
 ) -> None:
     """They are read and decoded here; the shards are written there."""
-    run(root, tmp_path / "local", settings=SETTINGS, shard_mib=1)
     packed = tmp_path / "packed"
     packed.mkdir()
     write_tar(packed / "a.tar.gz", files_of(root), "w:gz")
     address = cluster.scheduler_address
     run(packed, settings=SETTINGS, shard_mib=1, scheduler=address, listener=(seen := Listener()))
-
-    def made(store: Path) -> dict[str, bytes]:
-        names = ("manifest.json", "report.json", *(p.name for p in store.glob("shard-*.h5")))
-        return {name: (store / name).read_bytes() for name in names}
-
-    assert made(tmp_path / "store") == made(tmp_path / "local")
+    made = {name: data for name, data in content(tmp_path / "store").items() if name != PLAN}
+    assert made == {name: data for name, data in local.items() if name != PLAN}
     assert seen.done == 40
 
 
 def test_a_killed_worker_of_a_dask_cluster_is_made_up_for(
-    run: Run, root: Path, tmp_path: Path, cluster: Any
+    run: Run, root: Path, tmp_path: Path, local: dict[str, bytes]
 ) -> None:
-    run(root, tmp_path / "local", settings=SETTINGS, shard_mib=1)
+    with start_cluster() as cluster:
 
-    def kill_one() -> None:
-        while not list((tmp_path / "store").glob("shard-*.h5")):
-            time.sleep(0.01)
-        os.kill(cluster.workers[0].pid, signal.SIGKILL)
+        def kill_one() -> None:
+            while not list((tmp_path / "store").glob("shard-*.h5")):
+                time.sleep(0.01)
+            os.kill(cluster.workers[0].pid, signal.SIGKILL)
 
-    killer = threading.Thread(target=kill_one)
-    killer.start()
-    run(root, settings=SETTINGS, shard_mib=1, scheduler=cluster.scheduler_address)
-    killer.join()
-    assert content(tmp_path / "store") == content(tmp_path / "local")
+        killer = threading.Thread(target=kill_one)
+        killer.start()
+        run(root, settings=SETTINGS, shard_mib=1, scheduler=cluster.scheduler_address)
+        killer.join()
+    assert content(tmp_path / "store") == local
 
 
 def test_a_scheduler_that_does_not_answer_is_told(
@@ -133,7 +142,8 @@ def test_a_worker_that_sees_other_folders_is_named(
     (tmp_path / "store").mkdir()
     script = 'mount -t tmpfs none "$0" && exec "$@"'
     worker = [sys.executable, "-m", "distributed.cli.dask_worker", empty_cluster.scheduler_address]
-    apart = ["unshare", "--mount", "sh", "-c", script, str(tmp_path / hidden)]
+    folder = {"store": tmp_path / "store", "videos": root}[hidden]
+    apart = ["unshare", "--mount", "sh", "-c", script, str(folder)]
     if shutil.which("unshare") is None or subprocess.run([*apart, "true"]).returncode:
         pytest.skip("mounting apart is not permitted here")
     with subprocess.Popen([*apart, *worker, "--nthreads", "1", "--no-dashboard"]) as process:
@@ -146,13 +156,10 @@ def test_a_worker_that_sees_other_folders_is_named(
 
 
 def test_workers_that_a_shard_kills_are_told_in_one_line(run: Run, root: Path) -> None:
-    distributed = pytest.importorskip("distributed")
     config = pytest.importorskip("dask").config
     with (
         config.set({"distributed.scheduler.allowed-failures": 0}),
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
-        ) as cluster,
+        start_cluster() as cluster,
     ):
         listener = Listener()
 
