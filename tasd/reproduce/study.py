@@ -13,6 +13,7 @@ from tasd.errors import UserError
 from tasd.evaluation.episodes import EpisodeRequest
 from tasd.files import as_json, write_text
 from tasd.foreign import clean
+from tasd.progress import counted
 from tasd.report.tables import Table, markdown
 from tasd.reproduce.cluster import Answer, Cluster, cluster_of, costs_on
 from tasd.reproduce.estimate import costs
@@ -159,7 +160,7 @@ def _on_cluster(
 
     with study.cluster(plans, folder=study.folder) as cluster, StopSignals() as stop:
         count, left = len(cluster.workers), len(plans)
-        say(f"{left} runs on {count} workers with a GPU")
+        say(f"{counted(left, 'run')} on {counted(count, 'worker')} with a GPU")
         for answer in cluster.answers(plans, "run"):
             if stop.exit_code:
                 say("stopping; give the same command again to continue from here")
@@ -174,7 +175,7 @@ def _on_cluster(
             if message:
                 failed[answer.plan.name] = message
             told = f"failed: {message}" if message else f"done on {answer.host}"
-            say(f"{answer.plan.name} {told}; {left} runs are left")
+            say(f"{answer.plan.name} {told}; still to do: {counted(left, 'run')}")
             tell()
     return stop.exit_code
 
