@@ -11,8 +11,8 @@ from tasd.errors import UserError
 from tasd.predict.answer import Answer
 from tasd.predict.choice import Choice
 from tasd.predict.clips import ClipFeatures, ClipView, ViewsOf, clip_features, whole_clip
+from tasd.predict.labeller import Labeller
 from tasd.predict.leave_one_out import FEWEST_CLASSES, FEWEST_CLIPS
-from tasd.predict.recognizer import FewShotRecognizer
 from tasd.predict.thumbnails import Thumbnail, with_thumbnails
 from tasd.predict.trained import UNTRAINED, Threshold, on_device
 from tasd.predict.windows import Windows
@@ -33,7 +33,7 @@ class Reading:
     pictures: tuple[Thumbnail, ...] = ()
 
 
-class ReadRecognizer(FewShotRecognizer):
+class ReadRecognizer(Labeller):
     """A recogniser of clips that were read before, together with their thumbnails."""
 
     known: dict[Path, ClipFeatures]
@@ -103,7 +103,10 @@ class Engine:
         added = [path for path, name in examples.items() if before.get(path) != name]
         gone = [path for path in before if path not in examples]
         if added:
-            recognizer.partial_fit(added, [examples[path] for path in added])
+            clips: dict[str, list[Path]] = {}
+            for path in added:
+                clips.setdefault(examples[path], []).append(path)
+            recognizer.partial_fit(clips)
         if gone:
             recognizer.forget(clips=gone)
         recognizer.known = {path: recognizer.known[path] for path in examples}

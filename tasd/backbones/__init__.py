@@ -1,6 +1,7 @@
 """Backbones: clips -> feature maps A. A new one is a file here and a line in `BACKBONES`.
 
-Every image model of timm is one too, as ``timm/NAME``.
+Every image model of timm is one too, as ``timm/NAME``. torchvision takes nearly as long to import
+as torch: a builder imports it when it is called.
 """
 
 from collections.abc import Callable

@@ -113,7 +113,8 @@ def _conv(
         if stride > 1
         else nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=False)
     )
-    nn.init.kaiming_normal_(conv.weight, mode="fan_out")
+    if not conv.weight.is_meta:  # torch imports its compiler, a second, to draw nothing there
+        nn.init.kaiming_normal_(conv.weight, mode="fan_out")
     parts = [conv, nn.BatchNorm2d(outputs, eps=_EPS)]
     return nn.Sequential(*parts, *([nn.ReLU6(inplace=True)] if activation else []))
 

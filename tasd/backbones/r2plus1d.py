@@ -1,7 +1,6 @@
 """R(2+1)D-18 (Tran et al., A Closer Look at Spatiotemporal Convolutions, CVPR 2018)."""
 
 from torch import nn
-from torchvision.models import video
 
 from tasd.backbones.base import Backbone, Pretrained
 
@@ -14,6 +13,8 @@ def r2plus1d_18() -> Backbone:
     Temporal strides are set to 1, so that the map keeps all T frames. The published weights were
     trained on all of Kinetics-400, which holds the test classes of Kinetics-100.
     """
+    from torchvision.models import video
+
     network = video.r2plus1d_18()
     for module in network.modules():
         if isinstance(module, nn.Conv3d):

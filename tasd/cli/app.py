@@ -52,7 +52,7 @@ def main(
     """Options of tasd before any command."""
 
 
-LABELS = ("tasd.predict.choice", "tasd.predict.recognizer")
+LABELS = ("tasd.predict.choice", "tasd.predict.labeller")
 
 app.command(cls=Command)(prep)
 app.add_typer(splits)

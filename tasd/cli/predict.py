@@ -20,8 +20,9 @@ from tasd.errors import Mistakes
 from tasd.foreign import remark
 
 if TYPE_CHECKING:
-    from tasd.predict import Answer, FewShotRecognizer
+    from tasd.predict.answer import Answer
     from tasd.predict.formats import AnswerFormat
+    from tasd.predict.labeller import Labeller
     from tasd.predict.windows import Windows
 
 
@@ -101,8 +102,8 @@ def predict(
     from tasd.predict.arrivals import find_clips
     from tasd.predict.choice import choose
     from tasd.predict.export import is_export
+    from tasd.predict.labeller import Labeller
     from tasd.predict.reading import check_support
-    from tasd.predict.recognizer import FewShotRecognizer
     from tasd.predict.trained import on_device
     from tasd.predict.untrained import check_options
     from tasd.runs.folder import Run
@@ -129,7 +130,7 @@ def predict(
         remark(chosen.reason)
     if chosen.network.model.matcher.transductive:
         remark("the matcher was trained transductive; here each clip is scored alone")
-    recognizer = FewShotRecognizer.on_network(
+    recognizer = Labeller.on_network(
         on_device(chosen.network, where),
         **chosen.parameters(),
         reject=reject,
@@ -218,7 +219,7 @@ def _check(
         raise UserError(f"--watch {watch} is not a folder; make it first")
 
 
-def _fit(recognizer: "FewShotRecognizer", support: Path) -> None:
+def _fit(recognizer: "Labeller", support: Path) -> None:
     """Fit the recogniser and print what it took from the support."""
     from tasd.progress import counted
 
@@ -238,7 +239,7 @@ def _fit(recognizer: "FewShotRecognizer", support: Path) -> None:
         remark(recognizer.threshold_.summary)
 
 
-def _watch(recognizer: "FewShotRecognizer", folder: Path, *, as_json: bool, as_csv: bool) -> None:
+def _watch(recognizer: "Labeller", folder: Path, *, as_json: bool, as_csv: bool) -> None:
     """Label the clips that arrive until Ctrl-C or SIGTERM."""
     from tasd.predict.arrivals import watch_folder
     from tasd.training.signals import StopSignals
@@ -252,7 +253,7 @@ def _watch(recognizer: "FewShotRecognizer", folder: Path, *, as_json: bool, as_c
                     return
 
 
-def _line_format(recognizer: "FewShotRecognizer", *, as_json: bool, as_csv: bool) -> "AnswerFormat":
+def _line_format(recognizer: "Labeller", *, as_json: bool, as_csv: bool) -> "AnswerFormat":
     from tasd.predict.formats import CsvLines, json_line, plain_line
 
     if as_csv:
@@ -268,7 +269,7 @@ def _printed(answers: "Iterable[Answer]", line_format: "AnswerFormat") -> "Itera
 
 
 def _print(
-    recognizer: "FewShotRecognizer", found: "Sequence[Answer]", *, seconds: float, as_json: bool
+    recognizer: "Labeller", found: "Sequence[Answer]", *, seconds: float, as_json: bool
 ) -> None:
     """Print all answers as one JSON document or as a table."""
     from tasd.predict.formats import predictions_document, segment_lines, table_lines

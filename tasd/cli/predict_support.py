@@ -7,7 +7,7 @@ from tasd.cli.say import say
 from tasd.foreign import remark
 
 if TYPE_CHECKING:
-    from tasd.predict import FewShotRecognizer
+    from tasd.predict.labeller import Labeller
 
 
 def check_change(
@@ -37,9 +37,7 @@ def check_change(
     return True
 
 
-def learn_class(
-    recognizer: "FewShotRecognizer", support: Path, name: str, clips: list[Path]
-) -> None:
+def learn_class(recognizer: "Labeller", support: Path, name: str, clips: list[Path]) -> None:
     """Make clips examples of a class, those that can be read; print what changed."""
     from tasd.errors import UserError
     from tasd.predict.support_file import is_support_file
@@ -49,7 +47,7 @@ def learn_class(
         if support.exists():
             recognizer.partial_fit(support)
         before = _classes(recognizer)
-        recognizer.partial_fit([clip.absolute() for clip in clips], [name] * len(clips))
+        recognizer.partial_fit({name: [clip.absolute() for clip in clips]})
         for path, problem in recognizer.problems_.items():
             remark(f"not learnt: {path}: {problem}")
         recognizer.save_support(support)
@@ -71,7 +69,7 @@ def learn_class(
         say(line)
 
 
-def forget_all(recognizer: "FewShotRecognizer", support: Path, names: list[str]) -> None:
+def forget_all(recognizer: "Labeller", support: Path, names: list[str]) -> None:
     """Remove clips or classes from a support; print what changed."""
     from tasd.errors import UserError
     from tasd.predict.support_file import is_support_file
@@ -95,7 +93,7 @@ def forget_all(recognizer: "FewShotRecognizer", support: Path, names: list[str])
     recognizer.save_support(support)
 
 
-def _classes(recognizer: "FewShotRecognizer") -> dict[Path, str]:
+def _classes(recognizer: "Labeller") -> dict[Path, str]:
     if not recognizer.__sklearn_is_fitted__():
         return {}
     support = recognizer.support_

@@ -25,7 +25,7 @@ from tasd.errors import UserError
 from tasd.files import replacing
 from tasd.foreign import clean
 from tasd.predict.answer import Answer
-from tasd.predict.recognizer import FewShotRecognizer
+from tasd.predict.labeller import Labeller
 from tasd.progress import PhaseLine
 
 CLIPS = Path(__file__).parent / "clips"
@@ -62,9 +62,9 @@ def real_demo(out: Path, *, device: str, console: Console) -> list[Labelled]:
         f"matcher {MATCHER}, nothing is trained",
         highlight=False,
     )
-    recognizer = FewShotRecognizer(DEFAULT_BACKBONE, matcher=MATCHER, device=device, cache=False)
+    recognizer = Labeller(DEFAULT_BACKBONE, matcher=MATCHER, device=device, cache=False)
     with PhaseLine(console, first="reading the clips", silent=not console.is_terminal):
-        recognizer.fit([*support], [*support.values()])
+        recognizer.fit(CLIPS / "support")
         answers = [*recognizer.answers([*queries])]
     labelled = [
         Labelled(clip, truth, answer)

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Float32
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from prep.ffmpeg_process import find_ffmpeg
 from tasd.errors import UserError
@@ -24,7 +23,7 @@ Pool = Literal["mean", "frames"]
 POOLS = {"mean": True, "frames": False}
 
 
-class ClipEstimator(BaseEstimator):  # type: ignore[misc]
+class ClipEstimator:
     """An estimator on clips, whose parameters name a run or a pretrained backbone.
 
     A pickle holds neither the network nor anything on a device. The network is opened again, and
@@ -36,6 +35,8 @@ class ClipEstimator(BaseEstimator):  # type: ignore[misc]
     store: PathLike | None
     device: str
     cache: bool
+    n_features_in_: int
+    _given: tuple[dict[str, Any], TrainedNetwork]
 
     @property
     def network_(self) -> TrainedNetwork:
@@ -109,51 +110,9 @@ class ClipEstimator(BaseEstimator):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is open; keep what the network must be when it is opened again."""
-        state = dict(super().__getstate__())
+        state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]
         network = state.pop("_network", None)
         if network is not None:
             state["_expected"] = network.feature_settings
         state.pop("_given", None)
         return state
-
-
-class ClipEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClipEstimator):  # type: ignore[misc]
-    """A transformer from clips to features, for the pipelines of scikit-learn.
-
-        make_pipeline(ClipEmbedder(), LogisticRegression()).fit(paths, labels)
-
-    backbone, run, weights, frames, crop, store, device, cache: as of `FewShotRecognizer`.
-    pool: "mean" gives a vector a clip, "frames" all frames, as `FewShotRecognizer` takes them too.
-    """
-
-    def __init__(
-        self,
-        backbone: str | None = None,
-        *,
-        run: PathLike | None = None,
-        weights: str | None = None,
-        frames: int | None = None,
-        crop: int | None = None,
-        pool: str = "mean",
-        store: PathLike | None = None,
-        device: str = "auto",
-        cache: bool = True,
-    ) -> None:
-        self.backbone, self.run, self.weights = backbone, run, weights
-        self.frames, self.crop, self.pool = frames, crop, pool
-        self.store, self.device, self.cache = store, device, cache
-
-    def fit(self, X: Any = None, y: Any = None) -> "ClipEmbedder":
-        """Open the network; nothing is learnt from X or y. Raises `UserError`."""
-        pick(POOLS, self.pool, what="pool")
-        self.__dict__.pop("_expected", None)
-        self._network = self._open()
-        self._n_features_out = self._network.model.matcher.channels
-        return self
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Return the features of clips, see `embed`. Raises `UserError`."""
-        return self.embed(X, self.pool)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_n_features_out")

@@ -10,7 +10,7 @@ from typing import Any
 from tasd.files import as_json
 from tasd.foreign import cell, clean
 from tasd.predict.answer import Answer
-from tasd.predict.recognizer import FewShotRecognizer
+from tasd.predict.labeller import Labeller
 from tasd.predict.windows import segments
 
 # From an answer to its lines of text, for output that is written answer by answer.
@@ -47,7 +47,7 @@ def segment_lines(answers: Sequence[Answer]) -> list[str]:
 
 
 def predictions_document(
-    recognizer: FewShotRecognizer, answers: Sequence[Answer], *, seconds: float
+    recognizer: Labeller, answers: Sequence[Answer], *, seconds: float
 ) -> dict[str, Any]:
     """Return network, support, threshold and answers as plain data."""
     trained, threshold = recognizer.network_, recognizer.threshold_

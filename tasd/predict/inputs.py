@@ -1,4 +1,7 @@
-"""The X and y of the estimators: clips by their paths, or features, as scikit-learn passes them."""
+"""The X and y of the estimators: clips by their paths, or features, as scikit-learn passes them.
+
+Paths need nothing of scikit-learn; its checks of arrays are imported where an array comes.
+"""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -7,15 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import (
-    check_array,
-    check_consistent_length,
-    column_or_1d,
-    validate_data,
-)
 
 from tasd.errors import UserError
 from tasd.types import Features
@@ -27,10 +21,6 @@ class InputError(UserError, ValueError):
 
 class InputTypeError(InputError, TypeError):
     """An X or y of a type that cannot be used; a ``TypeError`` for callers of scikit-learn."""
-
-
-class UnfitError(UserError, NotFittedError):  # type: ignore[misc]
-    """A question to an estimator before ``fit``; a ``NotFittedError`` for scikit-learn."""
 
 
 def is_path(given: object) -> bool:
@@ -62,7 +52,7 @@ def clip_paths(given: Any) -> list[Path]:
     return [Path(path) for path in given]
 
 
-def feature_rows(estimator: BaseEstimator, given: Any, *, reset: bool, what: str = "X") -> Features:
+def feature_rows(estimator: object, given: Any, *, reset: bool, what: str = "X") -> Features:
     """Check features, (clips, frames, channels) or (clips, channels) of one frame each.
 
     reset: these are the first that the estimator sees, and set its ``n_features_in_``.
@@ -70,6 +60,8 @@ def feature_rows(estimator: BaseEstimator, given: Any, *, reset: bool, what: str
     Raises `InputError` for another shape, no clip, another number of channels, or values that are
     not finite.
     """
+    from sklearn.utils.validation import check_array, validate_data
+
     given = given.detach().cpu().numpy() if isinstance(given, torch.Tensor) else given
     try:
         if _dimensions(given) == 3:
@@ -93,6 +85,9 @@ def _dimensions(given: Any) -> int:
 
 def check_labels(given: object, *, count: int) -> list[Any]:
     """Return a label for each of ``count`` clips. Raises `InputError`."""
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
+
     if given is None:
         raise InputError(
             f"fit of {count} clips requires y to be passed, but the target y is None; give a label "

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from tasd.errors import UserError
 from tasd.predict.comparison import Comparison
 from tasd.predict.estimator import ClipEstimator
 from tasd.predict.examples import Examples, joined
-from tasd.predict.inputs import InputError, UnfitError, clip_paths
+from tasd.predict.inputs import InputError, clip_paths
 from tasd.predict.leave_one_out import threshold_of_support
 from tasd.predict.opened import check_parameters
 from tasd.predict.reading import Learnt, check_two, read_examples
@@ -21,6 +21,8 @@ from tasd.predict.support import PathLike
 from tasd.predict.support_file import write_support
 from tasd.predict.trained import UNTRAINED, Threshold
 from tasd.predict.untrained import bare_matcher
+
+Own = TypeVar("Own", bound="SupportEstimator")
 
 
 class SupportEstimator(ClipEstimator):
@@ -38,6 +40,7 @@ class SupportEstimator(ClipEstimator):
     _examples: Examples | None
     _labels: dict[str, Any]
     _of_network: bool
+    _unfit: ClassVar[type[UserError]] = UserError
 
     def _begin(self) -> None:
         """Forget all that was learnt, and open what the parameters name."""
@@ -99,8 +102,8 @@ class SupportEstimator(ClipEstimator):
         return Comparison(matcher.to(device), precise, names)
 
     def forget(
-        self, *, clips: Sequence[PathLike] = (), classes: Sequence[Any] | str = ()
-    ) -> "SupportEstimator":
+        self: Own, *, clips: Sequence[PathLike] = (), classes: Sequence[Any] | str = ()
+    ) -> Own:
         """Remove examples, or all examples of classes; return the estimator itself.
 
         Raises `UserError` for a clip or a class that is not in the support.
@@ -158,7 +161,7 @@ class SupportEstimator(ClipEstimator):
     def _known(self) -> Examples:
         """The examples. Raises `UserError` where there is none."""
         if not self.__sklearn_is_fitted__():
-            raise UnfitError("this recogniser knows no classes yet; call fit(support) first")
+            raise self._unfit("this recogniser knows no classes yet; call fit(support) first")
         if self._examples is None:
             raise UserError("this recogniser has forgotten all its examples; learn some first")
         return self._examples

@@ -80,7 +80,7 @@ def _of_file(estimator: ClipEstimator, path: Path) -> Learnt:
     if found.origin is not None:
         found.check(estimator.network_)
     else:
-        feature_rows(estimator, found.examples.features.frames, reset=True)
+        estimator.n_features_in_ = found.examples.features.frames.shape[2]
     labels = {name: name for name in found.examples.classes}
     return Learnt(found.examples, labels, found.origin is not None)
 

@@ -9,6 +9,9 @@ from contextlib import suppress
 
 import pytest
 
+from tasd.backbones import DEFAULT_BACKBONE
+from tasd.demo.real import CLIPS
+
 # Programs that take longer to import than these commands may take in all.
 TORCH = ("torch", "torchvision", "jaxtyping", "nvidia.dali")
 SCIENCE = ("sklearn", "scipy", "matplotlib", "timm", "pandas")
@@ -45,6 +48,13 @@ def loaded(*words: str) -> set[str]:
 def test_a_short_command_loads_no_heavy_package(words, heavy, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert not set(heavy) & loaded(*words)
+
+
+def test_predict_loads_neither_scikit_learn_nor_the_compiler_of_torch(monkeypatch, tmp_path):
+    monkeypatch.setenv("TASD_HOME", str(tmp_path))
+    words = ["--backbone", DEFAULT_BACKBONE, "--support", str(CLIPS / "support")]
+    clip = next(CLIPS.glob("queries/*/*.mp4"))
+    assert not {*COMPILER, *SCIENCE} & loaded("predict", *words, str(clip))
 
 
 def test_a_matcher_is_known_by_name_without_torch():

@@ -107,8 +107,8 @@ def test_a_missing_package_is_told_before_anything_is_written(home, tmp_path, mo
     "backbone", ["mobilenet_v2", "efficientnet_lite0", "resnet50", "r2plus1d_18"]
 )
 def test_every_kind_of_backbone_is_written(runtime, trained, tmp_path, backbone):
-    from tasd.config import replace as changed
     from tasd.model import build_model
+    from tasd.recipes.settings import replace as changed
 
     config = changed(trained.config, [("network.backbone", backbone), ("data.crop", 64)])
     model = build_model(config, classes=4, initialise=False)
