@@ -143,7 +143,10 @@ def config_of(variant: str, seed: int, args: argparse.Namespace) -> Config:
 
 
 def figures(variant: str, seed: int, args: argparse.Namespace) -> dict[str, float]:
-    """Train and test a variant with a seed; return accuracy in percent and Eq. 2's last loss."""
+    """Train and test a variant with a seed; return accuracies in percent and Eq. 2's last loss.
+
+    validation: of the checkpoint that validation chose. accuracy: its test.
+    """
     name = variant.replace(" ", "_").replace(",", "")
     run, kept = Run(args.out / f"{name}-seed{seed}"), args.out / f"{name}-seed{seed}.json"
     if not kept.exists():
@@ -155,11 +158,18 @@ def figures(variant: str, seed: int, args: argparse.Namespace) -> dict[str, floa
                 of_run(run, load(run.best), store, Extraction(), source=run.best),
                 EpisodeRequest(way=5, shot=1, queries=1, count=args.tested),
             )
-        losses = [line["terms"]["ce"]["raw"] for line in run.read_metrics()
+        lines = run.read_metrics()
+        losses = [line["terms"]["ce"]["raw"] for line in lines
                   if line["kind"] == "train" and "ce" in line["terms"]]  # fmt: skip
+        validated = [line[network]["accuracy"] for line in lines if line["kind"] == "validation"
+                     for network in ("student", "teacher") if network in line]  # fmt: skip
         last = float(np.mean(losses[-50:])) if losses else math.nan
         args.out.mkdir(parents=True, exist_ok=True)
-        content = {"accuracy": 100 * float(found.accuracy.mean()), "ce": last}
+        content = {
+            "validation": 100 * max(validated),
+            "accuracy": 100 * float(found.accuracy.mean()),
+            "ce": last,
+        }
         kept.write_text(json.dumps(content), "utf-8")
         for spare in () if args.keep else (run.last, run.last.with_name("previous.pt")):
             spare.unlink(missing_ok=True)
@@ -170,10 +180,10 @@ def figures(variant: str, seed: int, args: argparse.Namespace) -> dict[str, floa
 def table(found: dict[str, list[dict[str, float]]], *, outputs: int) -> Iterator[str]:
     """Yield the lines of a Markdown table."""
     yield (
-        f"| variant | accuracy | minus {NONE} | minus {UNCHANGED} | Eq. 2's last loss by seed "
-        f"(even: {math.log(outputs):.2f}) |"
+        f"| variant | validation | test | minus {NONE} | minus {UNCHANGED} | "
+        f"Eq. 2's last loss by seed (even: {math.log(outputs):.2f}) |"
     )
-    yield "|" + "---|" * 5
+    yield "|" + "---|" * 6
     accuracy = {name: np.array([one["accuracy"] for one in rows]) for name, rows in found.items()}
     for name, rows in found.items():
         minus = [
@@ -182,7 +192,8 @@ def table(found: dict[str, list[dict[str, float]]], *, outputs: int) -> Iterator
         ]  # fmt: skip
         losses = " ".join(f"{one['ce']:.2f}" for one in rows) if name != NONE else ""
         mean = _interval(accuracy[name], sign="")
-        yield f"| {name} | {mean} | {' | '.join(minus)} | {losses} |"
+        chosen = _interval(np.array([one["validation"] for one in rows]), sign="")
+        yield f"| {name} | {chosen} | {mean} | {' | '.join(minus)} | {losses} |"
 
 
 def _interval(values: Float[np.ndarray, " seeds"], *, sign: str = "+") -> str:

@@ -34,13 +34,14 @@ def test_equal_features_tell_nothing_once_the_centre_has_arrived(small_store, tm
 
 
 def test_the_table_pairs_by_seed():
-    found = {
-        scratch.NONE: [{"accuracy": 50.0, "ce": math.nan}, {"accuracy": 60.0, "ce": math.nan}],
-        scratch.UNCHANGED: [{"accuracy": 51.0, "ce": 8.3}, {"accuracy": 61.0, "ce": 8.1}],
-    }
+    none = [{"validation": 58.0, "accuracy": test, "ce": math.nan} for test in (50.0, 60.0)]
+    with_it = [
+        {"validation": 59.0, "accuracy": test, "ce": ce} for test, ce in ((51.0, 8.3), (61.0, 8.1))
+    ]
+    found = {scratch.NONE: none, scratch.UNCHANGED: with_it}
     lines = list(scratch.table(found, outputs=4096))
     assert "(even: 8.32)" in lines[0]
-    assert lines[2].startswith(f"| {scratch.NONE} | 55.0 ±")
+    assert lines[2].startswith(f"| {scratch.NONE} | 58.0 ±0.0 | 55.0 ±")
     assert "| +1.0 ±0.0 |  | 8.30 8.10 |" in lines[3]
 
 

@@ -30,6 +30,9 @@ DIGEST = "crc32"
 # A header is far smaller: 300 bytes a tensor. Limits what is read before anything is known.
 LARGEST_HEADER = 32 << 20
 LARGEST_DIMENSION = 1 << 40
+# Tensors begin at a multiple of this many bytes. So the size of a file is known before it is
+# written, whatever digits the accuracy in its header will have.
+BLOCK = 4096
 # Pieces that are read or written, and summed while they are in the cache of a core.
 PIECE = 1 << 20
 
@@ -129,7 +132,7 @@ def _header(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
     }
     noted = {"format": "pt", "tasd": as_json(about), "orders": as_json(orders)}
     header = as_json({"__metadata__": noted, **tree}, separators=(",", ":"), ascii=True).encode()
-    header += b" " * (-len(header) % 8)
+    header += b" " * (-(8 + len(header)) % BLOCK)
     return len(header).to_bytes(8, "little") + header
 
 
