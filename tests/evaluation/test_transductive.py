@@ -17,7 +17,8 @@ def evaluated(store: Path, folder: Path, *, together: bool) -> str:
     """Train MPL for an episode, test it, and return what is printed."""
     made = recipes.make("mpl", dataset="folder", shot=1)
     own = [("matcher.options.transductive", together), ("training.episodes", 1)]
-    small_run(store, folder, replace(made, [*TINY, *own, ("episode.queries", 1)]))
+    own += [("network.backbone", "resnet8"), ("episode.queries", 1)]
+    small_run(store, folder, replace(made, [*TINY, *own]))
     words = ["evaluate", "--run", folder, "--store", store, "--episodes", 4]
     said = CliRunner().invoke(app, [str(word) for word in words])
     assert said.exit_code == 0, said.output

@@ -1,6 +1,9 @@
 """Feature files that somebody built to harm, each by name."""
 
+import itertools
+import math
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -100,11 +103,15 @@ def some_chunks(file: h5py.File) -> None:
 
 
 def bomb(file: h5py.File) -> None:
-    options = {"chunks": (8, 8, 4096), "compression": "gzip", "compression_opts": 9}
-    file.create_dataset("maps", (12, 8, 6, 512, 512), "f4", chunks=(1, 1, 6, 512, 512),
-                        compression="gzip")[...] = 0  # fmt: skip
     _without(file, "features")
-    file.create_dataset("features", (256, 8, 16384), "f4", **options)[...] = 0
+    for name, shape, chunks in (
+        ("maps", (12, 8, 6, 512, 512), (1, 1, 6, 512, 512)),
+        ("features", (256, 8, 16384), (8, 8, 4096)),
+    ):
+        made = file.create_dataset(name, shape, "f4", chunks=chunks, compression="gzip")
+        zeros = zlib.compress(bytes(4 * math.prod(chunks)))  # one chunk stands for all
+        for corner in itertools.product(*map(range, (0,) * len(shape), shape, chunks)):
+            made.id.write_direct_chunk(corner, zeros)
 
 
 def great_chunk(file: h5py.File) -> None:
