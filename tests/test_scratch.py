@@ -46,7 +46,7 @@ def test_the_table_pairs_by_seed():
 
 
 def test_a_run_that_is_there_is_not_trained_again(tmp_path, monkeypatch):
-    (tmp_path / "as_it_is-seed0.json").write_text('{"accuracy": 55.5, "ce": 8.2}')
+    (tmp_path / "from_the_first_step-seed0.json").write_text('{"accuracy": 55.5, "ce": 8.2}')
     monkeypatch.setattr(scratch, "train", None)
     args = argparse.Namespace(out=tmp_path)
     assert scratch.figures(scratch.UNCHANGED, 0, args)["accuracy"] == pytest.approx(55.5)
