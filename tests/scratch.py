@@ -2,9 +2,9 @@
 
 ``python -m tests.scratch OUT --store STORE`` trains each variant with each seed as `tasd demo` does
 (STORE is that of a demo), tests it on the unseen actions, and prints a table: accuracy over seeds,
-the difference to no distillation and to that from the first step, paired by seed, and the last losses of
-Eq. 2. Runs that are there are not trained again. ``--look RUN`` prints what the teacher's targets
-hold at each kept checkpoint of a run (`Targets`), to see why.
+the difference to no distillation and to that from the first step, paired by seed, and the last
+losses of Eq. 2. Runs that are there are not trained again. ``--look RUN`` prints what the teacher's
+targets hold at each kept checkpoint of a run (`Targets`), to see why.
 """
 
 import argparse
@@ -139,8 +139,8 @@ def config_of(variant: str, seed: int, args: argparse.Namespace) -> Config:
     own = [("data.crop", args.crop), ("training.seed", seed), ("training.precision", "float32")]
     kept = [("training.checkpoint_every", args.keep)] if args.keep else []
     made = recipes.make("demo", dataset="folder", shot=1)
-    at_once = ("distill.start", 0.0)
-    return replace(made, [*every, *own, *kept, at_once, *VARIANTS[variant]])
+    at_once = [] if variant == NONE else [("distill.start", 0.0)]
+    return replace(made, [*every, *own, *kept, *at_once, *VARIANTS[variant]])
 
 
 def figures(variant: str, seed: int, args: argparse.Namespace) -> dict[str, float]:
