@@ -18,7 +18,7 @@ from tasd.runs import lock
 from tasd.runs.checkpoint import load
 from tasd.runs.folder import Run
 from tasd.runs.lock import RunLock
-from tasd.runs.tensorfile import read_header
+from tasd.runs.tensorfile import file_bytes, read_header
 from tests import forks
 from tests.checkpoints import flip, rewrite
 from tests.runs import assert_equal_bits, command, environment, lines, small_config, small_run
@@ -62,6 +62,11 @@ def test_the_best_holds_both_networks_and_little_else(larger):
         assert "relation." not in name
         if last.progress.best.episode == last.progress.episode:
             assert torch.equal(value, last.tensors()[name])
+
+
+def test_the_size_of_a_file_does_not_depend_on_the_digits_of_an_accuracy():
+    sizes = {file_bytes({}, {"best": best}) for best in (0.5, 1 / 3, 0.7066666666666667)}
+    assert len(sizes) == 1
 
 
 def test_the_sizes_that_are_told_before_the_first_step_are_those_on_the_disk(larger):
