@@ -53,6 +53,8 @@ VARIANTS: dict[str, tuple[str, Settings]] = {
 }
 LAST = ("optimiser.layer_decay", 1e-3)  # at its rate only the last layer of the backbone learns
 JITTER = ("data.jitter", 0.4)
+FAST = ("optimiser.backbone_scale", 1.0)  # 25 times the usual rate of a backbone
+EQUATIONS = {"Eq. 2": "ce", "Eq. 9": "at", "Eq. 10": "am", "Eq. 11": "pr"}
 OF_STORES: dict[str, tuple[str, Settings]] = {
     "WCCN 5 alone": ("baseline", [NONE, WCCN, *START, ("optimiser.lr", 1e-9)]),
     "last stage": ("baseline", [NONE, LAST]),
@@ -63,6 +65,18 @@ OF_STORES: dict[str, tuple[str, Settings]] = {
     "all stages": ("baseline", [NONE]),
     "all stages, jitter": ("baseline", [NONE, JITTER]),
     "all stages, distillation": ("tasd", [NONE]),
+    "fast": ("baseline", [NONE, FAST]),
+    "fast, no flip": ("baseline", [NONE, FAST, ("data.flip", False)]),
+    "fast, jitter": ("baseline", [NONE, FAST, JITTER]),
+    "fast, WCCN 5": ("baseline", [NONE, FAST, WCCN]),
+    "fast, distillation": ("tasd", [NONE, FAST]),
+    **{
+        f"fast, {equation}": (
+            "tasd",
+            [NONE, FAST, *((f"distill.{one}", 0) for one in EQUATIONS.values() if one != term)],
+        )
+        for equation, term in EQUATIONS.items()
+    },
 }
 BACKBONE = (
     ("network.backbone", "efficientnet_lite0"),

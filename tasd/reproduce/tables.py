@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,12 +36,17 @@ class FinishedRun:
         """The run as reports read it."""
         return Outcome(self.plan.run, self.plan.config, None, self.result)
 
+    @cached_property
+    def _validations(self) -> list[dict[str, Any]]:
+        """The validation lines of its log, which is read once."""
+        return validations(self.plan.run)
+
     @property
     def validation(self) -> list[tuple[int, dict[str, float]]]:
         """Validation accuracy of each network, by training episode."""
         return [
             (line["episode"], {n: line[n]["accuracy"] for n in NETWORKS if n in line})
-            for line in validations(self.plan.run)
+            for line in self._validations
         ]
 
     @property
@@ -70,7 +76,7 @@ class FinishedRun:
     @property
     def _plain(self) -> list[float]:
         """The validation of the plain backbone, where it was a candidate; else none."""
-        first = validations(self.plan.run)[0]
+        first = self._validations[0]
         counts = self.plan.config.training.plain_candidate and PLAIN in first
         return [first[PLAIN]["accuracy"]] if counts else []
 
