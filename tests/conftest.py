@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import tests.typed  # isort: skip  # noqa: F401 - it acts on what is imported after it
+
 import pytest
 import torch
 from hypothesis import settings

@@ -1,5 +1,6 @@
 """The table of docs/hours.md from the recipes and the measured step: ``python -m tests.hours``."""
 
+import functools
 from collections.abc import Iterator
 
 import torch
@@ -51,6 +52,12 @@ def memory(config: Config) -> float:
 
 def disk(config: Config) -> int:
     """Bytes of all checkpoints at most, for 64 training classes."""
+    return _disk(config.model_copy(update={"dataset": "folder"}).model_dump_json())
+
+
+@functools.cache  # most data sets have the same networks
+def _disk(text: str) -> int:
+    config = Config.model_validate_json(text)
     with torch.device("meta"):
         learner = build_learner(config, classes=tuple(map(str, range(64))), initialise=False)
     networks = {"student": learner.student}
