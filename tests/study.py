@@ -55,6 +55,13 @@ LAST = ("optimiser.layer_decay", 1e-3)  # at its rate only the last layer of the
 JITTER = ("data.jitter", 0.4)
 FAST = ("optimiser.backbone_scale", 1.0)  # 25 times the usual rate of a backbone
 EQUATIONS = {"Eq. 2": "ce", "Eq. 9": "at", "Eq. 10": "am", "Eq. 11": "pr"}
+
+
+def alone(equation: str) -> Settings:
+    """Return the settings that leave one term of the distillation."""
+    return [(f"distill.{term}", 0) for name, term in EQUATIONS.items() if name != equation]
+
+
 OF_STORES: dict[str, tuple[str, Settings]] = {
     "WCCN 5 alone": ("baseline", [NONE, WCCN, *START, ("optimiser.lr", 1e-9)]),
     "last stage": ("baseline", [NONE, LAST]),
@@ -70,13 +77,8 @@ OF_STORES: dict[str, tuple[str, Settings]] = {
     "fast, jitter": ("baseline", [NONE, FAST, JITTER]),
     "fast, WCCN 5": ("baseline", [NONE, FAST, WCCN]),
     "fast, distillation": ("tasd", [NONE, FAST]),
-    **{
-        f"fast, {equation}": (
-            "tasd",
-            [NONE, FAST, *((f"distill.{one}", 0) for one in EQUATIONS.values() if one != term)],
-        )
-        for equation, term in EQUATIONS.items()
-    },
+    **{f"fast, {name}": ("tasd", [NONE, FAST, *alone(name)]) for name in EQUATIONS},
+    "fast, WCCN 5, Eq. 2": ("tasd", [NONE, FAST, WCCN, *alone("Eq. 2")]),
 }
 BACKBONE = (
     ("network.backbone", "efficientnet_lite0"),
