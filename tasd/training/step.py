@@ -201,13 +201,13 @@ class Step:
         self.learner.zero_grad(set_to_none=True)
 
     def warm_up(self, batch: EpisodeBatch, teacher: Teacher | None) -> float:
-        """Measure the seconds of an episode that changes nothing; on a GPU, those of a second pass.
+        """Measure the seconds of an episode that changes nothing: the second of two passes.
 
         Afterwards the ranks exchange gradients. By then it is known which weights the loss does
         not reach: TA2N has some for several shots alone, others belong to a loss that is off.
         """
         began = 0.0
-        for _ in range(2 if batch.frames.is_cuda else 1):
+        for _ in range(2):
             began = time.monotonic()
             with self.episode(batch):
                 targets = teacher(batch) if teacher is not None else None
