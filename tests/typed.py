@@ -5,6 +5,7 @@ beartype alone, at a tenth of that, checks the others. Neither looks at variable
 """
 
 import re
+import sys
 from pathlib import Path
 
 from beartype import BeartypeConf
@@ -16,12 +17,12 @@ NEEDED = re.compile(r"jaxtyping|TYPE_CHECKING")
 
 
 def modules(folder: Path) -> list[str]:
-    """Return the names of the modules of a package that import jaxtyping."""
-    found = sorted(folder.rglob("*.py"))
-    arrays = [path for path in found if NEEDED.search(path.read_text())]
-    parts = [path.relative_to(folder.parent).with_suffix("").parts for path in arrays]
+    """Return the names of the modules of a package that jaxtyping has to check."""
+    found = [path for path in sorted(folder.rglob("*.py")) if NEEDED.search(path.read_text())]
+    parts = [path.relative_to(folder.parent).with_suffix("").parts for path in found]
     return [".".join(one).removesuffix(".__init__") for one in parts]
 
 
+assert "tasd" not in sys.modules, "tasd is imported already, and unchecked"
 beartype_package("tasd", conf=BeartypeConf(claw_is_pep526=False, violation_type=TypeError))
 install_import_hook(modules(Path(__file__).parents[1] / "tasd"), "beartype.beartype")
