@@ -29,10 +29,15 @@ def start_prep(root: Path, store: Path, *more: str) -> Fork:
     )
 
 
-def kill_group(process: Fork | subprocess.Popen[str]) -> None:
-    """Kill a prep and all processes that it started."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+def kill_group(process: Fork | subprocess.Popen[str]) -> bool:
+    """Kill a prep and all processes that it started; False where it has ended by itself."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+        return True
+    except ProcessLookupError:
+        return False
+    finally:
+        process.communicate()
 
 
 def children(process: int) -> dict[int, str]:
