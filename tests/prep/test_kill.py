@@ -52,13 +52,14 @@ def kill_after(shards: int, seconds: float, root: Path, store: Path) -> bool:
 
 
 def kill_often(root: Path, tmp_path: Path, expected: dict[str, bytes], times: int) -> None:
-    moments = random.Random(times)
+    moments, killed = random.Random(times), 0
     for number in range(times):
         store = tmp_path / f"store{number}"
         shards = moments.randint(-1, SHARDS - 1)
-        kill_after(shards, moments.uniform(0, 0.5 if shards < 0 else 0.1), root, store)
+        killed += kill_after(shards, moments.uniform(0, 0.5 if shards < 0 else 0.1), root, store)
         finish(root, store)
         assert content(store) == expected
+    assert killed
 
 
 def test_a_prep_killed_at_any_moment_goes_on_to_the_same_bytes(
