@@ -215,7 +215,7 @@ def _train(
         if validation.other_way:
             log.say(validation.other_way)
         batches, recorded = iter(loader), Recorded()
-        if now.episode < plan.episodes:
+        if plan.trial_due(now, world):
             log.phase("first step: one episode is tried, nothing is learnt from it")
             first = next(batches)
             recorded = record_passes(step, teacher, first, config)

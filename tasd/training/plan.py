@@ -16,6 +16,8 @@ from tasd.training.distributed import World
 
 # The most that a kill -9 costs where training.save_every names no number of episodes.
 SECONDS_BETWEEN_SAVES = 300.0
+# On a CPU a shorter run is over before it is worth two passes to say how long it will take.
+WORTH_A_TRIAL = 100
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,16 @@ class TrainingPlan:
         """The number of checkpoints that are kept under their own names, the untrained one too."""
         every = self.training.checkpoint_every
         return 0 if every is None else 1 + self.episodes // max(every, self.per_step)
+
+    def trial_due(self, now: Progress, world: World) -> bool:
+        """True where an episode is tried before the first step (`Step.warm_up`).
+
+        GPUs record it, ranks learn from it which weights have no gradient; one process on a CPU
+        wants to know its seconds alone.
+        """
+        needed = world.device.type == "cuda" or world.size > 1
+        left = self.episodes - now.episode
+        return left > 0 and (needed or left >= WORTH_A_TRIAL)
 
     def gradient_norms_due(self, now: Progress) -> bool:
         """True where the step after ``now`` is to compute the norm of each term's gradient."""

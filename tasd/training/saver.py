@@ -1,8 +1,13 @@
-"""The checkpoints of a run, written by a thread while its training goes on."""
+"""The checkpoints of a run, written by a thread while its training goes on.
+
+Each save has a thread of its own. A thread in which torch computed keeps helpers of OpenMP until it
+ends, and with more of them than cores all helpers sleep between two operations in place of waiting:
+a step of many small operations took half as long again from the first save to the end of the run.
+"""
 
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 
 from tasd.errors import UserError, UserErrors, told
@@ -29,7 +34,6 @@ class Saver:
         self._state, self._run, self._plan, self._writes = state, run, plan, writes
         self._passing = {f"learner/{name}" for name, _ in state.learner.named_buffers()}
         self._snapshot = Snapshot()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tasd-save")
         self._writing: Future[None] | None = None
         self._copied = threading.Event()
         self._copied.set()
@@ -44,7 +48,8 @@ class Saver:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._thread.shutdown()
+        if self._writing is not None:
+            wait([self._writing])
         if error is None:
             self.wait()
         late = None if self._writing is None else self._writing.exception()
@@ -69,7 +74,9 @@ class Saver:
             write(checkpoint, self._run, better=better, keep=keep)
             return
         self._copied.clear()
-        self._writing = self._thread.submit(self._write, copy, better=better, keep=keep)
+        thread = ThreadPoolExecutor(1, thread_name_prefix="tasd-save")
+        self._writing = thread.submit(self._write, copy, better=better, keep=keep)
+        thread.shutdown(wait=False)  # it ends with the save
 
     def settle(self) -> None:
         """Wait until the state may change: a save has its copy of it, but need not be written."""

@@ -19,10 +19,12 @@ import tasd.training.plan
 import tasd.training.step
 from tasd import backbones
 from tasd.errors import UserError
-from tasd.runs.checkpoint import Checkpoint, load
+from tasd.runs.checkpoint import Checkpoint, Progress, load
 from tasd.runs.folder import Run
 from tasd.store import Store
+from tasd.training.distributed import World
 from tasd.training.log import RunLog
+from tasd.training.plan import training_plan
 from tasd.training.saver import Saver
 from tasd.training.step import StepMetrics, StepResult
 from tests import forks
@@ -149,7 +151,7 @@ def test_a_run_that_broke_off_resumes_bit_for_bit(
     original = tasd.training.step.seed_dropout
 
     def breaking(seed, episode):
-        if next(count) == moment + 2:  # two passes warm up
+        if next(count) == moment:
             raise Interrupted
         original(seed, episode)
 
@@ -171,7 +173,7 @@ def test_a_run_is_saved_between_validations_and_resumes_bit_for_bit_from_there(
     original, calls = tasd.training.step.seed_dropout, iter(range(1, 100))
 
     def breaking(seed, episode):
-        if next(calls) == 6:  # two passes to warm up, three episodes, then the break
+        if next(calls) == 4:
             raise Interrupted
         original(seed, episode)
 
@@ -386,3 +388,35 @@ def two_steps(path, console):
         for episode, metrics in enumerate(numbers, start=1):
             result = StepResult(metrics, 1.0, {}, projection=None, finite=True)
             log.step(episode, result, rate=1e-3, wait_share=0.01)
+
+
+def test_an_episode_is_tried_before_a_long_run_and_changes_nothing(
+    small_store, tmp_path, whole, monkeypatch
+):
+    seeds, original = [], tasd.training.step.seed_dropout
+
+    def counted(seed, episode):
+        seeds.append(episode.index)
+        original(seed, episode)
+
+    monkeypatch.setattr(tasd.training.step, "seed_dropout", counted)
+    monkeypatch.setattr(tasd.training.plan, "WORTH_A_TRIAL", 8)
+    run = small_run(small_store, tmp_path / "tried", small_config(TINY)).run
+    assert seeds == [0, 0, *range(8)]
+    assert "8 episodes will take about" in (tmp_path / "log.txt").read_text()
+    assert_equal_bits(whole.last, run.last)
+
+
+@pytest.mark.parametrize(
+    ("world", "done", "tried"),
+    [
+        (World(0, 1, torch.device("cpu")), 0, True),
+        (World(0, 1, torch.device("cpu")), 1, False),
+        (World(0, 2, torch.device("cpu")), 98, True),
+        (World(0, 1, torch.device("cuda", 0)), 98, True),
+        (World(0, 1, torch.device("cuda", 0)), 100, False),
+    ],
+)
+def test_an_episode_is_tried_where_it_is_needed_or_many_follow(world, done, tried):
+    config = small_config(("training.episodes_per_step", world.size), episodes=100)
+    assert training_plan(config, world).trial_due(Progress(episode=done), world) is tried

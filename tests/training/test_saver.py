@@ -114,6 +114,20 @@ def test_a_save_is_of_its_moment_whatever_changes_before_it_is_written(training,
     assert_holds(training.run.last, before)
 
 
+def test_the_thread_of_a_save_ends_with_it(training, monkeypatch):
+    """Its helpers of OpenMP would slow down every later step."""
+    write = Held(monkeypatch, saver, "write")
+    with training.saver() as save:
+        for number in (1, 2):
+            write.release.clear()
+            save(at(number))
+            (thread,) = [t for t in threading.enumerate() if t.name.startswith("tasd-save")]
+            write.release.set()
+            save.wait()
+            thread.join(60)
+            assert not thread.is_alive()
+
+
 def test_a_forward_and_a_backward_pass_may_run_before_all_is_copied(training, monkeypatch):
     before, copy = training.tensors(), Held(monkeypatch, Snapshot, "finish")
     with training.saver() as save:
