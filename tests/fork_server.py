@@ -1,4 +1,4 @@
-"""A Python that has imported torch and the training of `tasd`, and forks at request.
+"""A Python that has imported torch and most of `tasd`, and forks at request.
 
 ``python -m tests.fork_server DESCRIPTOR``: each message on this socket is a command line of Python
 (``-m module`` or ``-c program``), its environment and its folder, with four descriptors: its
@@ -9,6 +9,7 @@ fork costs a fortieth of a start of Python with torch; what runs in it is a proc
 import atexit
 import contextlib
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -20,6 +21,18 @@ import tempfile
 import threading
 import traceback
 from typing import NamedTuple, NoReturn
+
+OPTIONAL = ("distributed.cli.dask_scheduler", "distributed.cli.dask_worker", "nvidia.dali")
+NEEDED = (
+    "matplotlib.backends.backend_agg",
+    "tasd.cli.app",
+    "tasd.cli.train",
+    "tasd.evaluation.evaluate",
+    "tasd.report",
+    "tasd.training.loop",
+    "torch.utils.tensorboard",
+    "torchvision.models",
+)
 
 
 class Request(NamedTuple):
@@ -106,20 +119,12 @@ def begin(request: Request, descriptors: list[int]) -> Request:
 
 
 def load() -> None:
-    """Import what a training needs, so that no fork has to; and Dask's processes."""
-    with contextlib.suppress(ImportError):
-        import distributed.cli.dask_scheduler
-        import distributed.cli.dask_worker
-
-        assert distributed.cli
-    import tasd.cli.app
-    import tasd.cli.train
-    import tasd.evaluation.evaluate
-    import tasd.training.loop
-
-    assert tasd.cli.app
-    assert tasd.evaluation.evaluate
-    assert tasd.training.loop
+    """Import what takes a fork longer than the little that it has to do."""
+    for name in OPTIONAL:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    for name in NEEDED:
+        importlib.import_module(name)
     if os.path.isdir("/proc/self/task"):
         assert len(os.listdir("/proc/self/task")) == 1, "a fork would lack the other threads"
 

@@ -88,7 +88,7 @@ def test_a_timed_step_trains_both_networks_and_the_bare_one_neither():
 
 
 def test_the_memory_is_that_of_a_step_in_a_process_of_its_own():
-    small = Bench(backbone="resnet18", size=112, queries=1, precision="float32", device="cpu")
+    small = Bench(backbone="resnet8", size=112, queries=1, precision="float32", device="cpu")
     without, with_ = bench_memory(small)
     assert (without.checkpointing, with_.checkpointing) == (False, True)
     assert with_.peak < without.peak

@@ -4,6 +4,7 @@
 runs the same demo in FOLDER and is killed at its moment; then the demo runs to its end.
 """
 
+import importlib
 import os
 import pkgutil
 import signal
@@ -11,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
+
+from tests.fork_server import NEEDED
 
 if TYPE_CHECKING:  # the processes that prepare the store import this module, and need no torch
     from matplotlib.figure import Figure
@@ -87,9 +90,8 @@ def kill_at(moment: str) -> None:
 
 
 def main() -> None:
-    import tasd.demo.run  # before the forks, which then need not
-
-    assert tasd.demo.run
+    for name in ("tasd.demo.run", *NEEDED):  # before the forks, which then need not
+        importlib.import_module(name)
     folder = Path(sys.argv[1])
     for moment in sys.argv[2:]:
         child = os.fork()

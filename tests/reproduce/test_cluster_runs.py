@@ -21,7 +21,7 @@ from tests.stores import write_store
 
 pytest.importorskip("distributed")
 pytestmark = pytest.mark.timeout(1200)
-ROWS = ("--only", "bimhm", "--only", "prototype")
+ROWS = ("bimhm", "prototype")
 EPISODES = 12
 
 
@@ -75,15 +75,18 @@ def wait_for(there, seconds: float = 500) -> None:
         time.sleep(0.05)
 
 
-def command(store: Path, out: Path, *words: object) -> list[str]:
+def command(store: Path, out: Path, *words: object, rows: tuple[str, ...] = ROWS) -> list[str]:
     sets = [word for text in [*SMALL, *DISTILL] for word in ("--set", text)]
     own = ["--store", store, "--out", out, "--episodes", EPISODES, "--test-episodes", 30]
-    every = [*own, *ROWS, "--recipe", "tasd", "--device", "cpu", *sets, *words]
+    only = [word for row in rows for word in ("--only", row)]
+    every = [*own, *only, "--recipe", "tasd", "--device", "cpu", *sets, *words]
     return [sys.executable, "-m", "tasd", "reproduce", "table1", *map(str, every)]
 
 
-def reproduce(store: Path, out: Path, *words: object) -> subprocess.CompletedProcess[str]:
-    return forks.run(command(store, out, *words), env=environment())
+def reproduce(
+    store: Path, out: Path, *words: object, rows: tuple[str, ...] = ROWS
+) -> subprocess.CompletedProcess[str]:
+    return forks.run(command(store, out, *words, rows=rows), env=environment())
 
 
 def answer(process: subprocess.CompletedProcess[str]) -> str:
@@ -115,9 +118,9 @@ def test_two_workers_of_which_one_is_killed_give_the_table_of_one_process(
 
 def test_a_command_that_is_stopped_saves_its_runs_and_goes_on(store, scheduler, tmp_path):
     out = tmp_path / "stopped"
-    words = ("--only", "prototype", "--episodes", 300, "--scheduler", scheduler)
+    words = ("--episodes", 300, "--scheduler", scheduler)
     with worker(scheduler):
-        ordered = command(store, out, *words)
+        ordered = command(store, out, *words, rows=("prototype",))
         with started(*ordered, stdout=forks.PIPE, stderr=forks.STDOUT) as run:
             wait_for(lambda: len(list(out.glob("*/checkpoints/last.pt"))) >= 1)
             run.send_signal(signal.SIGTERM)
@@ -168,8 +171,8 @@ def test_a_worker_that_sees_other_folders_is_told(scheduler, store, tmp_path, hi
 def test_a_run_that_fails_on_a_worker_is_told_with_its_row(store, scheduler, tmp_path):
     with worker(scheduler):
         wait_for_worker(scheduler)
-        words = ("--only", "bimhm", "--set", "optimiser.lr=1e30", "--scheduler", scheduler)
-        found = reproduce(store, tmp_path / "a", *words)
+        words = ("--set", "optimiser.lr=1e30", "--scheduler", scheduler)
+        found = reproduce(store, tmp_path / "a", *words, rows=("bimhm",))
     assert found.returncode == 1
     assert "bimhm-seed0 failed: episode" in found.stderr
     assert "Traceback" not in found.stderr

@@ -18,7 +18,7 @@ from tasd.recipes.settings import replace
 from tasd.reproduce.rows import RowRequest, rows_of
 from tasd.reproduce.runs import _check_same, plan_runs
 from tasd.runs.rules import read_config
-from tasd.training import cuda_graph, graph, optimiser
+from tasd.training import cuda_graph, graph, optimiser, plan
 from tasd.training.graph import Recorded, record_passes, why_not
 from tasd.training.parts import TrainingParts
 from tasd.types import EpisodeBatch
@@ -66,6 +66,7 @@ def episodes(count: int, *, shot: int = 1, second: str = "none") -> list[Episode
 def tape(monkeypatch) -> TapeRecorder:
     recorder = TapeRecorder()
     monkeypatch.setattr(cuda_graph, "recorder", lambda device: recorder)
+    monkeypatch.setattr(plan, "WORTH_A_TRIAL", 1)  # a GPU records before the shortest run
     return recorder
 
 
