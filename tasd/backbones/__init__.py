@@ -4,6 +4,7 @@ Every image model of timm is one too, as ``timm/NAME``. torchvision takes nearly
 as torch: a builder imports it when it is called.
 """
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -58,9 +59,16 @@ def build(name: str, *, channels: int | None = None) -> Backbone:
 def described(name: str) -> Backbone:
     """Build the backbone without memory for its weights, for its description alone.
 
-    Raises `UserError`, also for `CACHED`, which describes none.
+    It is built once and shared: read it and do not change it. Raises `UserError`, also for
+    `CACHED`, which describes none.
     """
     if name == CACHED:
         pick({**BACKBONES, "timm/NAME": None}, name, what="backbone")
+    return _described(name, BACKBONES.get(name))
+
+
+@functools.lru_cache
+def _described(name: str, builder: Callable[[], Backbone] | None) -> Backbone:
+    """As `described`; builder: of that name now, since others can be added to the table."""
     with torch.device("meta"):
         return build(name)
