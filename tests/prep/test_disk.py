@@ -49,7 +49,8 @@ def test_a_full_disk_is_told_in_one_line_and_the_work_goes_on_once_there_is_room
     run(root, tmp_path / "whole", settings=settings, shard_mib=1, workers=2)
     with mounted(tmp_path / "disk", "size=20m") as disk:
         ballast = disk / "ballast"
-        ballast.write_bytes(bytes(14 << 20))
+        # A shard of 1.8 MiB takes twice that while it is written: there is room for two at once.
+        ballast.write_bytes(bytes(23 << 19))
         with pytest.raises(UserError, match=r"the disk of .* is full; finished shards are kept"):
             run(root, disk / "store", settings=settings, shard_mib=1, workers=2)
         left = content(disk / "store")
