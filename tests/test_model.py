@@ -4,7 +4,7 @@ import torch
 from tasd import recipes
 from tasd.backbones.temporal import TemporalEncoder, positions
 from tasd.errors import UserError
-from tasd.model import build_model
+from tasd.model import ZeroWeights, build_model
 from tasd.recipes.settings import replace
 
 
@@ -80,6 +80,21 @@ def test_the_position_is_a_tenth_of_the_tokens_norm_whatever_their_scale():
     norm = tokens.norm(dim=-1).mean()
     torch.testing.assert_close(added.norm(dim=-1), (0.1 * norm).expand(1, 8), rtol=1e-4, atol=1e-4)
     assert positions(8, 64)[0, 1::2].gt(0).all()
+
+
+@pytest.mark.parametrize("backbone", ["resnet8", "efficientnet_lite0", "timm/resnet10t.c3_in1k"])
+def test_a_network_that_a_file_fills_takes_no_random_numbers(backbone):
+    own = config(("network.backbone", backbone), ("network.depth", 1), ("matcher.name", "hyrsm"))
+    torch.manual_seed(0)
+    first = build_model(own, classes=5)
+    before = torch.get_rng_state()
+    with ZeroWeights():
+        second = build_model(own, classes=5)
+    assert torch.equal(torch.get_rng_state(), before)
+    second.load_state_dict(first.state_dict())
+    with torch.no_grad():
+        one, other = (network.eval()(pixels()).frames for network in (first, second))
+    assert torch.equal(one, other)
 
 
 def test_heads_that_do_not_divide_the_channels_are_refused():

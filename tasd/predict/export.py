@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tasd.errors import UserError, cause
 from tasd.files import as_json, read_json, replacing, sync_folder, write_text
-from tasd.model import build_model
+from tasd.model import ZeroWeights, build_model
 from tasd.predict.trained import TrainedNetwork, settings_as_json, settings_from_json
 from tasd.runs.checkpoint import fill
 from tasd.runs.rules import read_config
@@ -103,11 +103,13 @@ def read_export(folder: Path) -> TrainedNetwork:
         bare, classes = without_heads(config), tuple(content["trained_on"])
         shapes = {name: tuple(value.shape) for name, value in state.items()}
         refuse_misfit(bare, classes=len(classes), found={"network": shapes})
+        with ZeroWeights():
+            model = build_model(bare, classes=len(classes), initialise=False)
         trained = TrainedNetwork(
             path=folder,
             identity=content["checkpoint"],
             network=content["network"],
-            model=build_model(bare, classes=len(classes), initialise=False),
+            model=model,
             config=config,
             classes=classes,
             frames=frames,

@@ -12,7 +12,7 @@ from tasd.home import home
 from tasd.matchers import MATCHERS, has_weights
 from tasd.matchers import build as build_matcher
 from tasd.matchers.base import Matcher
-from tasd.model import Model, build_model
+from tasd.model import Model, ZeroWeights, build_model
 from tasd.predict.trained import UNTRAINED, TrainedNetwork
 from tasd.recipes.settings import replace
 
@@ -54,7 +54,8 @@ def untrained_network(
             ("training.precision", "float32"),
         ],
     )
-    model = build_model(config, classes=1).eval().requires_grad_(False)
+    with ZeroWeights():  # all of its weights are pretrained
+        model = build_model(config, classes=1).eval().requires_grad_(False)
     state = _digest(model)
     return TrainedNetwork(
         path=home(),

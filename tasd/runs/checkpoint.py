@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tasd.config import Config
 from tasd.errors import UserError
 from tasd.files import replacing, sync_folder
-from tasd.model import Model, build_model
+from tasd.model import Model, ZeroWeights, build_model
 from tasd.runs import format1, format2
 from tasd.runs.plain import PLAIN, plain_network
 from tasd.runs.rules import read_config
@@ -251,7 +251,8 @@ def networks(checkpoint: Checkpoint) -> dict[str, Model]:
                 "scores mean nothing; take an earlier checkpoint, or train again with a lower "
                 "optimiser.lr"
             )
-        model = build_model(config, classes=len(checkpoint.classes), initialise=False)
+        with ZeroWeights():
+            model = build_model(config, classes=len(checkpoint.classes), initialise=False)
         fill(model, state, source=f"the checkpoint's {name}")
         found[name] = model.eval().requires_grad_(False)
     if PLAIN in checkpoint.network_names:
