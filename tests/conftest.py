@@ -13,7 +13,7 @@ import torch
 from hypothesis import settings
 
 from prep import cluster
-from tests import allocator, forks
+from tests import allocator, forks, narrow  # noqa: F401 - the backbone tiny
 from tests.stores import write_store
 from tests.workers import Workers
 

@@ -1,9 +1,11 @@
 """A Python that has imported torch and most of `tasd`, and forks at request.
 
-``python -m tests.fork_server DESCRIPTOR``: each message on this socket is a command line of Python
-(``-m module`` or ``-c program``), its environment and its folder, with four descriptors: its
-standard streams and a socket that is told its process number and, at its end, its exit code. A
-fork costs a fortieth of a start of Python with torch; what runs in it is a process like any other.
+``python -m tests.fork_server CHANNEL OTHERS``, the descriptors of two sockets. Each message on the
+first is a command line of Python (``-m module`` or ``-c program``), its environment and its folder,
+with four descriptors: its standard streams and a socket that is told its process number and, at its
+end, its exit code. Programs that start Python themselves connect to the second, by
+`tests/forked.py`. A fork costs a fortieth of a start of Python with torch; what runs in it is a
+process like any other.
 """
 
 import atexit
@@ -30,6 +32,7 @@ NEEDED = (
     "tasd.evaluation.evaluate",
     "tasd.report",
     "tasd.training.loop",
+    "tests.narrow",
     "torch.utils.tensorboard",
     "torchvision.models",
 )
@@ -80,33 +83,42 @@ def send(caller: socket.socket, number: int) -> None:
         caller.send(str(number).encode())
 
 
-def serve(channel: socket.socket) -> Request | None:
-    """Fork for each message; return its request in the fork, and None in the parent at the end."""
+def serve(channel: socket.socket, others: socket.socket) -> Request | None:
+    """Fork for each message; return its request in the fork, and None in the parent at the end.
+
+    others: where those connect that have no channel; each connection is told of its one fork.
+    """
     served = Served()
     while True:
-        ready, _, _ = select.select([channel, served.woken], [], [])
+        ready, _, _ = select.select([channel, others, served.woken], [], [])
         if served.woken in ready:
             served.reap()
-        if channel in ready:
-            message, descriptors, _, _ = socket.recv_fds(channel, 1 << 20, 4)
-            if not message:
+        asking = [channel] if channel in ready else []
+        asking += [others.accept()[0]] if others in ready else []
+        for asked in asking:
+            message, descriptors, _, _ = socket.recv_fds(asked, 1 << 20, 4)
+            if not message and asked is channel:
                 return None
+            if not message:
+                continue
+            told = socket.socket(fileno=descriptors.pop()) if asked is channel else asked
             pid = os.fork()
             if not pid:
                 served.leave()
-                channel.close()
+                for ours in (channel, others, told):
+                    ours.close()
                 return begin(Request(**json.loads(message)), descriptors)
-            for descriptor in descriptors[:3]:
+            for descriptor in descriptors:
                 os.close(descriptor)
-            served.told[pid] = socket.socket(fileno=descriptors[3])
-            send(served.told[pid], pid)
+            served.told[pid] = told
+            send(told, pid)
 
 
 def begin(request: Request, descriptors: list[int]) -> Request:
     """Make this fork look like a process that was started for the request."""
     if request.own_session:
         os.setsid()
-    for number, descriptor in enumerate(descriptors[:3]):
+    for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
     for descriptor in descriptors:
         os.close(descriptor)
@@ -163,6 +175,6 @@ def end_with(words: list[str]) -> NoReturn:
 if __name__ == "__main__":
     load()
     gc.freeze()  # else the first collection in a fork would copy all pages
-    asked = serve(socket.socket(fileno=int(sys.argv[1])))
-    if asked is not None:
-        end_with(asked.words)
+    request = serve(*(socket.socket(fileno=int(number)) for number in sys.argv[1:]))
+    if request is not None:
+        end_with(request.words)

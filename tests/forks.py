@@ -12,23 +12,29 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT
 from typing import Self, TextIO
+
+FORKED = Path(__file__).with_name("forked.py")
 
 
 @functools.cache
 def server() -> tuple[subprocess.Popen[bytes], socket.socket]:
     """The server of this test process, started at the first request."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        command = [sys.executable, "-m", "tests.fork_server", str(theirs.fileno())]
+    with theirs, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as others:
+        others.bind(_address())
+        others.listen()
+        passed = [theirs.fileno(), others.fileno()]
         threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         started = subprocess.Popen(
-            command,
-            pass_fds=[theirs.fileno()],
+            [sys.executable, "-m", "tests.fork_server", *map(str, passed)],
+            pass_fds=passed,
             env={**os.environ, **threads},
             stdin=DEVNULL,
             stdout=DEVNULL,
@@ -43,6 +49,22 @@ def close() -> None:
         channel.close()
         started.wait(60)
         server.cache_clear()
+        _folder().cleanup()
+
+
+@functools.cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="tasd-forks-")
+
+
+def _address() -> str:
+    return os.path.join(_folder().name, "socket")
+
+
+def asking() -> dict[str, str]:
+    """Return what `FORKED`, in the place of Python, needs in its environment."""
+    server()
+    return {"TASD_TEST_FORKS": _address()}
 
 
 class Fork:

@@ -22,9 +22,9 @@ from tasd.runs.checkpoint import load
 from tasd.runs.folder import Run
 from tasd.store import Store
 from tasd.training.loop import train
+from tests.narrow import tiny
 from tests.runs import DISTILL, SMALL, quiet, tensors
 from tests.stores import write_store
-from tests.test_kept import tiny
 
 FRAMES = "data.frames=4"  # TRX compares triples of frames
 
@@ -38,7 +38,6 @@ def digests(
         recipes.make(recipe, dataset="folder", shot=1),
         [
             *map(parse_setting, texts),
-            ("network.backbone", "tiny"),
             ("training.episodes", 10),
             ("training.episodes_per_step", 1),
             *map(parse_setting, settings),

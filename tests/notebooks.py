@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,10 @@ def digest(notebook: Any) -> str:
     return hashlib.sha256(sources.encode()).hexdigest()
 
 
-def executed(notebook: Any, folder: Path) -> Any:
+def executed(notebook: Any, folder: Path, *, env: Mapping[str, str] | None = None) -> Any:
     """Return a copy with the outputs of its code, run in the empty ``folder``.
+
+    env: more variables for the kernel.
 
     Raises `nbclient.exceptions.CellExecutionError` where a cell raises, or a command of ``%%bash``
     fails.
@@ -69,7 +72,7 @@ def executed(notebook: Any, folder: Path) -> Any:
         timeout=600,
         resources={"metadata": {"path": str(folder)}},
     )
-    client.execute(env=os.environ | {name: str(value) for name, value in own.items()})
+    client.execute(env={**os.environ, **{k: str(v) for k, v in own.items()}, **(env or {})})
     for cell in code_cells(fresh):
         for output in cell.outputs:
             _scrub(output, folder)

@@ -34,7 +34,7 @@ RECIPES = {
 
 
 def config_of(recipe: str) -> Config:
-    own = [("training.episodes_per_step", PER_STEP), ("network.backbone", "resnet8")]
+    own = [("training.episodes_per_step", PER_STEP)]
     return small_config(*own, *RECIPES[recipe], recipe=recipe, episodes=STEPS * PER_STEP)
 
 

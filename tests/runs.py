@@ -20,11 +20,11 @@ from tasd.runs.checkpoint import load
 from tasd.runs.folder import Run
 from tasd.store import Store
 from tasd.training.loop import TrainingResult, train
-from tests import forks
+from tests import forks, narrow  # noqa: F401 - the backbone tiny
 
 # As options of the command line, for tests that start a process of their own.
 SMALL = (
-    "network.backbone=resnet8",
+    "network.backbone=tiny",
     "network.weights=none",
     "network.depth=1",
     "network.feedforward=64",
@@ -114,7 +114,7 @@ def state(path: Path):
 def assert_equal_bits(one: Path, other: Path) -> None:
     left, right = state(one), state(other)
     assert left.keys() == right.keys()
-    assert len(left) > 100
+    assert len(left) > 30
     for name, tensor in left.items():
         assert torch.equal(tensor, right[name]), name
 

@@ -7,12 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from typer.testing import CliRunner
 
 from prep.check import check_store
-from tasd import backbones
-from tasd.backbones.base import Backbone
 from tasd.cli.app import app
 from tasd.evaluation.results import read_document
 from tasd.features import open_features
@@ -26,17 +23,9 @@ KEPT = Path(__file__).parent / "kept"
 RESULT = "test-5w1s-1q-200e-seed0.json"
 
 
-def tiny() -> Backbone:
-    """The backbone of the kept run: two strided convolutions, 16 channels."""
-    stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU())
-    body = nn.Sequential(nn.Conv2d(8, 16, 3, 4, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
-    return Backbone([("stem", stem), ("body", body)], 16, pretrained={})
-
-
 @pytest.fixture(autouse=True)
 def kept(tmp_path, monkeypatch):
-    """A copy of the kept files, and the backbone that the kept run names."""
-    monkeypatch.setitem(backbones.BACKBONES, "tiny", tiny)
+    """A copy of the kept files."""
     monkeypatch.setenv("TASD_HOME", str(tmp_path))
     shutil.copytree(KEPT, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)

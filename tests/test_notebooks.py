@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import notebooks
+from tests import forks, notebooks
 from tests.notebooks import ABSOLUTE, NAMES, ROOT
 
 pytest.importorskip("nbclient", reason="the extra notebooks is not installed")
@@ -26,7 +26,8 @@ def small(*sources: str):
 
 @pytest.mark.timeout(600)
 def test_a_notebook_runs_from_top_to_bottom(committed, tmp_path):
-    fresh = notebooks.executed(committed, tmp_path)
+    forked = {"BASH_FUNC_tasd%%": f'() {{ "{forks.FORKED}" -m tasd "$@"; }}'}  # bash's `tasd`
+    fresh = notebooks.executed(committed, tmp_path, env=forks.asking() | forked)
     pairs = zip(notebooks.code_cells(committed), notebooks.code_cells(fresh), strict=True)
     for before, after in pairs:
         assert notebooks.shown(before) == notebooks.shown(after), after.source

@@ -26,7 +26,11 @@ SIZES = {"efficientnet_lite2": 260, "r2plus1d_18": 112, "c3d64": 128}
 SIDES = {"r2plus1d_18": 4, "resnet8": 4, "c3d64": 16}  # of the map of 64 pixels; others 2
 
 
-@pytest.mark.parametrize("name", backbones.BACKBONES)
+def test_every_backbone_is_looked_at():
+    assert {*CHANNELS, "tiny"} == {*backbones.BACKBONES}
+
+
+@pytest.mark.parametrize("name", CHANNELS)
 def test_a_map_has_the_steps_and_the_channels_it_says(name):
     backbone = backbones.build(name).eval()
     with torch.no_grad():

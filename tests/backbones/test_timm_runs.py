@@ -47,7 +47,7 @@ def test_the_default_weights_are_recorded_by_their_name():
 
 def test_pooling_without_effect_is_refused():
     config = small_config(("network.pooling", "mean"))
-    with pytest.raises(UserError, match=r"pooling = 'mean' has no effect on resnet8"):
+    with pytest.raises(UserError, match=r"pooling = 'mean' has no effect on tiny"):
         build_learner(config, classes=("a", "b"))
 
 

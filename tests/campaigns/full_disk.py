@@ -18,13 +18,12 @@ from typing import Any
 
 import torch
 
-from tasd import backbones
 from tasd.runs.folder import Run
 from tests.campaigns.forks import tasd, warm
 from tests.campaigns.kill_commands import words_of
 from tests.campaigns.kill_training import make_inputs, training, undisturbed
 from tests.campaigns.pairs import half_way
-from tests.test_kept import KEPT, tiny
+from tests.test_kept import KEPT
 
 PAGE = 4096
 SIZE = "24m"
@@ -109,7 +108,6 @@ def cases(folder: Path, only: list[str], *, short: bool) -> Iterator[dict[str, A
 
     short: with none and with two thirds of what it writes.
     """
-    backbones.BACKBONES["tiny"] = tiny
     torch.set_num_threads(1)
     inputs = {**make_inputs(folder), "videos": folder / "videos"}
     for number in range(6):

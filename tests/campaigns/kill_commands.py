@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from tasd import backbones
 from tasd.evaluation.results import read_document
 from tasd.features.reader import open_features
 from tasd.predict.export import is_export, read_export
@@ -24,7 +23,6 @@ from tests.campaigns.forks import Length, measured, tasd, warm
 from tests.campaigns.kill_training import make_inputs, undisturbed
 from tests.campaigns.log import CampaignLog
 from tests.runs import DISTILL, SMALL
-from tests.test_kept import tiny
 
 COMMANDS = ("evaluate", "features", "export", "report", "reproduce")
 
@@ -39,7 +37,7 @@ def words_of(command: str, run: Path, store: Path) -> list[object]:
         return ["export", run, *cpu]
     if command == "report":
         return ["report", run, "--store", store]
-    texts = [*SMALL, *DISTILL, "training.validation_every=1", "network.backbone=tiny"]
+    texts = [*SMALL, *DISTILL, "training.validation_every=1"]
     sets = [word for text in texts for word in ("--set", text)]
     lengths = ["--episodes", 2, "--test-episodes", 20, "--only", "baseline"]
     return ["reproduce", "table2", "--out", run / "study", *cpu, *lengths, *sets]
@@ -94,7 +92,6 @@ def kill(
 
 def campaign(folder: Path, count: int) -> Counter:
     """Do the kills that are left of ``count``, and count those that hit."""
-    backbones.BACKBONES["tiny"] = tiny
     torch.set_num_threads(1)
     log, store = CampaignLog(folder, "kill-commands"), make_inputs(folder)["frames"]
     whole = undisturbed("frames", {"frames": store}, folder)[0].path

@@ -16,7 +16,6 @@ import torch
 
 import tasd.cli.train
 import tasd.training.loop
-from tasd import backbones
 from tasd.runs.checkpoint import load
 from tasd.runs.folder import Run
 from tests.campaigns import forks
@@ -24,10 +23,9 @@ from tests.campaigns.forks import Length, measured, tasd, warm
 from tests.campaigns.log import CampaignLog
 from tests.runs import DISTILL, SMALL, assert_equal_bits, lines
 from tests.stores import write_store
-from tests.test_kept import tiny
 from tests.training.test_frozen import SHORT, write
 
-OFTEN = ("training.save_every=2", "training.checkpoint_every=4", "network.backbone=tiny")
+OFTEN = ("training.save_every=2", "training.checkpoint_every=4")
 DATA = ("frames", "features")
 
 
@@ -111,7 +109,6 @@ def undisturbed(data: str, inputs: dict[str, Path], folder: Path) -> tuple[Run, 
 
 def campaign(folder: Path, count: int) -> Counter:
     """Do the kills that are left of ``count``, and count those that hit, by data and kind."""
-    backbones.BACKBONES["tiny"] = tiny
     torch.set_num_threads(1)
     log = CampaignLog(folder, "kill-training")
     inputs = make_inputs(folder)

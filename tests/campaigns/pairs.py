@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 
-from tasd import backbones
 from tasd.evaluation.results import read_document
 from tasd.predict.export import read_export
 from tasd.runs.checkpoint import load
@@ -24,7 +23,6 @@ from tests.campaigns.forks import tasd
 from tests.campaigns.kill_commands import warm_up, words_of
 from tests.campaigns.kill_training import again, assert_same, make_inputs, undisturbed
 from tests.campaigns.log import CampaignLog
-from tests.test_kept import tiny
 
 COMMANDS = ("resume", "evaluate", "features", "export", "report")
 PAIRS = list(itertools.combinations_with_replacement(COMMANDS, 2))
@@ -74,7 +72,6 @@ def at_once(pair: tuple[str, str], run: Path, store: Path, work: Path) -> list[i
 
 def campaign(folder: Path, count: int) -> Counter:
     """Do the pairs that are left of ``count``, and count how they ended."""
-    backbones.BACKBONES["tiny"] = tiny
     torch.set_num_threads(1)
     log, store = CampaignLog(folder, "pairs"), make_inputs(folder)["frames"]
     whole = undisturbed("frames", {"frames": store}, folder)[0]

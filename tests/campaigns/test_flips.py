@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from prep.check import check_store
-from tasd import backbones
 from tasd.errors import UserError
 from tasd.evaluation.results import read_document
 from tasd.features.reader import open_features
@@ -29,7 +28,7 @@ from tests.features.test_damages import sealed
 from tests.report.written import write_run
 from tests.runs import small_config, small_run
 from tests.stores import write_store
-from tests.test_kept import KEPT, tiny
+from tests.test_kept import KEPT
 
 
 class Told(Exception):
@@ -83,16 +82,14 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(backbones.BACKBONES, "tiny", tiny)
-        store = write_store(folder / "store", frames=2, side=40, videos=3)
-        run = small_run(store, folder / "run", small_config(("network.backbone", "tiny"))).run
-        write_export(trained_network(run, store=store), folder / "export")
-        write_run(folder / "tested")
-        shutil.copytree(KEPT, folder / "kept")
-        sealed(folder / "cached.h5")
-        seal_features(write(folder / "mine.h5"))
-        yield folder
+    store = write_store(folder / "store", frames=2, side=40, videos=3)
+    run = small_run(store, folder / "run", small_config()).run
+    write_export(trained_network(run, store=store), folder / "export")
+    write_run(folder / "tested")
+    shutil.copytree(KEPT, folder / "kept")
+    sealed(folder / "cached.h5")
+    seal_features(write(folder / "mine.h5"))
+    return folder
 
 
 def outcome(path: Path, read: Callable[[Path], Any], sound: Any, number: int) -> dict[str, Any]:

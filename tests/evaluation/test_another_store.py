@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tasd import backbones
 from tasd.cli.app import app
 from tasd.errors import UserError
 from tasd.features.reader import open_features
 from tests import stores
+from tests.narrow import tiny
 from tests.runs import quiet, small_config, small_run
-from tests.test_kept import tiny
 
 # Of the other store's classes one has the name of a training class, in another spelling.
 OTHER = {"train": ("Train_Class-0", "b"), "val": ("c", "d"), "test": ("e", "f", "g")}
@@ -22,9 +21,8 @@ OTHER = {"train": ("Train_Class-0", "b"), "val": ("c", "d"), "test": ("e", "f", 
 def home(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("across")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(backbones.BACKBONES, "tiny", tiny)
         own = stores.write_store(folder / "stores" / "own", videos=3, frames=4, side=40)
-        small_run(own, folder / "run", small_config(("network.backbone", "tiny"), episodes=2))
+        small_run(own, folder / "run", small_config(episodes=2))
         patch.setattr(stores, "SPLITS", {"train": (), "val": (), "test": ()} | OTHER)
         stores.write_store(folder / "signs", videos=3, frames=4, side=40)
     return folder
@@ -33,7 +31,6 @@ def home(tmp_path_factory) -> Path:
 @pytest.fixture
 def evaluate(home, monkeypatch):
     monkeypatch.setenv("TASD_HOME", str(home))
-    monkeypatch.setitem(backbones.BACKBONES, "tiny", tiny)
 
     def evaluate(*words: object) -> str:
         own = ["evaluate", "--run", home / "run", "--way", 3, "--episodes", 20]
@@ -80,7 +77,6 @@ def test_all_classes_of_a_store_are_tested_and_shared_names_refused(evaluate, ho
 
 def test_all_classes_of_a_backbone(home, monkeypatch):
     monkeypatch.setenv("TASD_HOME", str(home))
-    monkeypatch.setitem(backbones.BACKBONES, "tiny", tiny)
     import torch
 
     torch.save(tiny().state_dict(), home / "weights.pth")

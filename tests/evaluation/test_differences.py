@@ -6,25 +6,20 @@ import os
 import pytest
 from typer.testing import CliRunner
 
-from tasd import backbones
 from tasd.cli.app import app
 from tasd.errors import UserError
 from tasd.files import host
 from tasd.runs.lock import LOCK, RunLock, writer_of
 from tests.runs import quiet, small_config, small_run
-from tests.test_kept import tiny
 
 
 @pytest.fixture(scope="module")
 def runs(small_store, tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
-    tiny_one = ("network.backbone", "tiny")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(backbones.BACKBONES, "tiny", tiny)
-        one = small_run(small_store, folder / "a", small_config(tiny_one, recipe="baseline")).run
-        seed = ("training.seed", 5)
-        config = small_config(tiny_one, seed, recipe="baseline", episodes=4)
-        return one, small_run(small_store, folder / "b", config).run
+    one = small_run(small_store, folder / "a", small_config(recipe="baseline")).run
+    seed = ("training.seed", 5)
+    config = small_config(seed, recipe="baseline", episodes=4)
+    return one, small_run(small_store, folder / "b", config).run
 
 
 def show(*words: object) -> str:
@@ -64,7 +59,6 @@ def test_a_killed_writer_is_told_from_one_elsewhere(tmp_path):
 
 
 def test_two_runs_are_shown_side_by_side(runs, small_store, monkeypatch):
-    monkeypatch.setitem(backbones.BACKBONES, "tiny", tiny)
     one, other = runs
     said = show(one.path, other.path)
     assert "2 settings differ:" in said

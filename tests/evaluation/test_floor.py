@@ -51,7 +51,7 @@ def trained(small_store, tmp_path_factory) -> Path:
             "hyrsm": [began, ("matcher.name", "hyrsm")],
             "scratch": [],
         }.items():
-            config = small_config(("network.backbone", "tiny"), *own, recipe="baseline", episodes=4)
+            config = small_config(*own, recipe="baseline", episodes=4)
             small_run(small_store, folder / "runs" / name, config)
     return folder
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from tasd import backbones
 from tasd.evaluation.bootstrap import bootstrap_interval
 from tasd.evaluation.metrics import t_quantile
 from tasd.features.writer import write_features
@@ -16,7 +15,7 @@ from tasd.matchers.ta2n import TA2N
 from tasd.predict.export import read_export, write_export
 from tasd.store.manifest import write_json
 from tasd.types import Features
-from tests.test_kept import KEPT, tiny
+from tests.test_kept import KEPT
 
 
 def synced_before_rename(monkeypatch, write) -> list[str]:
@@ -61,7 +60,6 @@ def test_the_name_of_a_manifest_is_on_the_disk_too(tmp_path, monkeypatch):
 
 
 def test_both_files_of_an_export_and_their_names_are_on_the_disk(tmp_path, monkeypatch):
-    monkeypatch.setitem(backbones.BACKBONES, "tiny", tiny)
     trained, folder = read_export(KEPT / "export"), tmp_path / "export"
     events = synced_before_rename(monkeypatch, lambda: write_export(trained, folder))
     weights, config = ((folder / n).stat().st_size for n in ("model.safetensors", "config.json"))

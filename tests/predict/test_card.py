@@ -35,7 +35,7 @@ def test_a_card_has_the_accuracy_of_the_result_file_and_the_front_matter_of_hubs
     low, high = network["interval95"]["sampling of episodes only"]
     row = next(line for line in text.splitlines() if "20 episodes" in line and "test" in line)
     assert f"| {network['accuracy']:.2%} | {100 * low:.2f} - {100 * high:.2f} |" in row
-    for word in ("folder", "resnet8", "random at the start", "cc-by-4.0", "way 1-shot"):
+    for word in ("folder", "| backbone | tiny, ", "random at the start", "cc-by-4.0", "way 1-shot"):
         assert word in text, word
     trained = trained_network(Run(tested))
     assert all(plain(name) in text for name in trained.classes)

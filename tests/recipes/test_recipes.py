@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tasd import backbones, recipes
+from tasd import recipes
 from tasd.config import Config
 from tasd.episodes import EpisodeSampler
 from tasd.errors import UserError
@@ -22,7 +22,6 @@ from tasd.training.distributed import World
 from tasd.training.learner import build_learner
 from tasd.training.plan import resolve, training_plan
 from tasd.training.teacher import Teacher
-from tests import test_kept
 from tests.narrow import narrow_arn
 from tests.runs import DISTILL, small_config, small_run
 from tests.stores import write_store
@@ -50,8 +49,7 @@ BACKBONE_RATES = {"hcl": 0.1}
 
 
 @pytest.fixture(autouse=True)
-def _tiny(monkeypatch):
-    monkeypatch.setitem(backbones.BACKBONES, "tiny", test_kept.tiny)
+def _narrow(monkeypatch):
     narrow_arn(monkeypatch)
 
 

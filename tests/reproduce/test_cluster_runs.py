@@ -23,6 +23,7 @@ pytest.importorskip("distributed")
 pytestmark = pytest.mark.timeout(1200)
 ROWS = ("bimhm", "prototype")
 EPISODES = 12
+DASK_WORKER = "from distributed.cli.dask_worker import main; main()"
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,12 @@ def started(
     *command: str, stdout: int | None = None, stderr: int | None = None
 ) -> Iterator[subprocess.Popen[str] | forks.Fork]:
     """A process in a session of its own, which is ended with all that it started."""
-    how = {"env": environment(), "stdout": stdout, "stderr": stderr, "start_new_session": True}
+    how = {
+        "env": environment() | forks.asking(),
+        "stdout": stdout,
+        "stderr": stderr,
+        "start_new_session": True,
+    }
     ours = command[0] == sys.executable
     begun = forks.Fork([*command], **how) if ours else subprocess.Popen(command, text=True, **how)
     with begun as process:
@@ -61,8 +67,9 @@ def scheduler(tmp_path_factory) -> Iterator[str]:
 
 @contextmanager
 def worker(scheduler: str, *, resources: str = "GPU=1", before: tuple[str, ...] = ()):
-    # Without a nanny, which would start a killed worker again.
-    own = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--nthreads", "1"]
+    # Without a nanny, which would start a killed worker again. The processes of its runs are forks.
+    program = f"import sys; sys.executable = {str(forks.FORKED)!r}; {DASK_WORKER}"
+    own = [sys.executable, "-c", program, scheduler, "--nthreads", "1"]
     more = ["--no-dashboard", "--no-nanny", *(["--resources", resources] if resources else [])]
     with started(*before, *own, *more) as process:
         yield process

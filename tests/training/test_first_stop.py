@@ -4,20 +4,12 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
 import torch
 
-from tasd import backbones
 from tasd.runs.checkpoint import load, networks
 from tasd.runs.folder import Run
 from tasd.training import untrained, validation
 from tests.runs import small_config, small_run, state
-from tests.test_kept import tiny
-
-
-@pytest.fixture(autouse=True)
-def _tiny(monkeypatch):
-    monkeypatch.setitem(backbones.BACKBONES, "tiny", tiny)
 
 
 def assert_equal(one: Path, other: Path) -> None:
@@ -27,7 +19,7 @@ def assert_equal(one: Path, other: Path) -> None:
 
 
 def config(episodes: int = 4):
-    return small_config(("network.backbone", "tiny"), recipe="baseline", episodes=episodes)
+    return small_config(recipe="baseline", episodes=episodes)
 
 
 def stopping(monkeypatch, owner: object, name: str) -> None:

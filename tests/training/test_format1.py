@@ -8,18 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from tasd import backbones
 from tasd.errors import UserError
 from tasd.runs.checkpoint import load
 from tasd.runs.tensorfile import LARGEST_HEADER
 from tests.checkpoints import flip
 from tests.runs import tensors
-from tests.test_kept import KEPT, tiny
+from tests.test_kept import KEPT
 
 
 @pytest.fixture
-def old(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setitem(backbones.BACKBONES, "tiny", tiny)
+def old(tmp_path) -> Path:
     return Path(shutil.copy(KEPT / "run" / "checkpoints" / "last.pt", tmp_path / "last.pt"))
 
 

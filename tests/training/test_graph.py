@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from tasd import backbones
 from tasd.bench.step import Bench, build_step
 from tasd.episodes import EpisodeSampler
 from tasd.errors import UserError
@@ -24,7 +23,6 @@ from tasd.training.parts import TrainingParts
 from tasd.types import EpisodeBatch
 from tests.runs import small_config, small_run, state
 from tests.tape import TapeRecorder
-from tests.test_kept import tiny
 
 SMALL = Bench(backbone="resnet8", size=32, queries=1, precision="float32", device="cpu")
 FEW = [("network.backbone", "tiny"), ("network.depth", 1), ("network.feedforward", 32)]
@@ -73,7 +71,6 @@ def tape(monkeypatch) -> TapeRecorder:
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """A backbone of two convolutions, and one thread."""
-    monkeypatch.setitem(backbones.BACKBONES, "tiny", tiny)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -141,7 +138,7 @@ def test_a_run_of_replayed_steps_is_a_plain_run_and_is_resumed_to_the_bit(
     tape, small_store, tmp_path
 ):
     """With a save after each step: its copy is of its moment, though a replay follows at once."""
-    own = ("network.backbone", "tiny"), ("training.checkpoint_every", 4)
+    own = (("training.checkpoint_every", 4),)
     plain = small_run(
         small_store, tmp_path / "plain", small_config(*own, ("training.graph", "off"))
     )

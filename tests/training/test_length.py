@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from tasd import backbones
 from tasd.cli.app import app
 from tasd.errors import UserError
 from tasd.progress import PhaseLine
@@ -14,12 +13,6 @@ from tasd.runs.checkpoint import Progress, peek
 from tasd.training.length import length_changes, with_length
 from tasd.training.signals import StopSignals
 from tests.runs import quiet, small_config, small_run
-from tests.test_kept import tiny
-
-
-@pytest.fixture(autouse=True)
-def _tiny(monkeypatch):
-    monkeypatch.setitem(backbones.BACKBONES, "tiny", tiny)
 
 
 def resume(store, *words: object) -> int:
@@ -29,7 +22,7 @@ def resume(store, *words: object) -> int:
 
 
 def test_a_run_ends_later_and_earlier_than_it_was_begun(small_store, tmp_path, capsys):
-    config = small_config(("network.backbone", "tiny"), ("training.checkpoint_every", 4))
+    config = small_config(("training.checkpoint_every", 4))
     run = small_run(small_store, tmp_path / "run", config).run
     with pytest.raises(UserError, match="--episodes 8 is not more than the 8 episodes"):
         resume(small_store, run.path, "--episodes", 8)
@@ -73,7 +66,7 @@ def test_the_change_of_each_schedule_is_said(settings, said):
 
 
 def test_the_change_is_said_when_the_bar_is_gone(small_store, tmp_path, monkeypatch):
-    run = small_run(small_store, tmp_path / "run", small_config(("network.backbone", "tiny"))).run
+    run = small_run(small_store, tmp_path / "run", small_config()).run
     gone, said = [], []
 
     class Watched(PhaseLine):

@@ -17,7 +17,6 @@ import tasd.progress
 import tasd.training.loop
 import tasd.training.plan
 import tasd.training.step
-from tasd import backbones
 from tasd.errors import UserError
 from tasd.runs.checkpoint import Checkpoint, Progress, load
 from tasd.runs.folder import Run
@@ -39,23 +38,13 @@ from tests.runs import (
     state,
     wait_for_episode,
 )
-from tests.test_kept import tiny
-
-TINY = ("network.backbone", "tiny")  # for runs in this process; those of others have ResNet-8
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _tiny():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(backbones.BACKBONES, "tiny", tiny)
-        yield
 
 
 @pytest.fixture(scope="module")
 def whole(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """An uninterrupted run of 8 episodes."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    return small_run(small_store, folder, small_config(TINY)).run
+    return small_run(small_store, folder, small_config()).run
 
 
 @pytest.fixture(scope="module")
@@ -106,17 +95,16 @@ def test_validation_reports_both_networks_and_keeps_the_best(whole):
 
 
 def test_training_lowers_the_loss(small_store, tmp_path):
-    run = small_run(
-        small_store, tmp_path / "run", small_config(("optimiser.warmup", 0), episodes=24)
-    ).run
+    own = (("network.backbone", "resnet8"), ("optimiser.warmup", 0))
+    run = small_run(small_store, tmp_path / "run", small_config(*own, episodes=24)).run
     losses = [line["terms"]["metric"]["raw"] for line in lines(run, "train")]
     assert sum(losses[-6:]) < 0.7 * sum(losses[:6])
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(small_store, tmp_path, whole):
-    again = small_run(small_store, tmp_path / "again", small_config(TINY)).run
+    again = small_run(small_store, tmp_path / "again", small_config()).run
     assert_equal_bits(whole.last, again.last)
-    other = small_run(small_store, tmp_path / "other", small_config(TINY, ("training.seed", 1))).run
+    other = small_run(small_store, tmp_path / "other", small_config(("training.seed", 1))).run
     assert any(not torch.equal(v, state(other.last)[k]) for k, v in state(whole.last).items())
 
 
@@ -132,11 +120,11 @@ def test_training_cannot_open_the_test_classes(small_store, tmp_path, monkeypatc
         store.classes("test")
 
     monkeypatch.setattr(Store, "jpegs", watching)
-    small_run(small_store, tmp_path / "run", small_config(TINY))
+    small_run(small_store, tmp_path / "run", small_config())
     assert seen == {"train", "val"}
     monkeypatch.setattr(tasd.training.loop, "training_episodes", peeking)
     with pytest.raises(UserError, match="was opened for train, val only"):
-        small_run(small_store, tmp_path / "peek", small_config(TINY))
+        small_run(small_store, tmp_path / "peek", small_config())
 
 
 class Interrupted(Exception):
@@ -158,7 +146,7 @@ def test_a_run_that_broke_off_resumes_bit_for_bit(
     monkeypatch.setattr(tasd.training.step, "seed_dropout", breaking)
     folder = tmp_path / "run"
     with pytest.raises(Interrupted):
-        small_run(small_store, folder, small_config(TINY))
+        small_run(small_store, folder, small_config())
     monkeypatch.setattr(tasd.training.step, "seed_dropout", original)
     run = Run(folder)
     resumed = small_run(small_store, folder, load(run.last).config, resume=run.last).run
@@ -178,7 +166,7 @@ def test_a_run_is_saved_between_validations_and_resumes_bit_for_bit_from_there(
         original(seed, episode)
 
     monkeypatch.setattr(tasd.training.step, "seed_dropout", breaking)
-    folder, often = tmp_path / "run", small_config(TINY, ("training.save_every", 3))
+    folder, often = tmp_path / "run", small_config(("training.save_every", 3))
     with pytest.raises(Interrupted):
         small_run(small_store, folder, often)
     monkeypatch.setattr(tasd.training.step, "seed_dropout", original)
@@ -198,7 +186,7 @@ def test_without_a_setting_the_clock_says_when_to_save(small_store, tmp_path, mo
         original(self, now, **how)
 
     monkeypatch.setattr(Saver, "__call__", watching)
-    small_run(small_store, tmp_path / "run", small_config(TINY, episodes=4))
+    small_run(small_store, tmp_path / "run", small_config(episodes=4))
     assert saved == [1, 2, 3, 4]
 
 
@@ -241,10 +229,11 @@ def test_two_ranks_equal_one_on_the_same_episodes(small_store, tmp_path, ranks):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(ranks)]
     torchrun += ["--master-port", "0", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
     words = command(small_store, "--episodes", "8", "--out", str(folder))[1:]
-    words += ["--set", "network.dropout=0.0"]
+    words += ["--set", "network.dropout=0.0", "--set", "network.backbone=resnet8"]
     result = forks.run([*torchrun, *words], env=environment(), timeout=240)
     assert result.returncode == 0, result.stderr[-3000:]
-    one = small_config(("training.episodes_per_step", 2), ("network.dropout", 0.0))
+    own = (("network.backbone", "resnet8"), ("network.dropout", 0.0))
+    one = small_config(*own, ("training.episodes_per_step", 2))
     alone = small_run(small_store, tmp_path / "one", one).run
     left, right = state(alone.last), state(Run(folder).last)
     assert left.keys() == right.keys()
@@ -258,7 +247,7 @@ def test_two_ranks_equal_one_on_the_same_episodes(small_store, tmp_path, ranks):
 def test_a_step_with_a_loss_that_is_not_finite_stops_with_its_terms(
     small_store, tmp_path, monkeypatch
 ):
-    config = small_config(TINY)
+    config = small_config()
     original = tasd.training.step.step_metrics
     count = iter(range(100))
 
@@ -275,7 +264,7 @@ def test_a_step_with_a_loss_that_is_not_finite_stops_with_its_terms(
     assert load(Run(tmp_path / "run").last).progress.episode == 4
 
     count = iter(range(100))
-    tolerant = small_config(TINY, ("training.skip_nonfinite", 1))
+    tolerant = small_config(("training.skip_nonfinite", 1))
     run = small_run(small_store, tmp_path / "tolerant", tolerant).run
     assert load(run.last).progress.skipped == 1
 
@@ -284,9 +273,7 @@ def test_a_checkpoint_of_another_config_or_store_or_cut_short_is_refused(
     small_store, tmp_path, whole
 ):
     with pytest.raises(UserError, match=r"optimiser\.lr was 0\.0005"):
-        small_run(
-            small_store, whole.path, small_config(TINY, ("optimiser.lr", 0.1)), resume=whole.last
-        )
+        small_run(small_store, whole.path, small_config(("optimiser.lr", 0.1)), resume=whole.last)
     cut = tmp_path / "checkpoints" / "last.pt"
     cut.parent.mkdir()
     content = whole.last.read_bytes()
@@ -306,7 +293,7 @@ def test_loading_never_executes_what_the_file_says(tmp_path):
 def test_a_second_run_in_one_folder_is_refused_and_touches_nothing(small_store, whole):
     before = whole.last.read_bytes()
     with pytest.raises(UserError, match="already holds a run"):
-        small_run(small_store, whole.path, small_config(TINY))
+        small_run(small_store, whole.path, small_config())
     assert whole.last.read_bytes() == before
 
 
@@ -346,9 +333,7 @@ def test_every_line_up_to_a_checkpoint_is_on_the_disk_before_it(small_store, tmp
 
     monkeypatch.setattr(Run, "sync_metrics", syncing)
     monkeypatch.setattr(Checkpoint, "save", saving)
-    small_run(
-        small_store, tmp_path / "run", small_config(TINY, ("training.save_every", 2), episodes=4)
-    )
+    small_run(small_store, tmp_path / "run", small_config(("training.save_every", 2), episodes=4))
     # The second save is after a validation: best.pt, then last.pt.
     assert order == ["metrics", "checkpoint", "metrics", "checkpoint", "checkpoint"]
 
@@ -401,7 +386,7 @@ def test_an_episode_is_tried_before_a_long_run_and_changes_nothing(
 
     monkeypatch.setattr(tasd.training.step, "seed_dropout", counted)
     monkeypatch.setattr(tasd.training.plan, "WORTH_A_TRIAL", 8)
-    run = small_run(small_store, tmp_path / "tried", small_config(TINY)).run
+    run = small_run(small_store, tmp_path / "tried", small_config()).run
     assert seeds == [0, 0, *range(8)]
     assert "8 episodes will take about" in (tmp_path / "log.txt").read_text()
     assert_equal_bits(whole.last, run.last)

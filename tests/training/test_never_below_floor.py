@@ -27,17 +27,15 @@ from tasd.training.distributed import World
 from tasd.training.loop import TrainingResult
 from tasd.training.validation import Validation
 from tests import stores
-from tests.narrow import narrow_arn
+from tests.narrow import narrow_arn, tiny
 from tests.runs import DISTILL, SMALL, lines, small_run
-from tests.test_kept import tiny
 
 FRAMES = 4  # TRX compares triples of frames
 NARROW = dict.fromkeys(("trx", "strm", "hcl", "sloshnet", "sloshnet-temporal"), 16)
 
 
 @pytest.fixture(autouse=True)
-def _tiny(monkeypatch):
-    monkeypatch.setitem(backbones.BACKBONES, "tiny", tiny)
+def _narrow(monkeypatch):
     narrow_arn(monkeypatch)
 
 
@@ -104,9 +102,7 @@ def test_what_a_run_keeps_is_not_below_its_floor_on_validation(recipe, store, we
 def beaten(store, weights, tmp_path_factory) -> Run:
     """A run whose plain backbone is better than all that it trained."""
     folder = tmp_path_factory.mktemp("beaten")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(backbones.BACKBONES, "tiny", tiny)
-        best = trained(store, folder / "run", begun("team", weights)).best
+    best = trained(store, folder / "run", begun("team", weights)).best
     assert (best.episode, best.network) == (0, "plain")
     return Run(folder / "run")
 

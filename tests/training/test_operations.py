@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tasd import backbones, recipes
+from tasd import recipes
 from tasd.bench.step import Bench, build_step, whole_step
 from tasd.config import Config
 from tasd.recipes.settings import parse_setting, replace
@@ -16,21 +16,15 @@ from tasd.training.parts import TrainingParts
 from tasd.training.waits import NoWaiting, Waits
 from tasd.types import EpisodeBatch
 from tests.runs import DISTILL, SMALL
-from tests.test_kept import tiny
 
 # Recipes whose passes can be recorded on a GPU; those of the others read numbers on the way.
 RECORDED = ("tasd", "paper", "baseline", "prototype", "otam", "hyrsm", "molo", "chamfer", "itanet")
 READING = ("trx", "ta2n")
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch):
-    monkeypatch.setitem(backbones.BACKBONES, "tiny", tiny)
-
-
 def config(recipe: str, *settings: tuple[str, object]) -> Config:
     texts = [*SMALL, *(DISTILL if recipe in ("tasd", "paper") else ())]
-    own = [("network.backbone", "tiny"), ("data.frames", 4), *settings]
+    own = [("data.frames", 4), *settings]
     return replace(
         recipes.make(recipe, dataset="folder", shot=1), [*map(parse_setting, texts), *own]
     )

@@ -6,13 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from tasd import backbones
 from tasd.bench.step import Bench
 from tasd.config import OptimiserOptions
 from tasd.recipes.settings import replace
 from tasd.training import optimiser
 from tasd.training.learner import Learner, build_learner
-from tests.test_kept import tiny
 
 NAMES = ("adamw", "adam", "sgd")
 SMALL = Bench(backbone="tiny", size=32, queries=1, precision="float32", device="cpu")
@@ -21,10 +19,8 @@ SMALL = Bench(backbone="tiny", size=32, queries=1, precision="float32", device="
 @pytest.fixture(scope="module")
 def learner() -> Learner:
     torch.manual_seed(0)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setitem(backbones.BACKBONES, "tiny", tiny)
-        config = replace(SMALL.config("baseline"), [("network.depth", 1)])
-        return build_learner(config, classes=("a", "b"))
+    config = replace(SMALL.config("baseline"), [("network.depth", 1)])
+    return build_learner(config, classes=("a", "b"))
 
 
 def built(learner: Learner, name: str, device: str, monkeypatch) -> torch.optim.Optimizer:

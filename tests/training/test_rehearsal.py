@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tasd import backbones
 from tasd.cli.app import app
 from tasd.errors import UserError
 from tasd.runs.folder import Run
@@ -14,14 +13,8 @@ from tasd.store import Store
 from tasd.training import rehearsal
 from tasd.training.rehearsal import rehearse
 from tests.runs import DISTILL, SMALL, quiet, small_config, small_run
-from tests.test_kept import tiny
 
 NOTES = 64  # bytes by which the digits of a checkpoint's notes may differ
-
-
-@pytest.fixture(autouse=True)
-def _tiny(monkeypatch):
-    monkeypatch.setitem(backbones.BACKBONES, "tiny", tiny)
 
 
 def files(folder: Path) -> list[Path]:
@@ -42,7 +35,7 @@ def files(folder: Path) -> list[Path]:
 def test_the_disk_of_a_run_is_told_exactly(small_store, tmp_path, recipe, settings):
     if recipe == "baseline" and settings:
         settings = settings[:1]
-    config = small_config(("network.backbone", "tiny"), *settings, recipe=recipe)
+    config = small_config(*settings, recipe=recipe)
     told = rehearse(config, Store(small_store), run=Run(tmp_path / "run"), device="cpu")
     assert not files(tmp_path)
     run = small_run(small_store, tmp_path / "run", config).run
@@ -58,7 +51,7 @@ def test_the_disk_of_a_run_is_told_exactly(small_store, tmp_path, recipe, settin
 
 def test_a_rehearsal_is_part_of_no_run(small_store, tmp_path):
     """It takes no number of the run's: the weights after it are those without it."""
-    config = small_config(("network.backbone", "tiny"))
+    config = small_config()
     first = small_run(small_store, tmp_path / "one", config).run
     with quiet():
         rehearse(config, Store(small_store), run=Run(tmp_path / "two"), device="cpu")
@@ -75,13 +68,13 @@ def test_the_memory_that_is_told_has_the_copy_of_a_save(small_store, tmp_path, m
 
     monkeypatch.setattr(rehearsal.Snapshot, "finish", finish)
     monkeypatch.setattr(rehearsal, "peak_bytes", lambda device: held[-1])
-    config = small_config(("network.backbone", "tiny"))
+    config = small_config()
     told = rehearse(config, Store(small_store), run=Run(tmp_path / "run"), device="cpu")
     assert 0.9 * told.disk.last < told.memory < told.disk.last  # which has names and digests too
 
 
 def test_what_is_left_of_a_run_is_rehearsed(small_store, tmp_path):
-    config = small_config(("network.backbone", "tiny"), ("training.checkpoint_every", 4))
+    config = small_config(("training.checkpoint_every", 4))
     run = small_run(small_store, tmp_path / "run", config).run
     before, from_four = files(run.path), run.checkpoints / "episode-000004.pt"
     told = rehearse(config, Store(small_store), run=run, device="cpu", resume=from_four)

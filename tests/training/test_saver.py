@@ -10,7 +10,6 @@ from concurrent.futures import wait as ended
 import pytest
 import torch
 
-from tasd import backbones
 from tasd.bench.step import Bench, build_step, whole_step
 from tasd.errors import UserError
 from tasd.runs.checkpoint import Progress, load
@@ -22,14 +21,8 @@ from tasd.training.saver import Saver
 from tasd.training.snapshot import Snapshot
 from tasd.training.state import State
 from tests.runs import lines, quiet, small_config, small_run
-from tests.test_kept import tiny
 
 SMALL = Bench(backbone="tiny", size=32, queries=1, precision="float32", device="cpu")
-
-
-@pytest.fixture(autouse=True)
-def _tiny(monkeypatch):
-    monkeypatch.setitem(backbones.BACKBONES, "tiny", tiny)
 
 
 class Training:

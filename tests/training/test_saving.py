@@ -11,7 +11,6 @@ import pytest
 import torch
 
 import tasd.runs.checkpoint
-from tasd import backbones
 from tasd.errors import UserError
 from tasd.files import as_json, replacing
 from tasd.runs import lock
@@ -22,20 +21,12 @@ from tasd.runs.tensorfile import file_bytes, read_header
 from tests import forks
 from tests.checkpoints import flip, rewrite
 from tests.runs import assert_equal_bits, command, environment, lines, small_config, small_run
-from tests.test_kept import tiny
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _tiny():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(backbones.BACKBONES, "tiny", tiny)
-        yield
 
 
 @pytest.fixture(scope="module")
 def whole(small_store, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
-    return small_run(small_store, folder, small_config(("network.backbone", "tiny"))).run
+    return small_run(small_store, folder, small_config()).run
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +177,7 @@ def test_resume_writes_the_best_again_where_a_checkpoint_holds_it(small_store, r
 
 
 def test_the_first_of_equal_validations_is_the_best(small_store, tmp_path):
-    settings = (("network.backbone", "tiny"), ("optimiser.lr", 1e-30))
+    settings = (("optimiser.lr", 1e-30),)
     saved = small_run(small_store, tmp_path / "run", small_config(*settings)).run
     accuracies = [line["student"]["accuracy"] for line in lines(saved, "validation")]
     best = load(saved.last).progress.best
@@ -244,13 +235,13 @@ def test_out_onto_something_else_is_one_line(small_store, tmp_path, kind):
         place.mkdir()
         (place / "mine.txt").write_text("mine")
     with pytest.raises(UserError, match="give") as told:
-        small_run(small_store, place, small_config(("network.backbone", "tiny")))
+        small_run(small_store, place, small_config())
     assert "\n" not in str(told.value)
 
 
 @pytest.mark.parametrize("lr", [1e38, 1e30])
 def test_weights_that_are_not_finite_are_not_saved(small_store, tmp_path, lr):
-    settings = (("network.backbone", "tiny"), ("optimiser.lr", lr), ("optimiser.clip", None))
+    settings = (("optimiser.lr", lr), ("optimiser.clip", None))
     often = (("training.save_every", 1), ("optimiser.warmup", 0))
     with pytest.raises(
         UserError, match=r"not finite.*(was saved|last good checkpoint is)|too large"

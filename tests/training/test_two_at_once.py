@@ -31,7 +31,7 @@ def at_once(*commands: list[str], **variables: str) -> list[tuple[int, str]]:
 
 
 def test_of_two_resumes_at_once_one_is_refused(small_store, tmp_path):
-    often = (("network.backbone", "resnet8"), ("training.checkpoint_every", 4))
+    often = (("training.checkpoint_every", 4),)
     run = small_run(small_store, tmp_path / "run", small_config(*often, episodes=24)).run
     whole = Run(shutil.copytree(run.path, tmp_path / "whole"))
     words = [sys.executable, "-m", "tasd", "train", "--device", "cpu", "--store", str(small_store)]
@@ -78,7 +78,7 @@ def test_a_run_that_was_never_saved_has_one_validation_before_training(
     def dying(self):
         raise Killed
 
-    config = small_config(("network.backbone", "resnet8"), episodes=4)
+    config = small_config(episodes=4)
     with monkeypatch.context() as patch:
         patch.setattr(Step, "finish", dying)
         with pytest.raises(Killed):

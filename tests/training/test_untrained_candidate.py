@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from tasd import backbones
 from tasd.config import Config
 from tasd.errors import UserError
 from tasd.evaluation.floor import untrained_network, validated_starts
@@ -18,17 +17,13 @@ from tasd.runs.rules import read_config
 from tasd.training.learner import build_learner
 from tasd.training.teacher import Teacher
 from tests import stores
+from tests.narrow import tiny
 from tests.runs import lines, small_config, small_run
-from tests.test_kept import KEPT, tiny
+from tests.test_kept import KEPT
 from tests.training.test_teacher import VIDEOS, batch
 from tests.training.test_teacher import config as teacher_config
 
 RUNNING = ("distill.relation_statistics", "running")
-
-
-@pytest.fixture(autouse=True)
-def _tiny(monkeypatch):
-    monkeypatch.setitem(backbones.BACKBONES, "tiny", tiny)
 
 
 def relation_loss(config: Config) -> float:
@@ -63,7 +58,7 @@ def weights(tmp_path: Path) -> Path:
 
 
 def begun(weights: Path | str, *settings: tuple[str, object], episodes: int = 4) -> Config:
-    own = [("network.backbone", "tiny"), ("network.weights", str(weights)),
+    own = [("network.weights", str(weights)),
            ("training.validation_every", 2)]  # fmt: skip
     return small_config(*own, *settings, recipe="baseline", episodes=episodes)
 

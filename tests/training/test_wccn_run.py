@@ -3,30 +3,24 @@
 import pytest
 import torch
 
-from tasd import backbones
 from tasd.evaluation.candidates import of_run
 from tasd.evaluation.floor import with_floor
 from tasd.extraction.run import Extraction
 from tasd.runs.checkpoint import load
 from tasd.runs.folder import Run
 from tasd.store import Store
+from tests.narrow import tiny
 from tests.runs import small_config, small_run
-from tests.test_kept import tiny
 
 WCCN = ("network.wccn", 2.0)
 NAMES = ("student.wccn.mean", "student.wccn.matrix")
-
-
-@pytest.fixture(autouse=True)
-def _tiny(monkeypatch):
-    monkeypatch.setitem(backbones.BACKBONES, "tiny", tiny)
 
 
 @pytest.fixture
 def config(tmp_path):
     torch.manual_seed(0)
     torch.save(tiny().state_dict(), tmp_path / "start.pth")
-    own = [("network.backbone", "tiny"), ("network.weights", str(tmp_path / "start.pth"))]
+    own = [("network.weights", str(tmp_path / "start.pth"))]
     frozen = [("optimiser.backbone_scale", 0.0), ("training.save_every", 2)]
     return small_config(*own, *frozen, WCCN, recipe="tasd", episodes=4)
 
