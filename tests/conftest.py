@@ -26,6 +26,12 @@ if sys.platform == "linux":
     cluster.CONTEXT = Workers()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: some tests wait, for a limit of time or a process."""
+    return len(os.sched_getaffinity(0)) + 1 if sys.platform == "linux" else (os.cpu_count() or 1)
+
+
 def pytest_collection_finish() -> None:
     """Set apart all that is imported by now: collections of garbage need not walk it."""
     gc.collect()

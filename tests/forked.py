@@ -5,6 +5,7 @@ It takes the place of `python` for programs that start Python themselves: ``fork
 gives its streams, environment and folder to a fork, waits for it, and ends as it did.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
     server.recv(64)  # its process number
     code = int(server.recv(64))
 if code < 0:
-    signal.signal(-code, signal.SIG_DFL)
+    with contextlib.suppress(OSError):  # SIGKILL is always as it is
+        signal.signal(-code, signal.SIG_DFL)
     os.kill(os.getpid(), -code)
 sys.exit(code)
