@@ -89,8 +89,11 @@ def _rehearse(
     )
     batches = _endless(_loader(config, store, plan, now, world))
     first = next(batches)
-    recorded = record_passes(step, state.teacher, first, config)
     start = clock.lap()
+    recorded = record_passes(step, state.teacher, first, config)
+    tried = clock.lap()
+    if plan.trial_due(now, world):
+        start += tried
     batches = itertools.chain([first], batches)
     laps, snapshot = [], Snapshot()
     parts = TrainingParts(

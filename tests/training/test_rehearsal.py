@@ -10,7 +10,8 @@ from tasd.cli.app import app
 from tasd.errors import UserError
 from tasd.runs.folder import Run
 from tasd.store import Store
-from tasd.training import rehearsal
+from tasd.training import plan, rehearsal, validation
+from tasd.training.clock import Seconds
 from tasd.training.rehearsal import rehearse
 from tests.runs import DISTILL, SMALL, quiet, small_config, small_run
 
@@ -71,6 +72,23 @@ def test_the_memory_that_is_told_has_the_copy_of_a_save(small_store, tmp_path, m
     config = small_config()
     told = rehearse(config, Store(small_store), run=Run(tmp_path / "run"), device="cpu")
     assert 0.9 * told.disk.last < told.memory < told.disk.last  # which has names and digests too
+
+
+def test_the_trial_of_an_episode_counts_where_a_run_has_one(small_store, tmp_path, monkeypatch):
+    class Clock:
+        def lap(self) -> Seconds:
+            return Seconds(1.0, 1.0)
+
+    def seconds() -> float:
+        found = rehearse(config, Store(small_store), run=Run(tmp_path / "run"), device="cpu")
+        return found.seconds.clock
+
+    config = small_config(recipe="baseline", episodes=4)
+    monkeypatch.setattr(rehearsal, "Clock", Clock)
+    monkeypatch.setattr(validation, "Clock", Clock)
+    without = seconds()
+    monkeypatch.setattr(plan, "WORTH_A_TRIAL", 4)
+    assert seconds() == without + 1
 
 
 def test_what_is_left_of_a_run_is_rehearsed(small_store, tmp_path):
