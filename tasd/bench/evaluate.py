@@ -269,11 +269,14 @@ def evaluate_table(times: EvaluateTimes) -> Table:
 
 def _caption(times: EvaluateTimes) -> str:
     network = f"{times.backbone} at {times.size} pixels, {times.precision}"
+    faster = times.speed >= 1
+    ratio = times.speed if faster else 1 / times.speed
+    shown = f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.1f}"
+    than = "faster" if faster else "slower, with so few episodes"
     return (
         f"{network}: each video once {times.videos:,} x {times.per_video:.3f} s, with "
         f"{times.matchers[0].matcher} {times.cached:,.0f} s in all; the field's way, every "
         f"episode through the network, {times.episodes:,} x {times.per_episode:.2f} s = "
-        f"{times.recomputed:,.0f} s. The cached way is {times.speed:.0f} times faster. Times "
-        f"of the network are medians of {times.sampled} samples, multiplied; decoding is in "
-        "neither."
+        f"{times.recomputed:,.0f} s. The cached way is {shown} times {than}. Times of "
+        f"the network are medians of {times.sampled} samples, multiplied; decoding is in neither."
     )

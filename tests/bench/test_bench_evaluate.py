@@ -1,7 +1,7 @@
 """The benchmark of evaluation: measured and multiplied numbers add up and are printed."""
 
 import io
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from rich.console import Console
@@ -48,8 +48,19 @@ def test_the_table_tells_what_was_measured_and_what_multiplied(figures):
     assert "60 episodes, 5-way 1-shot, 1 query per class; 192 videos x 8 frames x 512" in shown
     assert "whole" in shown
     assert "60 episodes, 144 videos; multiplied" in shown
-    assert f"The cached way is {figures.speed:.0f} times faster" in shown
     assert "decoding is in neither" in shown
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [(1234.5, "1,234 times faster."), (1.26, "1.3 times faster."),
+     (0.25, "4.0 times slower, with so few episodes.")],
+)  # fmt: skip
+def test_the_cached_way_is_said_to_be_faster_or_slower(figures, times, said):
+    other = replace(figures, speed=times)
+    text = io.StringIO()
+    Console(file=text, width=200).print(evaluate_table(other))
+    assert f"The cached way is {said}" in " ".join(text.getvalue().split())
 
 
 def test_a_matcher_that_takes_long_is_measured_on_fewer_episodes(monkeypatch):
