@@ -50,6 +50,7 @@ def close() -> None:
         started.wait(60)
         server.cache_clear()
         _folder().cleanup()
+        _folder.cache_clear()
 
 
 @functools.cache

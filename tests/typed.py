@@ -2,8 +2,8 @@
 
 beartype checks types; where arrays are named, jaxtyping compares their shapes within one call.
 jaxtyping's own decorator binds the arguments and checks them twice, for the sake of its messages:
-ours asks beartype once, and only functions that name arrays get the context of shapes, so that
-the suite spends half the time on it. Neither looks at variables within functions.
+ours asks beartype once, and only functions that name arrays get the context of shapes. Neither
+looks at variables within functions.
 """
 
 import functools
