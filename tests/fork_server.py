@@ -10,6 +10,7 @@ process like any other.
 
 import atexit
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -24,6 +25,7 @@ import threading
 import traceback
 from typing import NamedTuple, NoReturn
 
+LIBC, PR_SET_PDEATHSIG = ctypes.CDLL(None), 1
 OPTIONAL = ("distributed.cli.dask_scheduler", "distributed.cli.dask_worker", "nvidia.dali")
 NEEDED = (
     "matplotlib.backends.backend_agg",
@@ -115,7 +117,11 @@ def serve(channel: socket.socket, others: socket.socket) -> Request | None:
 
 
 def begin(request: Request, descriptors: list[int]) -> Request:
-    """Make this fork look like a process that was started for the request."""
+    """Make this fork look like a process that was started for the request.
+
+    It ends with the server, and so with the tests, also where those are killed.
+    """
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if request.own_session:
         os.setsid()
     for number, descriptor in enumerate(descriptors):

@@ -4,11 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from tests import forks
 
+ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such socket")
 
 
@@ -45,6 +48,23 @@ def test_an_error_is_told_and_the_code_is_one(python):
     done = run(python, "raise ValueError('no')")
     assert done.stderr.endswith("ValueError: no\n")
     assert done.returncode == 1
+
+
+def test_forks_end_with_tests_that_are_killed():
+    program = """import os, signal, sys
+from tests import forks
+words = [sys.executable, "-c", "import time; time.sleep(600)"]
+sleeping = forks.Fork(words, start_new_session=True)
+print(sleeping.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)"""
+    killed = subprocess.run(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert killed.returncode == -signal.SIGKILL
+    sleeping, deadline = int(killed.stdout), time.monotonic() + 60
+    while os.path.exists(f"/proc/{sleeping}"):
+        assert time.monotonic() < deadline, "it sleeps on"
+        time.sleep(0.05)
 
 
 def test_the_tiny_backbone_is_known():
