@@ -1,14 +1,11 @@
 """The network of student and teacher: pixels -> A and F -> scores, projection, relation."""
 
 import copy
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from tasd import backbones
 from tasd.backbones import weights
@@ -27,14 +24,6 @@ from tasd.matchers.checks import check_cached, check_losses
 from tasd.types import Clips, Features, Normalisation
 
 TRIED_CHANNELS = 64
-# What fills weights with random numbers; other ways of torch.nn.init call these.
-RANDOM = {
-    nn.init.kaiming_uniform_,
-    nn.init.normal_,
-    nn.init.uniform_,
-    torch.Tensor.normal_,
-    torch.Tensor.uniform_,
-}
 
 
 class Model(nn.Module):
@@ -203,27 +192,6 @@ def build_model(config: Config, *, classes: int, initialise: bool = True) -> Mod
         precision=config.training.precision,
         channels_last=config.training.channels_last,
     )
-
-
-class ZeroWeights(TorchFunctionMode):
-    """Within it, weights begin as zeros and not at random: for networks that a file fills.
-
-    Random numbers for the weights of ResNet-50 take most of a second.
-    """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: tuple[type, ...],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Call ``func``, or fill the tensor with zeros in its place."""
-        given = kwargs or {}
-        if func in RANDOM:
-            filled: Tensor = args[0] if args else given["tensor"]
-            return filled.detach().zero_()
-        return func(*args, **given)
 
 
 def check_parts(config: Config) -> None:

@@ -4,8 +4,9 @@ import torch
 from tasd import recipes
 from tasd.backbones.temporal import TemporalEncoder, positions
 from tasd.errors import UserError
-from tasd.model import ZeroWeights, build_model
+from tasd.model import build_model
 from tasd.recipes.settings import replace
+from tasd.runs.zero_weights import ZeroWeights
 
 
 def config(*settings):

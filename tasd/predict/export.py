@@ -15,13 +15,14 @@ from torch import Tensor
 
 from tasd.errors import UserError, cause
 from tasd.files import as_json, read_json, replacing, sync_folder, write_text
-from tasd.model import ZeroWeights, build_model
+from tasd.model import build_model
 from tasd.predict.trained import TrainedNetwork, settings_as_json, settings_from_json
 from tasd.runs.checkpoint import fill
 from tasd.runs.rules import read_config
 from tasd.runs.shapes import TRAINING_ONLY, refuse_misfit, without_heads
 from tasd.runs.tensorfile import DamagedFile, all_finite
 from tasd.runs.way_out import remark
+from tasd.runs.zero_weights import ZeroWeights
 
 FORMAT, VERSION = "tasd-export", 2
 WITHOUT_DIGESTS = 1  # the version before, which is still read

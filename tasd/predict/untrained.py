@@ -12,9 +12,10 @@ from tasd.home import home
 from tasd.matchers import MATCHERS, has_weights
 from tasd.matchers import build as build_matcher
 from tasd.matchers.base import Matcher
-from tasd.model import Model, ZeroWeights, build_model
+from tasd.model import Model, build_model
 from tasd.predict.trained import UNTRAINED, TrainedNetwork
 from tasd.recipes.settings import replace
+from tasd.runs.zero_weights import ZeroWeights
 
 STORED_FRAMES = 32  # of each clip, as many as tasd prep keeps
 # Weights of a size are trained on crops of it from pictures a seventh larger.

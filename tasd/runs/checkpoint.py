@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from tasd.config import Config
 from tasd.errors import UserError
 from tasd.files import replacing, sync_folder
-from tasd.model import Model, ZeroWeights, build_model
+from tasd.model import Model, build_model
 from tasd.runs import format1, format2
 from tasd.runs.plain import PLAIN, plain_network
 from tasd.runs.rules import read_config
 from tasd.runs.shapes import below, of_network, without_heads
 from tasd.runs.tensorfile import all_finite, read_header, read_tensors, write_tensors
 from tasd.runs.way_out import damaged, remark
+from tasd.runs.zero_weights import ZeroWeights
 from tasd.store import VideoSource
 
 
